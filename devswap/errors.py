@@ -1,0 +1,46 @@
+"""The errors devswap tells people about.
+
+DevswapError                exit 1: it failed, production is as before
+├── UsageError              exit 2: the command line or the settings ask for something impossible
+├── NotWhole                exit 3: production is not whole, `devswap restore` goes on
+└── CommandFailed           a process ended with a code that its caller does not understand
+    └── CommandTimeout      a process had not ended at its deadline
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from devswap.process import Result
+
+
+class DevswapError(Exception):
+    """What could not be done and why (lowercase, no period), with what to type next as `hint`."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(DevswapError):
+    exit_code = 2
+
+
+class NotWhole(DevswapError):
+    exit_code = 3
+
+
+class CommandFailed(DevswapError):
+    """Carries the `result`, so that a caller can say it in the user's words."""
+
+    def __init__(self, message: str, *, result: Result, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.result = result
+
+
+class CommandTimeout(CommandFailed):
+    pass
