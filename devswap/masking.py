@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# scheme://user:SECRET@host — up to the last @ before the host, because passwords may hold an @ (RFC 3986 forbids, people do it).
+# scheme://user:SECRET@host, up to the last @: passwords may hold one (RFC 3986 forbids it, people do it).
 _URL_PASSWORD = re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s]+(?=@)", re.IGNORECASE)
 _ASSIGNED = re.compile(
     r"""(?P<head>["']?\b[\w-]*(?:password|passwd|secret|token|auth_encryption_key|mysql_pwd)\b["']?\s*[=:]\s*)"""

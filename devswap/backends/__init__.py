@@ -1,0 +1,1 @@
+"""How to get into each kind of machine."""

@@ -1,0 +1,1 @@
+"""Facts of the services, one TOML file per project."""

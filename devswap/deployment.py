@@ -1,0 +1,39 @@
+"""Where and how a service runs on this cloud: discovered, never typed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from devswap.machine import Machine
+from devswap.service import Service
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """The Python that production runs with."""
+
+    path: str
+    """As the process was started: in a virtualenv this is the path inside it, not what it links to."""
+    version: str
+    """"3.11"."""
+    site_folders: tuple[str, ...]
+    """Where production's packages are, in its own order."""
+    virtualenv: str | None
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One service on one machine."""
+
+    service: Service
+    machine: Machine
+    unit: str
+    """With its suffix: heat-engine.service."""
+    user: str
+    group: str
+    command: tuple[str, ...]
+    """What production runs, behind the interpreter: the script and its arguments."""
+    environment: dict[str, str]
+    interpreter: Interpreter
+    config_files: tuple[str, ...]
+    active: bool

@@ -1,0 +1,255 @@
+"""A place where processes run: written once for all kinds of machine; a backend says how to get in.
+
+Files are read and written from the host (see rootfs.py), commands run inside.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Protocol
+
+from devswap import mounts, process, pty
+from devswap.errors import DevswapError
+from devswap.process import Popen, Result
+from devswap.rootfs import Rootfs
+
+_BASE_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LANG": "C.UTF-8",
+    "HOME": "/root",
+}
+
+
+class Backend(Protocol):
+    """One kind of machine. `address` is how users write it (lxc:NAME)."""
+
+    @property
+    def address(self) -> str: ...
+
+    def enter(self, argv: Sequence[str]) -> list[str]:
+        """The argv on the host that runs `argv` inside, as root, with an empty environment."""
+
+    def init_pid(self) -> int | None:
+        """The machine's first process, as the host numbers it; None while it is stopped."""
+
+
+class Machine(Protocol):
+    """What the rest of devswap knows of a machine; tests put a simulated one in its place."""
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def name(self) -> str:
+        """The address without its kind: how people call it."""
+
+    def is_running(self) -> bool: ...
+
+    def boot_id(self) -> str:
+        """Differs after each start of the machine."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        ok: Collection[int] = (0,),
+        input: str | None = None,  # noqa: A002
+        env: Mapping[str, str] | None = None,
+        user: str | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        stdin: IO[bytes] | None = None,
+        stdout: IO[bytes] | None = None,
+    ) -> Result:
+        """Run `argv` inside to its end; see process.run. `env` adds to a minimal environment."""
+
+    def popen(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        user: str | None = None,
+        cwd: str | None = None,
+        stdin: IO[bytes] | int | None = None,
+        stdout: IO[bytes] | int | None = None,
+        stderr: IO[bytes] | int | None = None,
+        new_session: bool = False,
+    ) -> Popen[bytes]:
+        """Start `argv` inside. Killing it does not end what runs in there: see lxc-attach(1)."""
+
+    def exists(self, path: str) -> bool: ...
+
+    def read_text(self, path: str) -> str | None:
+        """None where there is no such file."""
+
+    def read_bytes(self, path: str) -> bytes | None:
+        """None where there is no such file."""
+
+    def names(self, path: str) -> list[str]:
+        """The sorted names in a folder; none where there is no such folder."""
+
+    def is_folder(self, path: str) -> bool: ...
+
+    def write_text(self, path: str, text: str, *, mode: int = 0o644) -> None:
+        """Replace the file atomically; the folders above it are made."""
+
+    def make_folder(self, path: str) -> None: ...
+
+    def remove(self, path: str) -> None:
+        """Remove a file or an empty folder; no error where there is none."""
+
+    def mount(self, source: Path, target: str, *, readonly: bool) -> None:
+        """Show the host's folder `source` at `target`, which is made."""
+
+    def unmount(self, target: str) -> None:
+        """No error where nothing is mounted."""
+
+    def mounted(self, below: str) -> list[str]:
+        """The mount points at or below `below`."""
+
+    def open_terminal(self) -> pty.Terminal: ...
+
+
+class BackedMachine:
+    """A real machine, reached through its backend."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def __repr__(self) -> str:
+        return f"<machine {self.address}>"
+
+    @property
+    def address(self) -> str:
+        return self._backend.address
+
+    @property
+    def name(self) -> str:
+        return self.address.partition(":")[2] or self.address.rstrip(":")
+
+    def is_running(self) -> bool:
+        return self._backend.init_pid() is not None
+
+    def boot_id(self) -> str:
+        # Field 22 of stat(5), counted behind the command's name, which may hold spaces: start time in clock ticks.
+        stat = Path(f"/proc/{self._pid()}/stat").read_text(encoding="utf-8")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        return f"{boot}/{stat.rpartition(')')[2].split()[19]}"
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        ok: Collection[int] = (0,),
+        input: str | None = None,  # noqa: A002
+        env: Mapping[str, str] | None = None,
+        user: str | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        stdin: IO[bytes] | None = None,
+        stdout: IO[bytes] | None = None,
+    ) -> Result:
+        entered = self._entered(argv, env, user, cwd)
+        return process.run(entered, ok=ok, input=input, timeout=timeout, stdin=stdin, stdout=stdout)
+
+    def popen(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        user: str | None = None,
+        cwd: str | None = None,
+        stdin: IO[bytes] | int | None = None,
+        stdout: IO[bytes] | int | None = None,
+        stderr: IO[bytes] | int | None = None,
+        new_session: bool = False,
+    ) -> Popen[bytes]:
+        entered = self._entered(argv, env, user, cwd)
+        return process.popen(entered, stdin=stdin, stdout=stdout, stderr=stderr, new_session=new_session)
+
+    def exists(self, path: str) -> bool:
+        with self._files() as files:
+            return files.stat(path) is not None
+
+    def is_folder(self, path: str) -> bool:
+        with self._files() as files:
+            return files.is_folder(path)
+
+    def read_bytes(self, path: str) -> bytes | None:
+        with self._files() as files:
+            return files.read_bytes(path)
+
+    def read_text(self, path: str) -> str | None:
+        content = self.read_bytes(path)
+        return None if content is None else content.decode(errors="replace")
+
+    def names(self, path: str) -> list[str]:
+        with self._files() as files:
+            return files.names(path)
+
+    def write_text(self, path: str, text: str, *, mode: int = 0o644) -> None:
+        with self._files() as files:
+            files.make_folder(os.path.dirname(path))
+            files.replace(path, text.encode(), mode=mode)
+
+    def make_folder(self, path: str) -> None:
+        with self._files() as files:
+            files.make_folder(path)
+
+    def remove(self, path: str) -> None:
+        with self._files() as files:
+            files.remove(path)
+
+    def mount(self, source: Path, target: str, *, readonly: bool) -> None:
+        self.make_folder(target)
+        mounts.attach(self._pid(), source, target, readonly=readonly)
+
+    def unmount(self, target: str) -> None:
+        for point in mounts.points(self._pid(), target):
+            if point == target:
+                mounts.detach(self._pid(), target)
+
+    def mounted(self, below: str) -> list[str]:
+        return mounts.points(self._pid(), below)
+
+    def open_terminal(self) -> pty.Terminal:
+        with self._files() as files:
+            return pty.open_terminal(files)
+
+    def _entered(
+        self, argv: Sequence[str], env: Mapping[str, str] | None, user: str | None, cwd: str | None
+    ) -> list[str]:
+        self._pid()  # look first: a missing machine makes lxc-attach fail like the command itself
+        settings = [f"{name}={value}" for name, value in {**_BASE_ENVIRONMENT, **(env or {})}.items()]
+        folder = ["-C", cwd] if cwd else []
+        return self._backend.enter(["env", "-i", *folder, *settings, *self._as_user(user), *argv])
+
+    def _as_user(self, user: str | None) -> list[str]:
+        """Service users have no login shell, so neither su(1) nor runuser -l will do."""
+        if user is None or user == "root":
+            return []
+        for line in (self.read_text("/etc/passwd") or "").splitlines():
+            name, _, _, gid, *_ = line.split(":")
+            if name == user:
+                return ["setpriv", f"--reuid={user}", f"--regid={gid}", "--init-groups", "--"]
+        raise DevswapError(f"cannot run as {user} in {self.name}: there is no such user")
+
+    def _pid(self) -> int:
+        pid = self._backend.init_pid()
+        if pid is None:
+            raise DevswapError(f"cannot reach {self.address}: it is not running", hint=self._start_hint())
+        return pid
+
+    def _start_hint(self) -> str | None:
+        return f"start it: lxc-start -n {self.name}" if self.address.startswith("lxc:") else None
+
+    @contextmanager
+    def _files(self) -> Iterator[Rootfs]:
+        files = Rootfs(self._pid())
+        try:
+            yield files
+        finally:
+            files.close()

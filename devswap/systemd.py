@@ -1,0 +1,147 @@
+"""Units of a machine's systemd: asked, started, stopped, and commands run as units with names of ours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from devswap.errors import CommandFailed, DevswapError
+from devswap.machine import Machine
+from devswap.process import Result
+
+_NOT_LOADED = 5  # systemctl(1): the unit is not loaded, thus not running either
+_STOP_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """What systemd says of a unit. `sub` tells a service that waits to be restarted from one that runs."""
+
+    load: str
+    active: str
+    sub: str
+    enabled: str
+    main_pid: int
+    code: int
+    """The exit status of its last main process (or its signal)."""
+
+    @property
+    def is_active(self) -> bool:
+        return self.active in ("active", "reloading", "activating")
+
+
+def show(machine: Machine, unit: str, *properties: str) -> dict[str, str]:
+    """The named properties of `unit`; an empty text for what does not apply."""
+    result = machine.run(["systemctl", "show", f"--property={','.join(properties)}", "--", unit])
+    found = dict(line.split("=", 1) for line in result.stdout.splitlines() if "=" in line)
+    return {name: found.get(name, "") for name in properties}
+
+
+def state(machine: Machine, unit: str) -> UnitState:
+    found = show(machine, unit, "LoadState", "ActiveState", "SubState", "UnitFileState", "MainPID", "ExecMainStatus")
+    return UnitState(
+        load=found["LoadState"],
+        active=found["ActiveState"],
+        sub=found["SubState"],
+        enabled=found["UnitFileState"],
+        main_pid=int(found["MainPID"] or 0),
+        code=int(found["ExecMainStatus"] or 0),
+    )
+
+
+def reload(machine: Machine) -> None:
+    """Make systemd read changed unit files; what runs goes on."""
+    machine.run(["systemctl", "daemon-reload"])
+
+
+def start(machine: Machine, unit: str, *, wait_for_job: bool = True) -> None:
+    """Raises DevswapError with the unit's last words if it does not start."""
+    block = [] if wait_for_job else ["--no-block"]
+    try:
+        machine.run(["systemctl", "start", *block, "--", unit])
+    except CommandFailed as error:
+        raise DevswapError(
+            f"cannot start {unit} in {machine.name}: {error.result.stderr.strip()}\n{journal_tail(machine, unit)}".rstrip()
+        ) from error
+
+
+def stop(machine: Machine, unit: str) -> None:
+    """Stop `unit` and wait until all its processes are gone; a unit that does not exist is stopped.
+
+    A failed unit stays failed (systemctl keeps that), which callers that compare states rely on.
+    """
+    try:
+        machine.run(["systemctl", "stop", "--", unit], ok=(0, _NOT_LOADED), timeout=_STOP_SECONDS)
+    except CommandFailed as error:
+        raise DevswapError(f"cannot stop {unit} in {machine.name}: {error.result.stderr.strip()}") from error
+
+
+def reset_failed(machine: Machine, unit: str) -> None:
+    machine.run(["systemctl", "reset-failed", "--", unit], ok=(0, 1))  # 1: not loaded
+
+
+def journal_tail(machine: Machine, unit: str, *, lines: int = 20) -> str:
+    """The unit's last log lines; empty where the machine keeps no journal."""
+    result = machine.run(
+        ["journalctl", "--unit", unit, "--lines", str(lines), "--output=cat", "--no-pager"], ok=range(256)
+    )
+    return result.stdout.strip()
+
+
+def unit_argv(
+    unit: str,
+    argv: Sequence[str],
+    *,
+    user: str | None = None,
+    group: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    properties: Mapping[str, str] | None = None,
+) -> list[str]:
+    """The systemd-run line that runs `argv` as the unit `unit` and ends with its exit code.
+
+    What a killed devswap leaves running has a name this way, so that a rollback can end it (`stop`).
+    """
+    flags = ["systemd-run", "--quiet", "--wait", "--collect", "--pipe", f"--unit={unit}"]
+    flags += [f"--uid={user}"] if user else []
+    flags += [f"--gid={group}"] if group else []
+    flags += [f"--working-directory={cwd}"] if cwd else []
+    flags += [f"--setenv={name}={value}" for name, value in (env or {}).items()]
+    flags += [f"--property={name}={value}" for name, value in (properties or {}).items()]
+    return [*flags, "--", *argv]
+
+
+def run_in_unit(
+    machine: Machine,
+    unit: str,
+    argv: Sequence[str],
+    *,
+    user: str | None = None,
+    group: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    properties: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    input: str | None = None,  # noqa: A002
+) -> Result:
+    """Run `argv` to its end as the transient unit `unit`; raises CommandFailed with what it said.
+
+    One of that name that still runs is ended first: it is what an interrupted devswap left.
+    """
+    stop(machine, unit)
+    line = unit_argv(unit, argv, user=user, group=group, env=env, cwd=cwd, properties=properties)
+    try:
+        return machine.run(line, timeout=timeout, input=input)
+    except BaseException:
+        stop(machine, unit)
+        raise
+
+
+def wait_until_stopped(machine: Machine, unit: str, *, seconds: float) -> None:
+    """Raises DevswapError if `unit` still runs after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while state(machine, unit).is_active:
+        if time.monotonic() > deadline:
+            raise DevswapError(f"{unit} in {machine.name} still runs after {seconds:.0f} s")
+        time.sleep(0.1)
