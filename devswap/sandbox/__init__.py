@@ -1,0 +1,1 @@
+"""Builds a small real all-in-one in LXC for people without one."""

@@ -1,0 +1,183 @@
+"""The changes under review on the sandbox's git server, for tests, demo and documentation to refer to by purpose.
+
+Each exists once per era, based on what that era's production runs, so that what it shows is its own doing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from devswap.sandbox import edits
+from devswap.sandbox.edits import Edit
+from devswap.sandbox.releases import ERAS, REVIEW_HOST
+
+HARMLESS = "harmless"
+MIGRATION = "migration"
+PACKAGE = "package"
+BROKEN_IMPORT = "broken import"
+DIES = "dies"
+DEPENDS_ON = "depends on"
+
+# What the change for PACKAGE needs: pure Python, published, required by no OpenStack service.
+MISSING_PACKAGE = "humanize"
+NEW_REVISION = "5d3f0c8a1e42"
+DIES_AFTER = 5
+
+_FIRST_NUMBER = {"current": 910000, "2015": 905000}
+
+
+@dataclass(frozen=True)
+class Patchset:
+    """One version of a change; `shows` is the text by which its effect is recognised (a mark, a header, a log line)."""
+
+    edit: Edit
+    shows: str
+
+
+@dataclass(frozen=True)
+class Change:
+    number: int
+    project: str
+    era: str
+    purpose: str
+    subject: str
+    text: str
+    patchsets: tuple[Patchset, ...]
+    depends_on: int | None = None
+
+    @property
+    def branch(self) -> str:
+        return ERAS[self.era]
+
+    @property
+    def change_id(self) -> str:
+        return f"I{hashlib.sha1(f'{self.project} {self.number}'.encode()).hexdigest()}"  # noqa: S324 - Gerrit's form
+
+    def ref(self, patchset: int) -> str:
+        """Where Gerrit keeps a patchset: refs/changes/01/910101/1."""
+        return f"refs/changes/{self.number % 100:02d}/{self.number}/{patchset}"
+
+    @property
+    def message(self) -> str:
+        footers = [f"Change-Id: {self.change_id}"]
+        if self.depends_on is not None:
+            footers.insert(0, f"Depends-On: https://{REVIEW_HOST}/c/openstack/keystone/+/{self.depends_on}")
+        return f"{self.subject}\n\n{self.text}\n\n" + "\n".join(footers) + "\n"
+
+
+def _heat(era: str) -> tuple[Change, ...]:
+    first = _FIRST_NUMBER[era] + 100
+    marks = tuple(f"change-{first + 1}-{patchset}-" for patchset in (1, 2))
+    line = f"Tokens of the new kind are welcome since change {first + 6}"
+    return (
+        Change(
+            first + 1,
+            "heat",
+            era,
+            HARMLESS,
+            "Mark random strings with the change that made them",
+            "A value of OS::Heat::RandomString says nothing about the engine that\n"
+            "generated it. Let it begin with a mark, and log the mark at start.",
+            tuple(Patchset(edits.mark_random_strings(mark), mark) for mark in marks),
+        ),
+        Change(
+            first + 2,
+            "heat",
+            era,
+            MIGRATION,
+            "Add a note to stacks",
+            "Operators keep remarks on stacks outside of heat. Add a nullable column\n"
+            "for them; the API follows in a later change.",
+            (Patchset(edits.add_note_to_stack(NEW_REVISION), NEW_REVISION),),
+        ),
+        Change(
+            first + 3,
+            "heat",
+            era,
+            PACKAGE,
+            "Spell the number of workers out in the log",
+            f"Uses {MISSING_PACKAGE}, a new requirement.",
+            (Patchset(edits.need_package(MISSING_PACKAGE, f"{MISSING_PACKAGE}>=4.4.0 # MIT"), "engine worker(s)"),),
+        ),
+        Change(
+            first + 4,
+            "heat",
+            era,
+            BROKEN_IMPORT,
+            "Move the archive of stacks to its own module",
+            "WIP: the new module is not part of this change yet.",
+            (
+                Patchset(
+                    edits.import_what_is_missing(
+                        "heat/engine/service.py",
+                        "from heat.engine import stack_lock\n",
+                        "from heat.engine import stack_archive  # noqa: F401",
+                    ),
+                    "stack_archive",
+                ),
+            ),
+        ),
+        Change(
+            first + 5,
+            "heat",
+            era,
+            DIES,
+            "Exit when the watchdog is not answered",
+            "An engine that hangs is worse than one that ends.",
+            (Patchset(edits.die_after(DIES_AFTER), "The watchdog was not answered"),),
+        ),
+        Change(
+            first + 6,
+            "heat",
+            era,
+            DEPENDS_ON,
+            "Welcome tokens of the new kind",
+            "Needs the change in keystone that lets answers name it.",
+            (Patchset(edits.say_at_start(line), line),),
+            depends_on=first + 101,
+        ),
+    )
+
+
+def _keystone(era: str) -> tuple[Change, ...]:
+    first = _FIRST_NUMBER[era] + 200
+    header = f"{first + 1},1"
+    return (
+        Change(
+            first + 1,
+            "keystone",
+            era,
+            HARMLESS,
+            "Name the change in every answer",
+            "With several keystones behind one address it is hard to see which one\n"
+            "answered. Add a header that says so.",
+            (Patchset(edits.answer_with_header(header), f"X-Keystone-Change: {header}"),),
+        ),
+        Change(
+            first + 2,
+            "keystone",
+            era,
+            BROKEN_IMPORT,
+            "Serve tags of users",
+            "WIP: the API module is not part of this change yet.",
+            (
+                Patchset(
+                    edits.import_what_is_missing(
+                        "keystone/server/flask/application.py",
+                        "from keystone.api import users\n",
+                        "from keystone.api import user_tags  # noqa: F401",
+                    ),
+                    "user_tags",
+                ),
+            ),
+        ),
+    )
+
+
+CHANGES = tuple(change for era in ERAS for change in (*_heat(era), *_keystone(era)))
+
+
+def change(project: str, purpose: str, era: str = "current") -> Change:
+    """The change of `project` made for `purpose`: `change("heat", HARMLESS).ref(2)`."""
+    return next(each for each in CHANGES if (each.project, each.purpose, each.era) == (project, purpose, era))

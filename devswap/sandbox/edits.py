@@ -1,0 +1,170 @@
+"""What the sandbox's changes do to a release's tree, one function per purpose.
+
+Each looks for the lines it replaces and fails where a release no longer has them: a change that silently changes
+nothing would make every test that relies on it pass for the wrong reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from devswap.errors import DevswapError
+from devswap.sandbox.releases import SourceFile, Tree
+
+Edit = Callable[[Tree], Tree]
+
+_ENGINE = "heat/cmd/engine.py"
+_BEFORE_THE_SERVICE = "    from heat.engine import service as engine  # noqa\n"
+_MIGRATIONS = "heat/db/migrations/versions/"
+_LICENCE = """#
+#    Licensed under the Apache License, Version 2.0 (the "License"); you may
+#    not use this file except in compliance with the License. You may obtain
+#    a copy of the License at
+#
+#         http://www.apache.org/licenses/LICENSE-2.0
+#
+#    Unless required by applicable law or agreed to in writing, software
+#    distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+#    WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+#    License for the specific language governing permissions and limitations
+#    under the License.
+
+"""
+
+
+def mark_random_strings(mark: str) -> Edit:
+    """OS::Heat::RandomString values begin with `mark`, so a stack's outputs show which engine made them."""
+
+    def edit(tree: Tree) -> Tree:
+        path = "heat/engine/resources/openstack/heat/random_string.py"
+        tree = _replace(tree, path, "\n\nclass RandomString(", f"\nMARK = '{mark}'\n\n\nclass RandomString(")
+        stored = "        self.data_set('value', random_string, redact=True)\n"
+        tree = _replace(tree, path, stored, f"        random_string = (MARK + random_string)[:length]\n{stored}")
+        said = f"    LOG.info('Random strings carry the mark {mark}')\n\n"
+        return _replace(tree, _ENGINE, _BEFORE_THE_SERVICE, said + _BEFORE_THE_SERVICE)
+
+    return edit
+
+
+def say_at_start(line: str) -> Edit:
+    """heat-engine logs `line` before it serves."""
+    return lambda tree: _replace(tree, _ENGINE, _BEFORE_THE_SERVICE, f"    LOG.info('{line}')\n\n{_BEFORE_THE_SERVICE}")
+
+
+def add_note_to_stack(revision: str) -> Edit:
+    """A nullable column `note` of table `stack`: an alembic migration on the release's own head, and the model."""
+
+    def edit(tree: Tree) -> Tree:
+        head = migration_head(tree)
+        path = f"{_MIGRATIONS}{revision}_add_note_to_stack_table.py"
+        tree = {**tree, path: SourceFile((_LICENCE + _migration(revision, head)).encode())}
+        column = "    current_deps = sqlalchemy.Column('current_deps', types.Json)\n"
+        return _replace(
+            tree,
+            "heat/db/models.py",
+            column,
+            f"{column}    note = sqlalchemy.Column('note', sqlalchemy.String(255))\n",
+        )
+
+    return edit
+
+
+def migration_head(tree: Tree) -> str:
+    """The one revision of a heat tree that no other follows."""
+    text = "\n".join(file.content.decode() for path, file in tree.items() if path.startswith(_MIGRATIONS))
+    revisions: set[str] = set(re.findall(r"^revision = '(\w+)'", text, re.M))
+    heads = revisions - set(re.findall(r"^down_revision = '(\w+)'", text, re.M))
+    if len(heads) != 1:
+        raise DevswapError(f"cannot add a migration to this heat: its migrations have {len(heads)} heads, not one")
+    return heads.pop()
+
+
+def _migration(revision: str, head: str) -> str:
+    return f'''"""Add note column to stack table
+
+Revision ID: {revision}
+Revises: {head}
+Create Date: 2026-11-02
+
+"""
+from alembic import op
+import sqlalchemy as sa
+
+# revision identifiers, used by Alembic.
+revision = '{revision}'
+down_revision = '{head}'
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    op.add_column('stack',
+                  sa.Column('note', sa.String(length=255), nullable=True))
+
+
+def downgrade():
+    op.drop_column('stack', 'note')
+'''
+
+
+def need_package(name: str, requirement: str) -> Edit:
+    """heat-engine imports a package that no release of heat requires, and says how many workers it starts with it."""
+
+    def edit(tree: Tree) -> Tree:
+        listed = tree["requirements.txt"].content.decode().rstrip("\n")
+        tree = {**tree, "requirements.txt": SourceFile(f"{listed}\n{requirement}\n".encode())}
+        first = "from oslo_concurrency import processutils\n"
+        tree = _replace(tree, _ENGINE, first, f"import {name}\n{first}")
+        launch = "    launcher = service.launch(CONF, srv, workers=workers,\n"
+        said = f"    LOG.info('Starting %s engine worker(s)', {name}.apnumber(workers))\n"
+        return _replace(tree, _ENGINE, launch, said + launch)
+
+    return edit
+
+
+def import_what_is_missing(path: str, before: str, module: str) -> Edit:
+    """The module at `path` imports `module`, which does not exist, and so cannot be imported itself."""
+    return lambda tree: _replace(tree, path, before, f"{module}\n{before}")
+
+
+def die_after(seconds: int) -> Edit:
+    """heat-engine as a whole (not one worker, which would be started again) ends with code 1 after some seconds."""
+
+    def edit(tree: Tree) -> Tree:
+        tree = _replace(tree, _ENGINE, "\nimport sys\n", "\nimport os\nimport sys\nimport threading\n")
+        ending = (
+            "def _watchdog():\n"
+            "    logging.getLogger(CONF.prog).critical(\n"
+            f"        'The watchdog was not answered in {seconds} seconds, exiting')\n"
+            "    os._exit(1)\n\n\n"
+        )
+        tree = _replace(tree, _ENGINE, "def main():\n", f"{ending}def main():\n")
+        started = f"    threading.Timer({seconds}, _watchdog).start()\n"
+        return _replace(tree, _ENGINE, "    launcher.wait()\n", f"{started}    launcher.wait()\n")
+
+    return edit
+
+
+def answer_with_header(value: str) -> Edit:
+    """Every answer of keystone carries X-Keystone-Change, so that a request shows which code answered it."""
+
+    def edit(tree: Tree) -> Tree:
+        varied = "    response.headers['Vary'] = 'X-Auth-Token'\n"
+        return _replace(
+            tree,
+            "keystone/server/flask/application.py",
+            varied,
+            f"{varied}    response.headers['X-Keystone-Change'] = '{value}'\n",
+        )
+
+    return edit
+
+
+def _replace(tree: Tree, path: str, old: str, new: str) -> Tree:
+    file = tree[path]
+    if file.content.count(old.encode()) != 1:
+        raise DevswapError(
+            f"cannot make the sandbox's change: {path} of this release has not exactly one {old.strip()!r}"
+        )
+    return {**tree, path: SourceFile(file.content.replace(old.encode(), new.encode()), executable=file.executable)}
