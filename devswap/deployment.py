@@ -36,4 +36,6 @@ class Deployment:
     environment: dict[str, str]
     interpreter: Interpreter
     config_files: tuple[str, ...]
+    forks: bool
+    """Its unit expects a process that forks, or takes a bus name: what development does not do."""
     active: bool

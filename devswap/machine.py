@@ -98,6 +98,9 @@ class Machine(Protocol):
 
     def make_folder(self, path: str) -> None: ...
 
+    def open_pipe(self, path: str) -> int:
+        """Make the named pipe `path`, readable by root, and hold its writing end: the descriptor."""
+
     def remove(self, path: str) -> None:
         """Remove a file or an empty folder; no error where there is none."""
 
@@ -198,6 +201,13 @@ class BackedMachine:
     def make_folder(self, path: str) -> None:
         with self._files() as files:
             files.make_folder(path)
+
+    def open_pipe(self, path: str) -> int:
+        with self._files() as files:
+            files.make_folder(os.path.dirname(path))
+            files.make_pipe(path)
+            # Opened both ways: for writing alone open(2) would wait for the reader.
+            return files.open(path, os.O_RDWR)
 
     def remove(self, path: str) -> None:
         with self._files() as files:

@@ -86,6 +86,13 @@ class Rootfs:
             except FileExistsError:
                 pass
 
+    def make_pipe(self, path: str) -> None:
+        """A named pipe that only root opens; an older one is replaced."""
+        self.remove(path)
+        folder, name = os.path.split(path)
+        with self._opened(folder, os.O_RDONLY | os.O_DIRECTORY) as parent:
+            os.mkfifo(name, 0o600, dir_fd=parent)
+
     def remove(self, path: str) -> None:
         """Remove a file, a symlink or an empty folder; no error where there is none. A folder in use stays."""
         folder, name = os.path.split(path.rstrip("/"))

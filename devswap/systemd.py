@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,6 +52,18 @@ def state(machine: Machine, unit: str) -> UnitState:
     )
 
 
+def environment(machine: Machine, unit: str) -> dict[str, str]:
+    """Environment= and EnvironmentFile= of the unit; the files win (systemd.exec(5))."""
+    found = show(machine, unit, "Environment", "EnvironmentFiles")
+    settings = dict(word.split("=", 1) for word in shlex.split(found["Environment"]) if "=" in word)
+    for path in re.findall(r"(/\S+) \(ignore_errors=", found["EnvironmentFiles"]):
+        for line in (machine.read_text(path) or "").splitlines():
+            if "=" in line and not line.lstrip().startswith(("#", ";")):
+                name, _, value = line.strip().partition("=")
+                settings[name] = value.strip("\"'")
+    return settings
+
+
 def reload(machine: Machine) -> None:
     """Make systemd read changed unit files; what runs goes on."""
     machine.run(["systemctl", "daemon-reload"])
@@ -61,9 +75,8 @@ def start(machine: Machine, unit: str, *, wait_for_job: bool = True) -> None:
     try:
         machine.run(["systemctl", "start", *block, "--", unit])
     except CommandFailed as error:
-        raise DevswapError(
-            f"cannot start {unit} in {machine.name}: {error.result.stderr.strip()}\n{journal_tail(machine, unit)}".rstrip()
-        ) from error
+        said = f"{error.result.stderr.strip()}\n{journal_tail(machine, unit)}".rstrip()
+        raise DevswapError(f"cannot start {unit} in {machine.name}: {said}") from error
 
 
 def stop(machine: Machine, unit: str) -> None:

@@ -1,0 +1,95 @@
+"""Reads a service's configuration as oslo.config would, from the files that production is started with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from devswap.machine import Machine
+
+_SECTION = re.compile(r"^\[(?P<name>[^\]]+)\]")
+_REFERENCE = re.compile(r"\$(?:\{(?P<braced>[\w.]+)\}|(?P<bare>\w+))")
+
+
+class Configuration:
+    """Options by group and name; later files win, and the environment wins over all (oslo.config, "environment")."""
+
+    def __init__(self, texts: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._options: dict[tuple[str, str], str] = {}
+        for text in texts:
+            self._options.update(_parse(text))
+
+    @classmethod
+    def of(cls, machine: Machine, files: Sequence[str], environment: Mapping[str, str]) -> Configuration:
+        """Read from `files` of the machine; one that does not exist says nothing."""
+        return cls([machine.read_text(path) or "" for path in files], environment)
+
+    def get(self, group: str, option: str) -> str | None:
+        """The value with references to other options filled in; None where it is not set."""
+        named = f"OS_{group.upper().replace('-', '_')}__{option.upper().replace('-', '_')}"
+        value = self._environment.get(named, self._options.get((group, option.replace("-", "_"))))
+        return None if value is None else self._filled(group, value, depth=8)
+
+    def _filled(self, group: str, value: str, depth: int) -> str:
+        def fill(match: re.Match[str]) -> str:
+            inner_group, _, option = (match["braced"] or match["bare"]).rpartition(".")
+            found = self._options.get((inner_group or group, option), self._options.get(("DEFAULT", option)))
+            return match[0] if found is None or depth == 0 else self._filled(group, found, depth - 1)
+
+        return _REFERENCE.sub(fill, value.replace("$$", "\0")).replace("\0", "$")
+
+
+def _parse(text: str) -> dict[tuple[str, str], str]:
+    """oslo.config's own dialect: `=` or `:`, whole-line comments only, indented lines go on with the value above."""
+    options: dict[tuple[str, str], str] = {}
+    group, last = "DEFAULT", None
+    for line in text.splitlines():
+        if not line.strip() or line.lstrip()[0] in "#;":
+            continue
+        if line[0].isspace() and last is not None:
+            options[last] += "\n" + line.strip()
+        elif section := _SECTION.match(line):
+            group, last = section["name"], None
+        elif found := re.match(r"(?P<key>[^=:]+?)\s*[=:]\s*(?P<value>.*)", line):
+            last = (group, found["key"].strip().replace("-", "_"))
+            options[last] = _unquoted(found["value"].strip())
+    return options
+
+
+def _unquoted(value: str) -> str:
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if quoted else value
+
+
+def files_of(command: Sequence[str], machine: Machine, default: Sequence[str], script: str) -> tuple[str, ...]:
+    """The files a service reads: those its command line names, or oslo.config's own search below /etc/PROJECT.
+
+    `default` holds the project's main file; beside it PROG.conf and the .conf.d folders of both are read if they exist.
+    """
+    named = _named(command, machine)
+    if named:
+        return tuple(named)
+    found = []
+    for path in default:
+        own = f"{path.rpartition('/')[0]}/{script}.conf"
+        for candidate in dict.fromkeys((path, own)):
+            found += [candidate] if machine.exists(candidate) else []
+        for candidate in dict.fromkeys((path, own)):
+            found += _folder(machine, f"{candidate}.d")
+    return tuple(found)
+
+
+def _named(command: Sequence[str], machine: Machine) -> list[str]:
+    found: list[str] = []
+    words = iter(command)
+    for word in words:
+        option, equals, value = word.partition("=")
+        if option in ("--config-file", "--config-dir"):
+            value = value if equals else next(words, "")
+            found += [value] if option == "--config-file" else _folder(machine, value)
+    return found
+
+
+def _folder(machine: Machine, path: str) -> list[str]:
+    return [f"{path.rstrip('/')}/{name}" for name in machine.names(path) if name.endswith(".conf")]

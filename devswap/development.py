@@ -1,0 +1,90 @@
+"""How development is run as production's own unit: a drop-in that changes the command and nothing else.
+
+User, capabilities, limits, runtime folders and slice stay production's (copying them into a unit of our own loses
+some), and a playbook that restarts the unit restarts development. The drop-in lies in /run: a restarted machine runs
+production. It holds the unit stopped as long as the gate, a file that only devswap makes, is absent: `systemctl mask`
+would do nothing to units in /etc/systemd/system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from devswap.steps.mount import BASE
+
+NAME = "zz-devswap.conf"
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the unit runs while it is swapped: an argv inside the machine, and settings added to production's."""
+
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    simple: bool
+    """Production's unit is of a type that expects a fork or a bus name, which the development command has not."""
+
+
+def path(unit: str) -> str:
+    """Where the drop-in of `unit` lies in its machine."""
+    return f"/run/systemd/system/{unit}.d/{NAME}"
+
+
+def folder(service: str) -> str:
+    """Where everything a swap of `service` brings is mounted."""
+    return f"{BASE}/{service}"
+
+
+def gate(service: str) -> str:
+    return f"{folder(service)}/go"
+
+
+def guard_unit(service: str) -> str:
+    """The unit in the machine that ends a foreground run when devswap has died."""
+    return f"devswap-{service}-guard.service"
+
+
+def guard_pipe(service: str) -> str:
+    """Held open by devswap as long as it lives."""
+    return f"{folder(service)}/alive"
+
+
+def drop_in(service: str, command: Command, *, terminal: str | None) -> str:
+    """The drop-in's text. `terminal` is the device of a foreground run; without one, output goes to the journal."""
+    lines = [
+        f"# {service} is taken over by devswap; `devswap restore {service}` gives production back",
+        "[Unit]",
+        f"AssertPathExists={gate(service)}",
+        "StartLimitIntervalSec=0",
+        "[Service]",
+        *(["Type=simple", "PIDFile="] if command.simple else []),
+        "ExecStart=",
+        f"ExecStart=:{quoted(command.argv)}",
+        "Restart=no",
+        *_environment(command.environment),
+        *_streams(terminal),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _environment(settings: Mapping[str, str]) -> list[str]:
+    return [f"Environment={quoted([f'{name}={value}'])}" for name, value in sorted(settings.items())]
+
+
+def _streams(terminal: str | None) -> list[str]:
+    if terminal is None:
+        return ["StandardInput=null", "StandardOutput=journal", "StandardError=journal"]
+    return [
+        "StandardInput=tty-force",
+        "StandardOutput=tty",
+        "StandardError=tty",
+        f"TTYPath={terminal}",
+        "TTYReset=no",
+        "TTYVHangup=no",
+    ]
+
+
+def quoted(argv: Sequence[str]) -> str:
+    """`argv` in systemd's own quoting (systemd.service(5)): % is its specifier, and \\ escapes inside quotes."""
+    return " ".join('"' + word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"' for word in argv)

@@ -1,0 +1,1 @@
+"""Finds services on clouds, one file per kind of cloud."""

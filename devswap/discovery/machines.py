@@ -1,0 +1,44 @@
+"""The machines of this host, and which of them a person means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from devswap.backends import lxc
+from devswap.backends.local import Local
+from devswap.discovery.units import Found
+from devswap.errors import DevswapError, UsageError
+from devswap.machine import BackedMachine, Machine
+
+
+def running() -> list[Machine]:
+    """Every running container, and this host itself where systemd runs it."""
+    found: list[Machine] = [BackedMachine(backend) for backend in lxc.running()]
+    host = BackedMachine(Local())
+    return [*found, host] if host.exists("/run/systemd/system") else found
+
+
+def stopped() -> list[str]:
+    """The names of containers that exist and do not run."""
+    return lxc.stopped()
+
+
+def at(address: str) -> Machine:
+    """The machine written as `address`, running or not; raises DevswapError for one that does not exist."""
+    kind, _, name = address.partition(":")
+    if kind == "local":
+        return BackedMachine(Local())
+    if kind == "lxc":
+        backend = lxc.Lxc(name)
+        if backend.is_defined():
+            return BackedMachine(backend)
+        raise DevswapError(f"there is no LXC container {name}", hint="lxc-ls -f shows those there are")
+    raise UsageError(f"cannot reach {address!r}: unknown kind of machine", hint="write lxc:NAME or local:")
+
+
+def choose(found: Sequence[Found], wanted: str | None) -> list[Found]:
+    """Those of `found` on the machine `wanted`: its address, its name or the beginning of its name."""
+    if wanted is None:
+        return list(found)
+    exact = [place for place in found if wanted in (place.machine.address, place.machine.name)]
+    return exact or [place for place in found if place.machine.name.startswith(wanted.removeprefix("lxc:"))]

@@ -1,0 +1,156 @@
+"""Finds services by looking: which running machine has the unit, and how production is run there.
+
+Names of containers are not trusted: they changed with every era of OpenStack-Ansible, and other tools have their own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from devswap import configuration, systemd
+from devswap.deployment import Deployment, Interpreter
+from devswap.errors import DevswapError
+from devswap.machine import Machine
+from devswap.service import Service
+
+# In systemd's own order of precedence (systemd.unit(5)); the last one holds what it makes of init scripts.
+_UNIT_FOLDERS = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+    "/run/systemd/generator.late",
+)
+# A link here per unit that is not inactive or failed: systemd itself keeps them (unit_export_invocation_id).
+_ACTIVE_UNITS = "/run/systemd/units"
+_PYTHON = re.compile(r"python(\d(\.\d+)?)?$")
+_ASK_INTERPRETER = """
+import json, os, site, sys
+folders = [p for p in sys.path if os.path.basename(p) in ("site-packages", "dist-packages") and os.path.isdir(p)]
+print(json.dumps({"version": "%d.%d" % sys.version_info[:2], "folders": folders,
+                  "virtualenv": sys.prefix if sys.prefix != sys.base_prefix else None}))
+"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A unit of a known service on one machine; nothing was asked of the machine's systemd yet."""
+
+    service: Service
+    machine: Machine
+    unit: str
+    file: str
+    active: bool
+
+
+def find(services: Iterable[Service], machines: Iterable[Machine]) -> Iterator[Found]:
+    """Every place where one of `services` is installed, read from the machines' files."""
+    wanted = list(services)
+    for machine in machines:
+        files = _unit_files(machine)
+        active = {name.partition(":")[2] for name in machine.names(_ACTIVE_UNITS)}
+        for service in wanted:
+            for name in service.units:
+                unit = f"{name}.service"
+                if unit in files:
+                    yield Found(service, machine, unit, files[unit], unit in active)
+                    break
+
+
+def _unit_files(machine: Machine) -> dict[str, str]:
+    files: dict[str, str] = {}
+    for folder in _UNIT_FOLDERS:
+        for name in machine.names(folder):
+            if name.endswith(".service"):
+                files.setdefault(name, f"{folder}/{name}")
+    return files
+
+
+def version(found: Found) -> str | None:
+    """The version of production's package, read from the name of its metadata; None if it is not where we look."""
+    for line in (found.machine.read_text(found.file) or "").splitlines():
+        if line.startswith("ExecStart="):
+            prefix = line.removeprefix("ExecStart=").lstrip("-+!:@").split(" ")[0].rpartition("/bin/")[0]
+            return _installed_version(found.machine, prefix, found.service.distribution)
+    return None
+
+
+def _installed_version(machine: Machine, prefix: str, distribution: str) -> str | None:
+    wanted = re.sub(r"[-_.]+", "_", distribution).lower()
+    folders = [f"{prefix}/lib/{name}/site-packages" for name in machine.names(f"{prefix}/lib") if "python" in name]
+    for folder in [*folders, "/usr/lib/python3/dist-packages"]:
+        for name in machine.names(folder):
+            stem, _, kind = name.rpartition(".")
+            owner, _, number = stem.partition("-")
+            if kind in ("dist-info", "egg-info") and re.sub(r"[-_.]+", "_", owner).lower() == wanted:
+                return number.partition("-")[0]
+    return None
+
+
+def examine(found: Found) -> Deployment:
+    """How production is run: from its unit and, where it runs, from its main process.
+
+    Raises DevswapError for what cannot be taken over, naming it.
+    """
+    machine, service = found.machine, found.service
+    properties = systemd.show(machine, found.unit, "User", "Group", "MainPID", "Type", "ExecStart")
+    words = _running_command(machine, int(properties["MainPID"] or 0)) or _configured_command(found, properties)
+    python, command = _split(machine, words, found)
+    user = properties["User"] or "root"
+    environment = systemd.environment(machine, found.unit)
+    return Deployment(
+        service=service,
+        machine=machine,
+        unit=found.unit,
+        user=user,
+        group=properties["Group"] or user,
+        command=command,
+        environment=environment,
+        interpreter=_interpreter(machine, python, user),
+        config_files=configuration.files_of(command, machine, service.config, service.entry_point or service.name),
+        forks=properties["Type"] in ("forking", "dbus"),
+        active=found.active,
+    )
+
+
+def _running_command(machine: Machine, pid: int) -> list[str]:
+    text = machine.read_text(f"/proc/{pid}/cmdline") if pid else None
+    words = (text or "").rstrip("\0").split("\0")
+    # A process that renamed itself (setproctitle) no longer shows its command line: oslo.service's workers do.
+    return words if words and words[0].startswith("/") else []
+
+
+def _configured_command(found: Found, properties: dict[str, str]) -> list[str]:
+    """From ExecStart as systemd shows it: { path=… ; argv[]=… ; … }."""
+    match = re.search(r"argv\[\]=(?P<argv>.*?) ; ignore_errors=", properties["ExecStart"])
+    if not match:
+        raise DevswapError(f"cannot see how {found.unit} in {found.machine.name} is started: it has no ExecStart")
+    return shlex.split(match["argv"])
+
+
+def _split(machine: Machine, words: list[str], found: Found) -> tuple[str, tuple[str, ...]]:
+    """(interpreter, script and arguments) of a command line, with the interpreter taken from the script if need be."""
+    if _PYTHON.search(words[0]):
+        flags = [word for word in words[1:] if not word.startswith("-")] if words[1:2] != ["-m"] else []
+        if flags:
+            return words[0], tuple(words[words.index(flags[0]) :])
+    first = (machine.read_text(words[0]) or "").partition("\n")[0] if not _PYTHON.search(words[0]) else ""
+    interpreter = first.removeprefix("#!").strip().split(" ")[0]
+    if first.startswith("#!") and _PYTHON.search(interpreter):
+        return interpreter, tuple(words)
+    raise DevswapError(
+        f"cannot take {found.service.name} in {found.machine.name} over: {shlex.join(words)} is no Python program",
+        hint=f"start it first, so that its command can be seen: systemctl start {found.unit}",
+    )
+
+
+def _interpreter(machine: Machine, python: str, user: str) -> Interpreter:
+    answer = json.loads(machine.run([python, "-c", _ASK_INTERPRETER], user=user, cwd="/").stdout)
+    if answer["version"].startswith("2"):
+        raise DevswapError(f"cannot take over services of Python {answer['version']} in {machine.name}: 3 is needed")
+    return Interpreter(python, answer["version"], tuple(answer["folders"]), answer["virtualenv"])

@@ -1,0 +1,104 @@
+"""The facts about production that must be the same before a swap and after it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from devswap import development, probe, systemd
+from devswap.database import Source
+from devswap.machine import Machine
+from devswap.probe import Probe
+
+# Keys that production itself rotates (keystone): they change without anybody touching anything.
+_ROTATING = ("fernet-keys", "credential-keys", "__pycache__")
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What of production is looked at; kept in the journal, so that `restore` needs nothing else."""
+
+    on: str
+    service: str
+    unit: str
+    folders: tuple[str, ...]
+    """Its configuration, file by file."""
+    site_folders: tuple[str, ...]
+    """Its packages, by the names of their metadata."""
+    database: Source | None
+    probe: Probe | None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def watched_from_json(read: Mapping[str, Any]) -> Watched:
+    database, asked = read["database"], read["probe"]
+    return Watched(
+        on=read["on"],
+        service=read["service"],
+        unit=read["unit"],
+        folders=tuple(read["folders"]),
+        site_folders=tuple(read["site_folders"]),
+        database=Source(**{**database, "config_files": tuple(database["config_files"])}) if database else None,
+        probe=probe.from_json(asked) if asked else None,
+    )
+
+
+def take(watched: Watched, machine: Callable[[str], Machine], *, seconds: float = 0.0) -> dict[str, str]:
+    """Every fact by name; waits at most `seconds` for the service to serve."""
+    here = machine(watched.on)
+    facts = dict(_unit(here, watched))
+    if watched.probe and facts["unit state"] == "active":
+        facts["serving"] = "yes" if probe.ask(watched.probe, here, seconds=seconds).serving else "no"
+    for folder in watched.folders:
+        facts.update(_files(here, folder))
+    for folder in watched.site_folders:
+        names = [name for name in here.names(folder) if name.endswith(("-info", ".pth", ".egg-link"))]
+        facts[f"packages in {folder}"] = _hash("\n".join(names).encode())
+    if watched.database:
+        database = watched.database.open(machine)
+        facts["database revision"] = ", ".join(database.revisions()) or "none"
+        facts["database schema"] = database.schema()
+    return facts
+
+
+def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """One line for each fact that is not as it was."""
+    return [
+        f"{name}: was {before.get(name, 'absent')}, is {after.get(name, 'absent')}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _unit(machine: Machine, watched: Watched) -> Iterator[tuple[str, str]]:
+    found = systemd.state(machine, watched.unit)
+    files = systemd.show(machine, watched.unit, "FragmentPath", "DropInPaths")
+    paths = [files["FragmentPath"], *files["DropInPaths"].split()]
+    command = machine.read_text(f"/proc/{found.main_pid}/cmdline") if found.main_pid else None
+    yield "unit state", found.active
+    yield "unit enablement", found.enabled
+    yield "unit command", (command or "none").rstrip("\0").replace("\0", " ")
+    yield "unit files", " ".join(paths)
+    for path in filter(None, paths):
+        yield f"unit file {path}", _hash(machine.read_bytes(path) or b"")
+    mounted = machine.mounted(development.folder(watched.service))
+    yield "mounts of devswap", " ".join(mounted) or "none"
+
+
+def _files(machine: Machine, folder: str) -> Iterator[tuple[str, str]]:
+    for name in machine.names(folder):
+        path = f"{folder}/{name}"
+        if name in _ROTATING:
+            continue
+        if machine.is_folder(path):
+            yield from _files(machine, path)
+        else:
+            yield f"file {path}", _hash(machine.read_bytes(path) or b"")
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

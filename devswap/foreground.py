@@ -1,0 +1,159 @@
+"""Runs development on this terminal: keys go to it, what it prints comes here, and it ends when devswap does.
+
+The service owns a terminal of its own machine (its unit has it as TTYPath), so that /dev/tty, a debugger's prompt and
+Ctrl-C work as they would on a real one; this module only carries bytes and sizes between that terminal and the user's.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import sys
+import termios
+import time
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from devswap.process import Popen
+from devswap.pty import Terminal
+
+_INTERRUPT = b"\x03"
+_CHUNK = 65536
+_TICK = 0.2
+_PATIENCE = 3.0
+_AGAIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the run ended: by the user's Ctrl-C or by itself."""
+
+    by_user: bool
+
+
+class Foreground:
+    """One run on the terminal. `job` ends when the unit does; `force` ends the unit when it does not listen."""
+
+    def __init__(self, terminal: Terminal, job: Popen[bytes], force: Callable[[], None]) -> None:
+        self._terminal = terminal
+        self._job = job
+        self._force = force
+        self._interrupted_at: float | None = None
+        self._by_user = False
+        self._warned = False
+        self._tail = b"\n"
+
+    def run(self, tick: Callable[[], None]) -> Ended:
+        """Carry bytes until the unit ends; `tick` is called a few times a second between them."""
+        with self._own_terminal(), self._signals():
+            while self._job.poll() is None:
+                self._carry(_TICK)
+                self._remind()
+                tick()
+            while self._carry(0.0):
+                pass
+        return Ended(self._by_user)
+
+    def _carry(self, seconds: float) -> bool:
+        """Move what is there in both directions; False when there was nothing."""
+        sources = [self._terminal.descriptor]
+        if sys.stdin.isatty():
+            sources.append(sys.stdin.fileno())
+        try:
+            ready, _, _ = select.select(sources, [], [], seconds)
+        except InterruptedError:
+            return True
+        carried = False
+        for source in ready:
+            carried |= self._output() if source == self._terminal.descriptor else self._keys(source)
+        return carried
+
+    def _output(self) -> bool:
+        try:
+            read = os.read(self._terminal.descriptor, _CHUNK)
+        except OSError:  # EIO: nobody has the other end open (pts(4)); it may be opened again
+            time.sleep(0.01)
+            return False
+        if read:
+            self._tail = (self._tail + read)[-256:]
+            _write_all(sys.stdout.fileno(), read)
+        return bool(read)
+
+    def _keys(self, source: int) -> bool:
+        keys = os.read(source, _CHUNK)
+        if not keys:
+            return False
+        if _INTERRUPT in keys:
+            self._interrupt()
+        _write_all(self._terminal.descriptor, keys)
+        return True
+
+    def _interrupt(self) -> None:
+        """The first Ctrl-C goes to the service alone; the second one ends it, unless it waits at a prompt."""
+        now = time.monotonic()
+        again = self._interrupted_at is not None and now - self._interrupted_at < _AGAIN_SECONDS
+        if again and not self._at_prompt():
+            self._force()
+        self._interrupted_at, self._by_user, self._warned = now, True, False
+
+    def _at_prompt(self) -> bool:
+        """A prompt is output that ends in the middle of a line, with a space, as pdb's and every shell's does."""
+        return self._tail.endswith(b" ")
+
+    def _remind(self) -> None:
+        late = self._interrupted_at is not None and time.monotonic() - self._interrupted_at > _PATIENCE
+        if late and not self._warned and not self._at_prompt():
+            self._warned = True
+            self.say("it has not ended yet; Ctrl-C again ends it for good")
+
+    def say(self, text: str) -> None:
+        """A line of devswap's own between the service's."""
+        start = "" if self._tail.endswith(b"\n") else "\r\n"
+        _write_all(sys.stderr.fileno(), f"{start}devswap: {text}\r\n".encode())
+        self._tail = b"\n"
+
+    @contextmanager
+    def _own_terminal(self) -> Iterator[None]:
+        """Raw mode on the user's terminal, put back whatever happens: its keys mean something to the other one."""
+        if not sys.stdin.isatty():
+            yield
+            return
+        descriptor = sys.stdin.fileno()
+        before = termios.tcgetattr(descriptor)
+        try:
+            tty.setraw(descriptor)
+            yield
+        finally:
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Sizes follow the user's terminal; an interrupt from elsewhere (kill -INT, no terminal) counts as Ctrl-C."""
+
+        def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+            self._interrupt()
+            _write_all(self._terminal.descriptor, _INTERRUPT)
+
+        resize = lambda *_: self.fit()  # noqa: E731
+        before = {signal.SIGWINCH: signal.signal(signal.SIGWINCH, resize)}
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def fit(self) -> None:
+        """Give the service's terminal the size of the user's."""
+        columns, rows = shutil.get_terminal_size()
+        self._terminal.resize(rows, columns)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(descriptor, content) :]

@@ -1,0 +1,42 @@
+"""This host, as the use cases see it: its machines, its state, its user, and a voice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from devswap.invoker import UserHome
+from devswap.journal import Journal, Journals, Owner
+from devswap.machine import Machine
+from devswap.service import Catalogue
+from devswap.settings import Settings
+from devswap.steps.step import Cloud
+
+
+@dataclass(frozen=True)
+class Host:
+    """Everything outside that a use case touches comes through here; tests pass a simulated one."""
+
+    settings: Settings
+    catalogue: Callable[[], Catalogue]
+    """Read when first needed: `restore` works without one."""
+    home: Callable[[], UserHome]
+    owner: Owner
+    running: Callable[[], Sequence[Machine]]
+    machine: Callable[[str], Machine]
+    """By address; raises DevswapError where there is none."""
+    now: Callable[[], str]
+    """ISO 8601 with zone, to the microsecond."""
+    say: Callable[[str], None]
+
+    @property
+    def state(self) -> Path:
+        return self.settings.state_dir
+
+    @property
+    def journals(self) -> Journals:
+        return Journals(self.state)
+
+    def cloud(self, journal: Journal) -> Cloud:
+        return Cloud(machine=self.machine, vault=journal.folder, saves=self.state / "saved", say=self.say)

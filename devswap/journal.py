@@ -1,0 +1,206 @@
+"""The stack of steps on disk: what must be undone for production to be back. An empty journal is a restored system.
+
+    STATE/swaps/SERVICE@MACHINE/journal.json    0600 in 0700 folders
+
+The file is replaced as a whole and flushed, with its folder, before the change it describes is made; so after a crash
+or a full disk there is always the journal before or the journal after, never a part of one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from devswap.errors import DevswapError, NotWhole
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who took a service over, from where. `pid` tells whether the devswap that did so still lives."""
+
+    user: str
+    uid: int
+    host: str
+    terminal: str
+    pid: int
+
+
+@dataclass(frozen=True)
+class Swap:
+    """What a swap is, besides its steps: everything `status`, `run` and `restore` need without the catalogue."""
+
+    service: str
+    project: str
+    machine: str
+    unit: str
+    owner: Owner
+    since: str
+    """When production was taken over: ISO 8601 with zone."""
+    ref: str
+    commit: str
+    subject: str
+    checkout: str
+    """The folder on the host."""
+    mode: str
+    """preparing, foreground or detached."""
+    slot: int
+    """Which folder below /run/devswap/SERVICE serves; a second checkout is prepared in the next one."""
+    watched: dict[str, Any]
+    """What the fingerprint looks at, and how the service is asked whether it serves."""
+    command: dict[str, Any] = field(default_factory=dict)
+    """How development is started: see development.py."""
+    fingerprint: dict[str, str] = field(default_factory=dict)
+    """The facts of production before the first step."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One step with what it captured, as plain JSON that a person can act on by hand."""
+
+    step: dict[str, Any]
+    captured: Any
+
+
+class Journal:
+    """One swap's journal. All changes go through `push`, `drop` and `describe`, each on disk when it returns."""
+
+    def __init__(self, folder: Path, swap: Swap, entries: tuple[Entry, ...] = ()) -> None:
+        self.folder = folder
+        self.swap = swap
+        self.entries = entries
+
+    @classmethod
+    def create(cls, folder: Path, swap: Swap) -> Journal:
+        """Raises FileExistsError where there is one already."""
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        if (folder / "journal.json").exists():
+            raise FileExistsError(folder)
+        journal = cls(folder, swap)
+        journal._write()
+        return journal
+
+    @classmethod
+    def load(cls, folder: Path) -> Journal:
+        """Raises NotWhole for a journal that cannot be read: then nobody knows what must be undone."""
+        path = folder / "journal.json"
+        try:
+            read = json.loads(path.read_text(encoding="utf-8"))
+            if read["version"] > VERSION:
+                raise NotWhole(
+                    f"cannot read {path}: it is of version {read['version']}, this devswap knows up to {VERSION}",
+                    hint="use the devswap that wrote it, or a newer one",
+                )
+            swap = Swap(**{**read["swap"], "owner": Owner(**read["swap"]["owner"])})
+            return cls(folder, swap, tuple(Entry(**entry) for entry in read["entries"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise NotWhole(
+                f"cannot read {path}: {error}", hint=f"the way back is in {folder / 'restore.sh'}, to be read and run"
+            ) from error
+
+    def push(self, entry: Entry) -> None:
+        self._become(self.swap, (*self.entries, entry))
+
+    def drop(self, entry: Entry) -> None:
+        """Forget an entry that is undone."""
+        self._become(self.swap, tuple(other for other in self.entries if other is not entry))
+
+    def describe(self, **changes: Any) -> None:
+        """Change what the swap says of itself (its ref, its mode), never what was captured."""
+        self._become(replace(self.swap, **changes), self.entries)
+
+    def remove(self) -> None:
+        """Forget the swap, which must have nothing left to undo."""
+        if self.entries:
+            raise NotWhole(f"{self.swap.service} has {len(self.entries)} steps that are not undone")
+        for path in sorted(self.folder.iterdir(), key=lambda path: path.name == "journal.json"):
+            path.unlink()
+        self.folder.rmdir()
+
+    def _become(self, swap: Swap, entries: tuple[Entry, ...]) -> None:
+        before = (self.swap, self.entries)
+        self.swap, self.entries = swap, entries
+        try:
+            self._write()
+        except BaseException:
+            self.swap, self.entries = before
+            raise
+
+    def _write(self) -> None:
+        content = {"version": VERSION, "swap": asdict(self.swap), "entries": [asdict(entry) for entry in self.entries]}
+        write_durably(self.folder / "journal.json", json.dumps(content, indent=1).encode())
+
+
+class Journals:
+    """All the swaps of this host."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+
+    def folder(self, service: str, machine: str) -> Path:
+        return self._state / "swaps" / f"{service}@{machine.replace('/', '+')}"
+
+    def find(self, service: str, machine: str) -> Journal | None:
+        folder = self.folder(service, machine)
+        return Journal.load(folder) if (folder / "journal.json").exists() else None
+
+    def all(self) -> list[Journal]:
+        """In the order in which production was taken over."""
+        found = [Journal.load(path.parent) for path in sorted(self._state.glob("swaps/*/journal.json"))]
+        return sorted(found, key=lambda journal: journal.swap.since)
+
+    @contextmanager
+    def changing(self, *, seconds: float = 60.0) -> Iterator[None]:
+        """Hold the host's one lock for the time of an apply or an undo; the kernel drops it when its holder dies."""
+        self._state.mkdir(parents=True, mode=0o700, exist_ok=True)
+        descriptor = os.open(self._state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _lock(descriptor, seconds)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise DevswapError(
+                    f"another devswap has been changing this host for {seconds:.0f} s",
+                    hint="devswap status shows whose; try again when it is done",
+                ) from error
+            time.sleep(0.05)
+        else:
+            return
+
+
+def write_durably(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Replace `path` with `content`, on disk when this returns; the old file stays whole if that fails."""
+    temporary = path.with_name(f".{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    flush_folder(path.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """A rename is on disk only when its folder is: fsync(2)."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

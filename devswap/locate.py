@@ -1,0 +1,84 @@
+"""From the name a person types to the one place on this cloud that is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from devswap.deployment import Deployment
+from devswap.discovery import machines, units
+from devswap.discovery.units import Found
+from devswap.errors import DevswapError, UsageError
+from devswap.host import Host
+from devswap.journal import Journal
+from devswap.service import Service
+
+
+def deployment(host: Host, name: str, wanted: str | None) -> Deployment:
+    """Where and how the service `name` runs; raises UsageError where a person must say which machine."""
+    service = host.catalogue().get(name)
+    return units.examine(one(host, service, wanted))
+
+
+def one(host: Host, service: Service, wanted: str | None) -> Found:
+    places = list(units.find([service], host.running()))
+    chosen = machines.choose(places, wanted)
+    if len(chosen) == 1:
+        return chosen[0]
+    if chosen:
+        raise UsageError(
+            f"{service.name} runs in {len(chosen)} machines: {_names(chosen)}",
+            hint=f"say which: --machine {chosen[0].machine.name}",
+        )
+    if places:
+        raise UsageError(
+            f"{service.name} does not run in {wanted}", hint=f"it runs in {_names(places)}: say --machine NAME"
+        )
+    raise _nowhere(service)
+
+
+def _names(places: Sequence[Found]) -> str:
+    return ", ".join(place.machine.name for place in places)
+
+
+def _nowhere(service: Service) -> DevswapError:
+    """No running machine has it; one that is stopped may."""
+    asleep = [name for name in machines.stopped() if service.project in name]
+    if asleep:
+        return DevswapError(
+            f"cannot find {service.name}: no running machine has it, and {', '.join(asleep)} is stopped",
+            hint=f"lxc-start -n {asleep[0]}, then try again",
+        )
+    return DevswapError(
+        f"cannot find {service.name} on this cloud: no running machine has the unit {service.units[0]}.service",
+        hint="devswap list shows what can be swapped here",
+    )
+
+
+def swap(host: Host, name: str, wanted: str | None = None) -> Journal:
+    """The journal of the swapped service `name`; raises DevswapError where it is not swapped."""
+    found = [journal for journal in host.journals.all() if journal.swap.service == name]
+    if wanted is not None:
+        found = [
+            journal for journal in found if wanted in (journal.swap.machine, journal.swap.machine.partition(":")[2])
+        ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        where = ", ".join(journal.swap.machine for journal in found)
+        raise UsageError(f"{name} is swapped in {where}", hint=f"say which: --machine {found[0].swap.machine}")
+    swapped = ", ".join(sorted(journal.swap.service for journal in host.journals.all()))
+    raise DevswapError(
+        f"{name} is not swapped",
+        hint=f"swapped here: {swapped}" if swapped else f"take it over: devswap checkout {name} REF",
+    )
+
+
+def require_owner(host: Host, journal: Journal) -> None:
+    """Raise unless the swap is this user's: taking it from another is for them to decide."""
+    theirs, mine = journal.swap.owner, host.owner
+    if (theirs.uid, theirs.host) != (mine.uid, mine.host):
+        raise DevswapError(
+            f"{journal.swap.service} is swapped by {theirs.user} on {theirs.terminal or theirs.host} "
+            f"since {journal.swap.since}",
+            hint="ask them, or say --take-over",
+        )

@@ -1,0 +1,165 @@
+"""Starts development in production's place, and says when it serves."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+from devswap import development, fingerprint, systemd
+from devswap.development import Command
+from devswap.errors import DevswapError
+from devswap.foreground import Ended, Foreground
+from devswap.host import Host
+from devswap.journal import Journal, Swap
+from devswap.machine import Machine
+from devswap.probe import Answer, Question
+from devswap.process import DEVNULL
+from devswap.pty import Terminal
+
+_TRIES_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Start:
+    """What is known when development has been started: where, and when production gave its last answer."""
+
+    journal: Journal
+    stopped_at: float
+    """time.monotonic() just before production was stopped."""
+
+
+def command_of(swap: Swap) -> Command:
+    return Command(tuple(swap.command["argv"]), dict(swap.command["environment"]), simple=bool(swap.command["simple"]))
+
+
+def write_drop_in(machine: Machine, swap: Swap, terminal: Terminal | None) -> None:
+    """Point the unit's drop-in at development as it shall run now; systemd is told only if something changed."""
+    text = drop_in_text(swap, terminal)
+    if machine.read_text(development.path(swap.unit)) != text:
+        machine.write_text(development.path(swap.unit), text)
+        systemd.reload(machine)
+
+
+def drop_in_text(swap: Swap, terminal: Terminal | None) -> str:
+    command = command_of(swap)
+    if terminal is not None:
+        shown = {"TERM": os.environ.get("TERM", "dumb")}
+        command = Command(command.argv, {**command.environment, **shown}, simple=command.simple)
+    return development.drop_in(swap.service, command, terminal=terminal.path if terminal else None)
+
+
+def detached(host: Host, start: Start, *, seconds: float) -> Answer:
+    """Start the unit in the background and wait until it serves; ends early if it dies.
+
+    Raises DevswapError with its last words if it does not serve within `seconds`.
+    """
+    swap = start.journal.swap
+    machine = host.machine(swap.machine)
+    watched = fingerprint.watched_from_json(swap.watched)
+    question = Question(watched.probe, machine, seconds=seconds) if watched.probe else None
+    systemd.start(machine, swap.unit)
+    answer = _await(machine, swap.unit, question)
+    if not answer.serving:
+        said = systemd.journal_tail(machine, swap.unit)
+        raise DevswapError(f"{swap.service} does not serve: {answer.why}\n{said}".rstrip())
+    host.say(f"{swap.service} answers from {swap.ref}; outage {time.monotonic() - start.stopped_at:.1f} s")
+    return answer
+
+
+def _await(machine: Machine, unit: str, question: Question | None) -> Answer:
+    while question is not None and not question.is_answered():
+        found = systemd.state(machine, unit)
+        if not found.is_active:
+            question.withdraw()
+            return Answer(serving=False, why=f"it ended with code {found.code}")
+    if question is not None:
+        return question.answer()
+    found = systemd.state(machine, unit)
+    return Answer(serving=found.is_active, why=f"its unit is {found.active}")
+
+
+def foreground(host: Host, start: Start, terminal: Terminal) -> Ended:
+    """Start the unit on this terminal and stay until it ends; nothing of it runs any more afterwards."""
+    swap = start.journal.swap
+    machine = host.machine(swap.machine)
+    watched = fingerprint.watched_from_json(swap.watched)
+    guard = _Guard(machine, swap)
+    question = None
+    try:
+        question = Question(watched.probe, machine, seconds=_TRIES_SECONDS) if watched.probe else None
+        job = machine.popen(
+            ["systemctl", "start", "--wait", "--", swap.unit],
+            stdin=DEVNULL,
+            stdout=DEVNULL,
+            stderr=DEVNULL,
+            new_session=True,
+        )
+        shown = Foreground(terminal, job, force=lambda: _kill(machine, swap.unit))
+        shown.fit()
+        return shown.run(_announce(shown, swap, question, start.stopped_at))
+    finally:
+        if question is not None:
+            question.withdraw()
+        _end(machine, swap)
+        guard.release()
+
+
+def _announce(shown: Foreground, swap: Swap, question: Question | None, stopped_at: float):  # type: ignore[no-untyped-def]
+    told = question is None
+
+    def tick() -> None:
+        nonlocal told
+        if told or question is None or not question.is_answered():
+            return
+        told = True
+        if question.answer().serving:
+            shown.say(f"{swap.service} answers from {swap.ref}; outage {time.monotonic() - stopped_at:.1f} s")
+
+    return tick
+
+
+def _kill(machine: Machine, unit: str) -> None:
+    machine.run(["systemctl", "kill", "--signal=KILL", "--", unit], ok=(0, 1))  # 1: it has just ended
+
+
+def _end(machine: Machine, swap: Swap) -> None:
+    """Close the gate, so that nobody starts development on a terminal that is gone, and stop what is left."""
+    machine.remove(development.gate(swap.service))
+    systemd.stop(machine, swap.unit)
+    systemd.reset_failed(machine, swap.unit)
+
+
+class _Guard:
+    """Ends a foreground run when devswap dies: a unit in the machine reads a pipe that only devswap holds open.
+
+    A hang-up would not do: SIGHUP means "read your configuration again" to OpenStack services.
+    """
+
+    def __init__(self, machine: Machine, swap: Swap) -> None:
+        self._machine = machine
+        self._unit = development.guard_unit(swap.service)
+        path = development.guard_pipe(swap.service)
+        systemd.stop(machine, self._unit)
+        self._descriptor = machine.open_pipe(path)
+        script = 'cat "$1"; rm -f "$2"; systemctl stop "$3"'
+        machine.run(
+            [
+                "systemd-run",
+                "--quiet",
+                "--collect",
+                f"--unit={self._unit}",
+                "--",
+                "sh",
+                "-c",
+                script,
+                "sh",
+                path,
+                development.gate(swap.service),
+                swap.unit,
+            ]
+        )
+
+    def release(self) -> None:
+        systemd.stop(self._machine, self._unit)
+        os.close(self._descriptor)

@@ -1,0 +1,1 @@
+"""Reversible changes to machines, one file each."""

@@ -1,0 +1,148 @@
+"""Brings a project's database to the checkout's migrations, and back by a dump: no project can downgrade."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from devswap import systemd
+from devswap.database import Database, Source
+from devswap.errors import CommandFailed, DevswapError
+from devswap.journal import write_durably
+from devswap.steps.step import Cloud, Step
+
+_DUMP = "database.sql.gz"
+_STOPPED = "stopped-for-the-load.json"
+_STATEMENT_SECONDS = 600.0
+_SPACE = 1.5  # a compressed dump is smaller than the rows: this leaves room for the save on restore
+
+
+@dataclass(frozen=True)
+class SyncDatabase(Step):
+    """Run the project's own migration commands, with a dump taken before."""
+
+    service: str
+    project: str
+    source: Source
+    commands: tuple[tuple[str, ...], ...]
+    user: str
+    group: str
+    environment: tuple[tuple[str, str], ...]
+    users: tuple[tuple[str, str], ...]
+    """(address, unit) of every service on this database: none may write while a dump is loaded."""
+
+    kind: ClassVar[str] = "sync-database"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.source, Mapping):  # read back from a journal
+            read = {**self.source, "config_files": tuple(self.source["config_files"])}
+            object.__setattr__(self, "source", Source(**read))
+
+    def capture(self, cloud: Cloud) -> Any:
+        database = self.source.open(cloud.machine)
+        _require_space(cloud, database)
+        cloud.say("saving the database before its migration")
+        database.dump(cloud.vault / _DUMP)
+        return {
+            "dump": _DUMP,
+            "revisions": database.revisions(),
+            "schema": database.schema(),
+            "rows": database.rows(),
+        }
+
+    def do(self, cloud: Cloud) -> None:
+        cloud.say("migrating the database")
+        for command in self.commands:
+            self._migrate(cloud, command)
+
+    def undo(self, cloud: Cloud, captured: Any) -> None:
+        machine = cloud.machine(self.on)
+        systemd.stop(machine, self._sync_unit)
+        database = self.source.open(cloud.machine)
+        database.wait_for_statements(seconds=_STATEMENT_SECONDS)
+        if not _is_as_before(database, captured):
+            self._stop_users(cloud)
+            self._load(cloud, database, captured)
+        self._start_users(cloud)
+
+    def _migrate(self, cloud: Cloud, command: tuple[str, ...]) -> None:
+        machine = cloud.machine(self.on)
+        try:
+            systemd.run_in_unit(
+                machine,
+                self._sync_unit,
+                command,
+                user=self.user,
+                group=self.group,
+                env=dict(self.environment),
+                cwd="/",
+            )
+        except CommandFailed as error:
+            raise DevswapError(
+                f"cannot migrate the database of {self.project}: {' '.join(command[1:])} failed\n{error.result.tail}"
+            ) from error
+
+    def _load(self, cloud: Cloud, database: Database, captured: Any) -> None:
+        save = cloud.saves / f"{cloud.vault.name}-{self.project}.sql.gz"
+        if not save.exists():  # made once: a retry would save a half-loaded database over it
+            cloud.saves.mkdir(mode=0o700, exist_ok=True)
+            cloud.say(f"saving the database as it is now: {save}")
+            database.dump(save)
+        for line in _leaving(captured["rows"], database.rows()):
+            cloud.say(line)
+        cloud.say("loading the database as it was before the migration")
+        database.load(cloud.vault / captured["dump"])
+        if not _is_as_before(database, captured):
+            raise DevswapError(f"the database of {self.project} is not as it was after its dump was loaded")
+
+    def _stop_users(self, cloud: Cloud) -> None:
+        """Note them on disk first: a restore that is killed here must start them all the same."""
+        running = {(on, unit) for on, unit in self.users if systemd.state(cloud.machine(on), unit).is_active}
+        noted = sorted(running | set(self._noted(cloud)))
+        write_durably(cloud.vault / _STOPPED, json.dumps(noted).encode())
+        for on, unit in noted:
+            cloud.say(f"stopping {unit} in {on} while the database is loaded")
+            systemd.stop(cloud.machine(on), unit)
+
+    def _start_users(self, cloud: Cloud) -> None:
+        for on, unit in self._noted(cloud):
+            systemd.start(cloud.machine(on), unit)
+        (cloud.vault / _STOPPED).unlink(missing_ok=True)
+
+    def _noted(self, cloud: Cloud) -> list[tuple[str, str]]:
+        path = cloud.vault / _STOPPED
+        return [(on, unit) for on, unit in json.loads(path.read_text())] if path.exists() else []
+
+    @property
+    def _sync_unit(self) -> str:
+        return f"devswap-{self.service}-db-sync.service"
+
+    def describe(self) -> tuple[str, str]:
+        commands = ", ".join(" ".join(command[1:]).rpartition("/")[2] for command in self.commands)
+        return f"dump the database of {self.project}, then {commands}", "load the dump if the schema differs"
+
+
+def _is_as_before(database: Database, captured: Any) -> bool:
+    same: bool = database.revisions() == captured["revisions"] and database.schema() == captured["schema"]
+    return same
+
+
+def _leaving(before: dict[str, int], now: dict[str, int]) -> list[str]:
+    """What was written since the dump and goes out of the database with the load."""
+    return [
+        f"  {now[table] - before.get(table, 0)} rows of {table} leave the database (they are in the save)"
+        for table in sorted(now)
+        if now[table] > before.get(table, 0)
+    ]
+
+
+def _require_space(cloud: Cloud, database: Database) -> None:
+    free, needed = shutil.disk_usage(cloud.vault).free, int(database.size() * _SPACE)
+    if free < needed:
+        raise DevswapError(
+            f"cannot save the database: it needs up to {needed >> 20} MiB, {cloud.vault} has {free >> 20} MiB free",
+            hint="free some space there, or set DEVSWAP_STATE_DIR to a larger place",
+        )

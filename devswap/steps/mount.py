@@ -1,0 +1,53 @@
+"""Shows a folder of the host in a machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from devswap.errors import DevswapError
+from devswap.machine import Machine
+from devswap.steps.step import Cloud, Step
+
+BASE = "/run/devswap"
+
+
+@dataclass(frozen=True)
+class Mount(Step):
+    """`source` on the host appears at `target`, which lies below /run/devswap."""
+
+    source: str
+    target: str
+    readonly: bool
+
+    kind: ClassVar[str] = "mount"
+
+    def capture(self, cloud: Cloud) -> Any:
+        if self.target in cloud.machine(self.on).mounted(self.target):
+            raise DevswapError(
+                f"cannot mount on {self.target} in {self.on}: something is mounted there that no swap knows of",
+                hint=f"umount it in the machine: lxc-attach -n {self.on.partition(':')[2]} -- umount {self.target}",
+            )
+        return {}
+
+    def do(self, cloud: Cloud) -> None:
+        cloud.machine(self.on).mount(Path(self.source), self.target, readonly=self.readonly)
+
+    def undo(self, cloud: Cloud, captured: Any) -> None:  # noqa: ARG002 - there was nothing before
+        machine = cloud.machine(self.on)
+        machine.unmount(self.target)
+        remove_empty(machine, self.target)
+
+    def describe(self) -> tuple[str, str]:
+        how = "read-only" if self.readonly else "writable"
+        return f"mount {self.source} on {self.target} ({how})", f"unmount {self.target}"
+
+
+def remove_empty(machine: Machine, path: str) -> None:
+    """Remove the folder `path` and those above it up to and with /run/devswap, as far as they are empty."""
+    while path == BASE or path.startswith(BASE + "/"):
+        if machine.names(path):
+            return
+        machine.remove(path)
+        path = path.rpartition("/")[0]

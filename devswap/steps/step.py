@@ -1,0 +1,69 @@
+"""What every reversible change is: capture, do, undo.
+
+`capture` changes nothing, and what it returns is on disk before `do` begins. `undo` puts the captured *state* back:
+it is right when `do` never started, stopped half way or finished, when it is called twice, and when another process
+calls it next week.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from devswap.machine import Machine
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """What a step may touch: machines by address, a private folder for large captures, and a voice."""
+
+    machine: Callable[[str], Machine]
+    vault: Path
+    """0700, beside the journal; what lies here is referred to by name from the captured."""
+    saves: Path
+    """Where what a restore takes out of a database is kept for good."""
+    say: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Subclasses are frozen dataclasses of plain JSON values, so that a plan can be printed and a journal read back."""
+
+    on: str
+    """The address of the machine that is changed."""
+
+    kind: ClassVar[str]
+    known: ClassVar[dict[str, type[Step]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        Step.known[cls.kind] = cls
+
+    def capture(self, cloud: Cloud) -> Any:
+        """What must be known to undo, as JSON."""
+        raise NotImplementedError
+
+    def do(self, cloud: Cloud) -> None:
+        raise NotImplementedError
+
+    def undo(self, cloud: Cloud, captured: Any) -> None:
+        raise NotImplementedError
+
+    def describe(self) -> tuple[str, str]:
+        """What it does and what its undo does, for a person who reads the plan."""
+        raise NotImplementedError
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, **asdict(self)}
+
+
+def from_json(entry: dict[str, Any]) -> Step:
+    """The step a journal names; raises KeyError for a kind this devswap does not know."""
+    parameters = {name: _hashable(value) for name, value in entry.items() if name != "kind"}
+    return Step.known[entry["kind"]](**parameters)
+
+
+def _hashable(value: Any) -> Any:
+    """JSON knows no tuples: lists become tuples again, so that a step read back equals the one that was written."""
+    return tuple(_hashable(item) for item in value) if isinstance(value, list) else value

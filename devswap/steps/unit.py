@@ -1,0 +1,101 @@
+"""Takes production's unit over: stops it, holds it stopped, and lets development run in its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from devswap import development, systemd
+from devswap.errors import DevswapError
+from devswap.machine import Machine
+from devswap.steps.mount import remove_empty
+from devswap.steps.step import Cloud, Step
+
+
+@dataclass(frozen=True)
+class HoldUnit(Step):
+    """`unit` is stopped and cannot be started by anybody until the gate is opened."""
+
+    service: str
+    unit: str
+    text: str
+    """The drop-in: development's command behind the closed gate."""
+
+    kind: ClassVar[str] = "hold-unit"
+
+    def capture(self, cloud: Cloud) -> Any:
+        machine = cloud.machine(self.on)
+        if machine.exists(development.path(self.unit)):
+            raise DevswapError(f"{self.unit} in {machine.name} is held by a drop-in of devswap that no swap knows of")
+        found = systemd.state(machine, self.unit)
+        return {"active": found.is_active, "state": found.active, "enabled": found.enabled}
+
+    def do(self, cloud: Cloud) -> None:
+        machine = cloud.machine(self.on)
+        machine.write_text(development.path(self.unit), self.text)
+        systemd.reload(machine)
+        self._assert_ours(machine)
+        systemd.stop(machine, self.unit)
+
+    def undo(self, cloud: Cloud, captured: Any) -> None:
+        machine = cloud.machine(self.on)
+        if machine.exists(development.path(self.unit)):
+            self._end_development(machine)
+        remove_empty(machine, development.folder(self.service))
+        found = systemd.state(machine, self.unit)
+        if captured["active"] and not found.is_active:
+            systemd.start(machine, self.unit)
+        elif found.active == "failed" and captured["state"] != "failed":
+            systemd.reset_failed(machine, self.unit)
+
+    def _end_development(self, machine: Machine) -> None:
+        """Production may still run (`do` had only written the drop-in): then it is left alone."""
+        if not self._runs_production(machine):
+            systemd.stop(machine, self.unit)
+        machine.remove(development.path(self.unit))
+        machine.remove(development.path(self.unit).rpartition("/")[0])
+        systemd.reload(machine)
+
+    def _runs_production(self, machine: Machine) -> bool:
+        pid = systemd.state(machine, self.unit).main_pid
+        running = machine.read_text(f"/proc/{pid}/cmdline") if pid else None
+        return bool(running) and development.folder(self.service) not in str(running)
+
+    def _assert_ours(self, machine: Machine) -> None:
+        """A later drop-in of production could win over ours; then it must not be stopped."""
+        if development.folder(self.service) not in systemd.show(machine, self.unit, "ExecStart")["ExecStart"]:
+            raise DevswapError(
+                f"cannot take {self.unit} in {machine.name} over: another drop-in sets ExecStart after ours",
+                hint=f"systemctl cat {self.unit} shows it",
+            )
+
+    def describe(self) -> tuple[str, str]:
+        return f"stop {self.unit} and hold it stopped", f"let go of {self.unit} and start it if it ran"
+
+
+@dataclass(frozen=True)
+class RunDevelopment(Step):
+    """The gate is open: `unit` may run development. Starting it is not part of the step, so that it can be repeated."""
+
+    service: str
+    unit: str
+
+    kind: ClassVar[str] = "run-development"
+
+    def capture(self, cloud: Cloud) -> Any:  # noqa: ARG002 - before it, development cannot run
+        return {}
+
+    def do(self, cloud: Cloud) -> None:
+        cloud.machine(self.on).write_text(development.gate(self.service), "")
+
+    def undo(self, cloud: Cloud, captured: Any) -> None:  # noqa: ARG002
+        machine = cloud.machine(self.on)
+        systemd.stop(machine, development.guard_unit(self.service))
+        machine.remove(development.guard_pipe(self.service))
+        machine.remove(development.gate(self.service))
+        # Without our drop-in the unit is production's again (the machine was restarted): not ours to stop.
+        if machine.exists(development.path(self.unit)):
+            systemd.stop(machine, self.unit)
+
+    def describe(self) -> tuple[str, str]:
+        return f"run development as {self.unit}", "stop development"
