@@ -68,6 +68,12 @@ def drop_in(service: str, command: Command, *, terminal: str | None) -> str:
     return "\n".join(lines) + "\n"
 
 
+def settings(text: str) -> list[str]:
+    """The names of the settings that a drop-in of ours makes."""
+    lines = [line.removeprefix('Environment="') for line in text.splitlines() if line.startswith('Environment="')]
+    return [line.partition("=")[0] for line in lines]
+
+
 def _environment(settings: Mapping[str, str]) -> list[str]:
     return [f"Environment={quoted([f'{name}={value}'])}" for name, value in sorted(settings.items())]
 

@@ -3,6 +3,7 @@
 DevswapError                exit 1: it failed, production is as before
 ├── UsageError              exit 2: the command line or the settings ask for something impossible
 ├── NotWhole                exit 3: production is not whole, `devswap restore` goes on
+├── Interrupted             exit 130: Ctrl-C, and what had begun is rolled back
 └── CommandFailed           a process ended with a code that its caller does not understand
     └── CommandTimeout      a process had not ended at its deadline
 """
@@ -32,6 +33,10 @@ class UsageError(DevswapError):
 
 class NotWhole(DevswapError):
     exit_code = 3
+
+
+class Interrupted(DevswapError):
+    exit_code = 130
 
 
 class CommandFailed(DevswapError):

@@ -40,6 +40,8 @@ class Swap:
 
     service: str
     project: str
+    package: str
+    """The import package that must come from the checkout."""
     machine: str
     unit: str
     owner: Owner
@@ -56,6 +58,8 @@ class Swap:
     """Which folder below /run/devswap/SERVICE serves; a second checkout is prepared in the next one."""
     watched: dict[str, Any]
     """What the fingerprint looks at, and how the service is asked whether it serves."""
+    deployment: dict[str, Any]
+    """How production is run, for a second checkout: while swapped, its unit no longer shows it."""
     command: dict[str, Any] = field(default_factory=dict)
     """How development is started: see development.py."""
     fingerprint: dict[str, str] = field(default_factory=dict)

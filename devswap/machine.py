@@ -32,6 +32,9 @@ class Backend(Protocol):
     def enter(self, argv: Sequence[str]) -> list[str]:
         """The argv on the host that runs `argv` inside, as root, with an empty environment."""
 
+    def addresses(self) -> list[str]:
+        """Its IPv4 addresses, as far as they can be seen from outside."""
+
     def init_pid(self) -> int | None:
         """The machine's first process, as the host numbers it; None while it is stopped."""
 
@@ -48,8 +51,8 @@ class Machine(Protocol):
 
     def is_running(self) -> bool: ...
 
-    def boot_id(self) -> str:
-        """Differs after each start of the machine."""
+    def addresses(self) -> list[str]:
+        """Its IPv4 addresses."""
 
     def run(
         self,
@@ -136,11 +139,8 @@ class BackedMachine:
     def is_running(self) -> bool:
         return self._backend.init_pid() is not None
 
-    def boot_id(self) -> str:
-        # Field 22 of stat(5), counted behind the command's name, which may hold spaces: start time in clock ticks.
-        stat = Path(f"/proc/{self._pid()}/stat").read_text(encoding="utf-8")
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-        return f"{boot}/{stat.rpartition(')')[2].split()[19]}"
+    def addresses(self) -> list[str]:
+        return self._backend.addresses()
 
     def run(
         self,

@@ -3,61 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from devswap import development
 from devswap.database import Source
 from devswap.deployment import Deployment
 from devswap.development import Command
+from devswap.slot import Slot
 from devswap.steps.database import SyncDatabase
-from devswap.steps.mount import Mount
 from devswap.steps.step import Step
 from devswap.steps.unit import HoldUnit, RunDevelopment
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True)
-class Slot:
+def slot(service: str, number: int) -> Slot:
     """Where one checkout with its overlay appears in the machine; a second checkout gets the next number."""
-
-    service: str
-    number: int
-
-    @property
-    def folder(self) -> str:
-        return f"{development.folder(self.service)}/{self.number}"
-
-    @property
-    def checkout(self) -> str:
-        return f"{self.folder}/checkout"
-
-    @property
-    def overlay(self) -> str:
-        return f"{self.folder}/overlay"
+    folder = f"{development.folder(service)}/{number}"
+    return Slot(checkout=f"{folder}/checkout", overlay=f"{folder}/overlay")
 
 
-def command(deployment: Deployment, slot: Slot, extra: Mapping[str, str]) -> Command:
+def command(deployment: Deployment, place: Slot, extra: Mapping[str, str]) -> Command:
     """Production's own command with the overlay's interpreter and script, and settings that suit a terminal."""
     script = deployment.command[0].rpartition("/")[2]
     path = deployment.environment.get("PATH", _PATH)
     return Command(
-        argv=(f"{slot.overlay}/bin/python", f"{slot.overlay}/bin/{script}", *deployment.command[1:]),
+        argv=(f"{place.overlay}/bin/python", f"{place.overlay}/bin/{script}", *deployment.command[1:]),
         environment={
             **deployment.service.environment,
             **deployment.service.one_worker,
-            "PATH": f"{slot.overlay}/bin:{path}",
+            "PATH": f"{place.overlay}/bin:{path}",
             "PYTHONUNBUFFERED": "1",
             **extra,
         },
         simple=deployment.forks,
     )
-
-
-def mounts(deployment: Deployment, sources: Mapping[str, tuple[str, bool]]) -> list[Step]:
-    """A mount for each target in the machine, from (folder on the host, read-only)."""
-    on = deployment.machine.address
-    return [Mount(on, source, target, readonly) for target, (source, readonly) in sources.items()]
 
 
 def takeover(deployment: Deployment, drop_in: str, sync: SyncDatabase | None) -> list[Step]:
@@ -68,14 +47,14 @@ def takeover(deployment: Deployment, drop_in: str, sync: SyncDatabase | None) ->
 
 
 def sync_database(
-    deployment: Deployment, slot: Slot, source: Source, users: tuple[tuple[str, str], ...], extra: Mapping[str, str]
+    deployment: Deployment, place: Slot, source: Source, users: tuple[tuple[str, str], ...], extra: Mapping[str, str]
 ) -> SyncDatabase:
     """The project's migration commands, run from the overlay as the service's user."""
     database = deployment.service.database
     assert database is not None  # noqa: S101 - only asked for services that have one
     named = [word for file in _named_files(deployment) for word in ("--config-file", file)]
     commands = tuple(
-        (f"{slot.overlay}/bin/python", f"{slot.overlay}/bin/{tool}", *named, *arguments)
+        (f"{place.overlay}/bin/python", f"{place.overlay}/bin/{tool}", *named, *arguments)
         for tool, *arguments in database.sync
     )
     return SyncDatabase(

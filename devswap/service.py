@@ -34,6 +34,8 @@ class Database:
     """Commands in order, the first word a console script of the project."""
     migrations: tuple[str, ...]
     """Folders of alembic revisions in the source tree, newest layout first."""
+    units: tuple[str, ...]
+    """Every unit that writes to it, whether it can be swapped or not: none may while a dump is loaded."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def load_catalogue() -> Catalogue:
 
 _PROJECT_KEYS = {"project", "distribution", "package", "config", "environment", "database", "service"}
 _SERVICE_KEYS = {"units", "entry_point", "check", "one_worker", "queue", "environment"}
-_DATABASE_KEYS = {"group", "option", "sync", "migrations"}
+_DATABASE_KEYS = {"group", "option", "sync", "migrations", "units"}
 
 
 def read_project(file: str, text: str) -> list[Service]:
@@ -132,6 +134,7 @@ def _database(file: str, table: dict[str, Any]) -> Database:
         option=table["option"],
         sync=tuple(tuple(command) for command in table["sync"]),
         migrations=tuple(table["migrations"]),
+        units=tuple(table["units"]),
     )
 
 

@@ -40,6 +40,11 @@ def load(home: Path | None, environment: Mapping[str, str], *, trusted: frozense
     return _from_environment(settings, environment)
 
 
+def override(settings: Settings, read: Mapping[str, Any]) -> Settings:
+    """With what the command line says."""
+    return _with(settings, read, where="the command line")
+
+
 def _from_file(settings: Settings, path: Path, trusted: frozenset[int]) -> Settings:
     try:
         with path.open("rb") as file:

@@ -17,6 +17,14 @@ def apply(steps: Iterable[Step], journal: Journal, cloud: Cloud) -> None:
         step.do(cloud)
 
 
+def repeat(journal: Journal, cloud: Cloud) -> None:
+    """Do the journal's steps again without capturing: a restarted machine has lost what lies in its /run."""
+    for entry in journal.entries:
+        step = from_json(entry.step)
+        if not step.outlives_restart:
+            step.do(cloud)
+
+
 def rollback(journal: Journal, cloud: Cloud) -> None:
     """Undo every step, last first, until the journal is empty.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 
@@ -11,5 +12,9 @@ class Local:
     def enter(self, argv: Sequence[str]) -> list[str]:
         return list(argv)
 
+    def addresses(self) -> list[str]:
+        return ["127.0.0.1"]
+
     def init_pid(self) -> int | None:
-        return 1
+        # Our own view of the host: its real first process may be out of reach, in a container of its own.
+        return os.getpid()

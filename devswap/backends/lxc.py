@@ -30,6 +30,9 @@ class Lxc:
         pid = int(self._container.init_pid)
         return pid if pid > 0 else None
 
+    def addresses(self) -> list[str]:
+        return list(self._container.get_ips(family="inet"))
+
     def is_defined(self) -> bool:
         return bool(self._container.defined)
 

@@ -9,9 +9,10 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from devswap import configuration, systemd
+from devswap import configuration, development, systemd
 from devswap.deployment import Deployment, Interpreter
 from devswap.errors import DevswapError
 from devswap.machine import Machine
@@ -28,6 +29,7 @@ _UNIT_FOLDERS = (
 )
 # A link here per unit that is not inactive or failed: systemd itself keeps them (unit_export_invocation_id).
 _ACTIVE_UNITS = "/run/systemd/units"
+_WHEELS = "/var/www/repo/os-releases"
 _PYTHON = re.compile(r"python(\d(\.\d+)?)?$")
 _ASK_INTERPRETER = """
 import json, os, site, sys
@@ -60,6 +62,16 @@ def find(services: Iterable[Service], machines: Iterable[Machine]) -> Iterator[F
                 if unit in files:
                     yield Found(service, machine, unit, files[unit], unit in active)
                     break
+
+
+def with_units(names: Iterable[str], machines: Iterable[Machine]) -> list[tuple[str, str]]:
+    """(address, unit) of every installed unit of these names."""
+    wanted = [f"{name}.service" for name in names]
+    found = []
+    for machine in machines:
+        files = _unit_files(machine)
+        found += [(machine.address, unit) for unit in wanted if unit in files]
+    return found
 
 
 def _unit_files(machine: Machine) -> dict[str, str]:
@@ -118,6 +130,51 @@ def examine(found: Found) -> Deployment:
     )
 
 
+def as_json(deployment: Deployment) -> dict[str, Any]:
+    """For the journal; the environment stays out, since it may hold secrets."""
+    return {
+        "user": deployment.user,
+        "group": deployment.group,
+        "command": deployment.command,
+        "interpreter": asdict(deployment.interpreter),
+        "config_files": deployment.config_files,
+        "forks": deployment.forks,
+        "active": deployment.active,
+    }
+
+
+def from_json(found: Found, read: dict[str, Any]) -> Deployment:
+    """The deployment that `as_json` described."""
+    python = read["interpreter"]
+    return Deployment(
+        service=found.service,
+        machine=found.machine,
+        unit=found.unit,
+        user=read["user"],
+        group=read["group"],
+        command=tuple(read["command"]),
+        environment=_production_environment(found),
+        interpreter=Interpreter(python["path"], python["version"], tuple(python["site_folders"]), python["virtualenv"]),
+        config_files=tuple(read["config_files"]),
+        forks=read["forks"],
+        active=read["active"],
+    )
+
+
+def private_links(machines: Iterable[Machine]) -> tuple[str, ...]:
+    """Where OpenStack-Ansible's repository containers serve the wheels they built, as addresses."""
+    found = []
+    for machine in machines:
+        for release in machine.names(_WHEELS):
+            for system in machine.names(f"{_WHEELS}/{release}"):
+                if machine.is_folder(f"{_WHEELS}/{release}/{system}/wheels"):
+                    found += [
+                        f"http://{address}:8181/os-releases/{release}/{system}/wheels/"
+                        for address in machine.addresses()
+                    ]
+    return tuple(found)
+
+
 def _running_command(machine: Machine, pid: int) -> list[str]:
     text = machine.read_text(f"/proc/{pid}/cmdline") if pid else None
     words = (text or "").rstrip("\0").split("\0")
@@ -147,6 +204,13 @@ def _split(machine: Machine, words: list[str], found: Found) -> tuple[str, tuple
         f"cannot take {found.service.name} in {found.machine.name} over: {shlex.join(words)} is no Python program",
         hint=f"start it first, so that its command can be seen: systemctl start {found.unit}",
     )
+
+
+def _production_environment(found: Found) -> dict[str, str]:
+    """The unit's environment without what our drop-in adds to it."""
+    ours = set(development.settings(found.machine.read_text(development.path(found.unit)) or ""))
+    settings = systemd.environment(found.machine, found.unit)
+    return {name: value for name, value in settings.items() if name not in ours}
 
 
 def _interpreter(machine: Machine, python: str, user: str) -> Interpreter:

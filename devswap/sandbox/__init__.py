@@ -1,1 +1,5 @@
-"""Builds a small real all-in-one in LXC for people without one."""
+"""A small real OpenStack all-in-one in LXC, laid out as OpenStack-Ansible lays one out, for people without a cloud."""
+
+from devswap.sandbox.commands import Down, Status, Up, down, status, up
+
+__all__ = ["Down", "Status", "Up", "down", "status", "up"]

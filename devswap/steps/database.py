@@ -35,6 +35,7 @@ class SyncDatabase(Step):
     """(address, unit) of every service on this database: none may write while a dump is loaded."""
 
     kind: ClassVar[str] = "sync-database"
+    outlives_restart: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if isinstance(self.source, Mapping):  # read back from a journal

@@ -35,6 +35,8 @@ class Step:
     """The address of the machine that is changed."""
 
     kind: ClassVar[str]
+    outlives_restart: ClassVar[bool] = False
+    """What it changed is still there after the machine was restarted."""
     known: ClassVar[dict[str, type[Step]]] = {}
 
     def __init_subclass__(cls) -> None:

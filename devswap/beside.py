@@ -1,0 +1,54 @@
+"""Runs what a developer asks for beside a swapped service: as its user, in its checkout, with its overlay."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from devswap import locate, plan, running, systemd
+from devswap.errors import DevswapError
+from devswap.host import Host
+from devswap.journal import Swap
+from devswap.machine import Machine
+
+
+def run(host: Host, service: str, machine: str | None, command: Sequence[str]) -> int:
+    """Run `command` on this terminal and return its exit code.
+
+    It runs as a unit with a name of ours, so that a restore can end it.
+    """
+    journal = locate.swap(host, service, machine)
+    locate.require_owner(host, journal)
+    swap = journal.swap
+    here = host.machine(swap.machine)
+    if swap.mode == "preparing" or not here.mounted(plan.slot(service, swap.slot).checkout):
+        raise DevswapError(
+            f"the checkout of {service} is not in {here.name}: its machine was restarted, or its checkout interrupted",
+            hint=f"devswap restore {service}",
+        )
+    with here.popen(_argv(here, swap, command)) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue  # it is the command's: the terminal sent it there too
+
+
+def _argv(machine: Machine, swap: Swap, command: Sequence[str]) -> list[str]:
+    owner = systemd.show(machine, swap.unit, "User", "Group")
+    settings = {**systemd.environment(machine, swap.unit), **running.command_of(swap).environment}
+    terminal = {"TERM": os.environ.get("TERM", "dumb")} if sys.stdin.isatty() else {}
+    line = systemd.unit_argv(
+        f"{unit_prefix(swap.service)}{os.getpid()}.service",
+        command,
+        user=owner["User"] or None,
+        group=owner["Group"] or None,
+        env={**settings, **terminal, "HOME": plan.slot(swap.service, swap.slot).bytecode},
+        cwd=plan.slot(swap.service, swap.slot).checkout,
+    )
+    return ["--pty" if word == "--pipe" and sys.stdin.isatty() else word for word in line]
+
+
+def unit_prefix(service: str) -> str:
+    return f"devswap-{service}-beside-"

@@ -1,0 +1,106 @@
+"""The command line: reads it, and turns errors into messages and exit codes. Nothing else exits."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from devswap import __version__, console
+from devswap.errors import DevswapError, Interrupted
+
+# Name and first line of every command, so that `--help` need not import them; a test holds them against the commands.
+COMMANDS = {
+    "list": "Show what can be swapped here.",
+    "checkout": "Take a service over with a checkout.",
+    "run": "Start a swapped service again, after an edit.",
+    "status": "Show what is swapped, and whether it serves.",
+    "restore": "Bring production back, and prove it.",
+    "plan": "Show what checkout would do, without doing it.",
+    "shell": "Open a shell beside a swapped service.",
+    "exec": "Run a command beside a swapped service.",
+    "logs": "Show the log of a service.",
+    "doctor": "Check whether this host is ready.",
+    "sandbox": "Build a small real all-in-one to try devswap on.",
+}
+
+
+class _Commands(TyperGroup):
+    """Imports a command's module when it is called: `devswap --help` and `devswap list` stay quick."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command = typer.main.get_command(importlib.import_module(f"devswap.commands.{cmd_name}").app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted("interrupted") from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    rich_markup_mode=None,  # rich's help costs more than everything else that --help does
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="A first try, without a cloud: devswap sandbox up. Each command shows examples with --help.",
+)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it
+    if wanted:
+        print(f"devswap {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def devswap(
+    version: Annotated[  # noqa: FBT002
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take one production OpenStack service over with a checkout, and give it back exactly."""
+
+
+def main() -> NoReturn:
+    """The `devswap` script."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    try:
+        app(prog_name="devswap")
+    except DevswapError as error:
+        console.show_error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of our output has gone (| head)
+        sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - a fault of ours: the story goes to the log, not to the terminal
+        console.show_error(DevswapError(f"unexpected {type(error).__name__}: {error}", hint="devswap status"), error)
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    """A lost terminal or a plain kill is rolled back like Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

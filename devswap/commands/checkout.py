@@ -1,0 +1,52 @@
+"""devswap checkout."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from devswap import outcome, session, swap
+from devswap.preparation import Wish
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(
+    epilog="Examples: devswap checkout heat-engine review/123 · devswap checkout heat-engine review/123/4 --detach · "
+    "devswap checkout heat-engine stable/2026.1 --remote https://git.example.org/heat · devswap checkout heat-engine ."
+)
+def checkout(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="As devswap list shows it.")],
+    ref: Annotated[
+        str,
+        typer.Argument(
+            metavar="REF", help="review/N[/PATCHSET], a Gerrit URL, a branch, tag or commit, URL@REF, or a path."
+        ),
+    ],
+    machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
+    remote: Annotated[str | None, typer.Option("--remote", metavar="URL", help="Where REF is.")] = None,
+    detach: Annotated[  # noqa: FBT002
+        bool, typer.Option("--detach", help="In the background; returns when it serves.")
+    ] = False,
+    wait: Annotated[
+        float | None, typer.Option("--wait", metavar="SECONDS", help="How long --detach may take to serve.")
+    ] = None,
+    index_policy: Annotated[
+        str | None,
+        typer.Option("--index-policy", metavar="POLICY", help="private, fallback or public: where packages come from."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the steps, as devswap plan does.")] = False,  # noqa: FBT002
+) -> None:
+    """Take a service over with a checkout.
+
+    Prepares everything while production serves, stops the one service, migrates its database if the checkout asks for
+    that, and runs the checkout's version: on this terminal until Ctrl-C, or in the background with --detach.
+    The swap stays until devswap restore.
+    """
+    host = session.open_host(wait=wait, index_policy=index_policy)
+    wish = Wish(service=service, ref=ref, machine=machine, remote=remote, detach=detach)
+    if dry_run:
+        outcome.show_plan(swap.plan(host, wish), as_json=False)
+        return
+    outcome.show_run(service, swap.checkout(host, wish))

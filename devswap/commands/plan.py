@@ -1,0 +1,26 @@
+"""devswap plan."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from devswap import outcome, session, swap
+from devswap.preparation import Wish
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(epilog="Examples: devswap plan heat-engine review/123 · devswap plan heat-engine master --json")
+def plan(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="As devswap list shows it.")],
+    ref: Annotated[str, typer.Argument(metavar="REF", help="As for devswap checkout.")],
+    machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
+    remote: Annotated[str | None, typer.Option("--remote", metavar="URL", help="Where REF is.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
+) -> None:
+    """Show what checkout would do, without doing it: each step with its way back."""
+    host = session.open_host()
+    wish = Wish(service=service, ref=ref, machine=machine, remote=remote, detach=True)
+    outcome.show_plan(swap.plan(host, wish), as_json=as_json)

@@ -1,0 +1,56 @@
+"""devswap restore."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from devswap import console, locate, session, swap
+from devswap.errors import NotWhole
+from devswap.swap import Restored
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(epilog="Examples: devswap restore heat-engine · devswap restore (everything)")
+def restore(
+    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Which; all by default.")] = None,
+    machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
+    take_over: Annotated[  # noqa: FBT002
+        bool, typer.Option("--take-over", help="Even if another user swapped it.")
+    ] = False,
+) -> None:
+    """Bring production back, and prove it.
+
+    Undoes every step of a swap, and compares the facts about production with those taken before. Needs neither the
+    checkout nor the network. Exit 3 if production is not whole: run it again.
+    """
+    host = session.open_host()
+    journals = [locate.swap(host, name, machine) for name in services] if services else host.journals.all()
+    if not journals and not as_json:
+        print("nothing is swapped; production runs everywhere")
+    results, failures = [], []
+    for journal in reversed(journals):
+        if not take_over:
+            locate.require_owner(host, journal)
+        try:
+            results.append(swap.restore(host, journal))
+        except NotWhole as error:
+            failures.append(error)
+    if as_json:
+        console.show_json({"restored": [asdict(result) for result in results]})
+    for result in [] if as_json else results:
+        _show(result)
+    for failure in failures[:-1]:
+        console.show_error(failure)
+    if failures:
+        raise failures[-1]
+
+
+def _show(result: Restored) -> None:
+    print(f"{result.service}: production is back in {result.machine}: {result.identical} facts identical")
+    for line in result.changed_by_others:
+        print(f"  changed by someone else: {line}")

@@ -1,0 +1,41 @@
+"""devswap status."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from devswap import console, session, status
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(epilog="Examples: devswap status · devswap status --check && echo all well")
+def show(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
+    check: Annotated[bool, typer.Option("--check", help="Exit 1 unless every swap is healthy.")] = False,  # noqa: FBT002
+) -> None:
+    """Show what is swapped, and whether it serves.
+
+    The machines are asked; nothing is just repeated from the journal.
+    """
+    host = session.open_host()
+    swaps = [status.of(host, journal) for journal in host.journals.all()]
+    if as_json:
+        console.show_json({"swaps": [asdict(swap) for swap in swaps]})
+    elif not swaps:
+        print("nothing is swapped; production runs everywhere")
+    for swap in [] if as_json else swaps:
+        _show(swap)
+    if check and not all(swap.healthy for swap in swaps):
+        raise typer.Exit(1)
+
+
+def _show(swap: status.SwapStatus) -> None:
+    serving = "serving" if swap.serving else "not serving"
+    print(f"{swap.service} in {swap.machine}: {swap.state}, {serving} ({swap.why})")
+    print(f"  {swap.ref}  {swap.commit[:12]}  {swap.subject}")
+    print(f"  {swap.mode} by {swap.owner} since {swap.since}")
+    print(f"  checkout: {swap.checkout}")

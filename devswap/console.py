@@ -1,0 +1,81 @@
+"""How devswap talks to people: results on stdout, the conversation on stderr, secrets on neither."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from devswap.errors import DevswapError
+from devswap.masking import mask
+
+_KEPT_LOGS = 50
+_log_file: list[Path] = []
+
+log = logging.getLogger(__name__)
+
+
+def say(text: str) -> None:
+    """One line of progress."""
+    text = mask(text)
+    log.info("%s", text)
+    print(_styled(f"• {text}", "2"), file=sys.stderr, flush=True)
+
+
+def show_error(error: DevswapError, cause: BaseException | None = None) -> None:
+    """What could not be done and why, what to type next, and where the whole story is."""
+    log.error("%s", mask(error.message), exc_info=cause or error)
+    print(f"{_styled('devswap:', '1;31')} {mask(error.message)}", file=sys.stderr)
+    if error.hint:
+        print(f"  try: {mask(error.hint)}", file=sys.stderr)
+    if _log_file and error.exit_code in (1, 3):
+        print(f"  log: {_log_file[0]}", file=sys.stderr)
+
+
+def show_json(result: Mapping[str, Any]) -> None:
+    """One object for scripts; its "version" rises when a key changes its meaning."""
+    print(json.dumps({"version": 1, **result}, indent=2, ensure_ascii=False))
+
+
+def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as their widest cell; nothing is cut, since rows are copied from terminals."""
+    widths = [max(len(row[index]) for row in [header, *rows]) for index in range(len(header))]
+    for number, row in enumerate([header, *rows]):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        print(_styled(line, "1", stream=sys.stdout) if number == 0 else line)
+
+
+def keep_log(state: Path) -> None:
+    """Write everything of this run to a file of its own below `state`; where that is impossible, go without."""
+    folder = state / "log"
+    try:
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        path = folder / f"{datetime.now().strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+        handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+        for old in sorted(folder.glob("*.log"))[: -_KEPT_LOGS + 1]:
+            old.unlink(missing_ok=True)
+    except OSError:
+        return
+    handler.setFormatter(_Masked("%(asctime)s %(name)s %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    _log_file[:] = [path]
+    log.info("%s", " ".join(sys.argv))
+
+
+class _Masked(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return mask(super().format(record))
+
+
+def _styled(text: str, code: str, *, stream: Any = None) -> str:
+    stream = stream or sys.stderr
+    if os.environ.get("NO_COLOR") or not stream.isatty():
+        return text
+    return f"\033[{code}m{text}\033[0m"

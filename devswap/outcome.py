@@ -1,0 +1,39 @@
+"""Renders what the use cases return, where several commands show the same."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+
+from devswap import console
+from devswap.errors import NotWhole
+from devswap.foreground import Ended
+from devswap.swap import Planned
+
+
+def show_run(service: str, ended: Ended | None) -> None:
+    """The last line says how to go on and how to go back; a service that died by itself is exit 3."""
+    if ended is None:
+        print(
+            f"{service} runs in the background; devswap logs {service} -f shows it, devswap restore {service} ends it"
+        )
+        return
+    if not ended.by_user:
+        raise NotWhole(
+            f"{service} ended by itself; production is still held",
+            hint=f"devswap run {service} starts it again, devswap restore {service} gives production back",
+        )
+    print(f"{service} is stopped, and still swapped", file=sys.stderr)
+    print(f"  again: devswap run {service}    back: devswap restore {service}", file=sys.stderr)
+
+
+def show_plan(planned: Planned, *, as_json: bool) -> None:
+    """Each step with its undo."""
+    if as_json:
+        console.show_json({**asdict(planned)})
+        return
+    print(f"{planned.service} in {planned.machine}, from {planned.ref} ({planned.commit[:12]} {planned.subject})")
+    rows = [(str(number), step["do"], step["undo"]) for number, step in enumerate(planned.steps, 1)]
+    console.show_table(("", "STEP", "WAY BACK"), rows)
+    for package in planned.packages:
+        print(f"  installs {package}")

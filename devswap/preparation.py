@@ -1,0 +1,389 @@
+"""Prepares a takeover while production serves: checkout, overlay, import check, and what the database needs.
+
+If anything is wrong it is found here, and production never notices. What is mounted meanwhile is in the journal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from devswap import (
+    database,
+    fingerprint,
+    import_check,
+    locate,
+    migrations,
+    overlay,
+    plan,
+    source,
+    systemd,
+    transaction,
+)
+from devswap.backends.local import Local
+from devswap.database import Source
+from devswap.deployment import Deployment
+from devswap.discovery import units
+from devswap.errors import DevswapError
+from devswap.fingerprint import Watched
+from devswap.host import Host
+from devswap.journal import Journal, Swap
+from devswap.machine import BackedMachine, Machine
+from devswap.overlay import Overlay
+from devswap.overlay import Request as OverlayRequest
+from devswap.package_index import IndexPolicy
+from devswap.probe import Probe
+from devswap.slot import Mount as Mounting
+from devswap.slot import Slot
+from devswap.source import Checkout, Remotes
+from devswap.steps.database import SyncDatabase
+from devswap.steps.mount import Mount
+from devswap.steps.step import Step
+from devswap.steps.unit import RunDevelopment
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asked for."""
+
+    service: str
+    ref: str
+    machine: str | None
+    remote: str | None
+    detach: bool
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything is ready; only production must make way."""
+
+    journal: Journal
+    deployment: Deployment
+    overlay: Overlay
+    description: dict[str, Any]
+    """What the swap says of itself once it is taken over."""
+    sync: SyncDatabase | None
+    """None where the database has all that the checkout needs."""
+    database_returns_first: bool
+    """The checkout before this one migrated the database away from what this one can use."""
+    replaces: bool
+    """The service is swapped already: only its checkout changes."""
+
+    def steps(self, drop_in: str) -> list[Step]:
+        return plan.takeover(self.deployment, drop_in, self.sync)
+
+    def switch_steps(self) -> list[Step]:
+        swap = self.journal.swap
+        run = RunDevelopment(swap.machine, service=swap.service, unit=swap.unit)
+        return [*([self.sync] if self.sync else []), run]
+
+    def is_outdated(self, step: Step) -> bool:
+        """Whether `step` mounts what the checkout before this one used."""
+        current = plan.slot(self.journal.swap.service, self.description["slot"])
+        return isinstance(step, Mount) and not step.target.startswith(current.checkout.rpartition("/")[0] + "/")
+
+
+def prepare(host: Host, wish: Wish) -> Prepared:
+    """Raises DevswapError with production untouched, or with the swap as it was before."""
+    service = host.catalogue().get(wish.service)
+    found = locate.one(host, service, wish.machine)
+    existing = host.journals.find(service.name, found.machine.address)
+    if existing is not None:
+        _require_switchable(host, existing)
+    deployment = _examined(found, existing)
+    checkout = fetch(host, deployment, wish)
+    if existing is None:
+        return _prepare_first(host, deployment, checkout, wish)
+    return _prepare_switch(host, deployment, checkout, existing)
+
+
+def fetch(host: Host, deployment: Deployment, wish: Wish) -> Checkout:
+    """The checkout on the host, owned by the invoking user."""
+    project, home, chosen = deployment.service.project, host.home(), host.settings
+    return source.prepare(
+        project,
+        wish.ref,
+        remotes=Remotes(
+            wish.remote or f"{chosen.branches_url}/{project}", wish.remote or f"{chosen.changes_url}/{project}"
+        ),
+        home=home,
+        cache=home.folder / "mirrors",
+        say=host.say,
+    )
+
+
+def _prepare_first(host: Host, deployment: Deployment, checkout: Checkout, wish: Wish) -> Prepared:
+    watched = watch(host, deployment)
+    host.say(f"taking the fingerprint of production's {deployment.service.name}")
+    before = fingerprint.take(watched, host.machine)
+    with host.journals.changing():
+        journal = Journal.create(
+            host.journals.folder(deployment.service.name, deployment.machine.address),
+            _swap(host, deployment, checkout, wish, watched, before),
+        )
+    try:
+        return _build(host, deployment, checkout, journal, watched, number=1, replaces=False)
+    except BaseException:
+        _abandon_first(host, journal)
+        raise
+
+
+def abandon(host: Host, prepared: Prepared) -> None:
+    """Take away what was mounted; production, or the swap as it was, never noticed."""
+    if prepared.replaces:
+        _abandon_switch(host, prepared.journal, prepared.description["slot"])
+    else:
+        _abandon_first(host, prepared.journal)
+
+
+def _abandon_first(host: Host, journal: Journal) -> None:
+    transaction.rollback(journal, host.cloud(journal))
+    journal.remove()
+
+
+def _abandon_switch(host: Host, journal: Journal, number: int) -> None:
+    folder = plan.slot(journal.swap.service, number).checkout.rpartition("/")[0] + "/"
+    transaction.withdraw(
+        journal, host.cloud(journal), lambda step: isinstance(step, Mount) and step.target.startswith(folder)
+    )
+
+
+def _prepare_switch(host: Host, deployment: Deployment, checkout: Checkout, journal: Journal) -> Prepared:
+    watched = fingerprint.watched_from_json(journal.swap.watched)
+    number = journal.swap.slot + 1
+    try:
+        return _build(host, deployment, checkout, journal, watched, number=number, replaces=True)
+    except BaseException:
+        _abandon_switch(host, journal, number)
+        raise
+
+
+def _build(
+    host: Host,
+    deployment: Deployment,
+    checkout: Checkout,
+    journal: Journal,
+    watched: Watched,
+    *,
+    number: int,
+    replaces: bool,
+) -> Prepared:
+    place = plan.slot(deployment.service.name, number)
+    request = overlay_request(host, deployment, checkout)
+    built = _overlay(host, deployment, journal, request, place)
+    for package in built.installed:
+        host.say(f"installed {package.name} {package.version} from the {package.origin}: {package.why}")
+    uid, gid = overlay.ids(deployment.machine, deployment.user, deployment.group)
+    mounts = overlay.mounts(built, request, place, cache=_cache(host), uid=uid, gid=gid)
+    transaction.apply(mount_steps(deployment, mounts), journal, host.cloud(journal))
+    check(host, deployment, checkout, built, place)
+    sync, first = _sync(host, deployment, checkout, journal, watched, place)
+    command = plan.command(deployment, place, {"PYTHONPYCACHEPREFIX": place.bytecode})
+    description = {
+        "ref": checkout.ref,
+        "commit": checkout.commit,
+        "subject": checkout.subject,
+        "checkout": str(checkout.path),
+        "slot": number,
+        "command": asdict(command),
+        "package": deployment.service.package,
+        "owner": host.owner,
+    }
+    return Prepared(journal, deployment, built, description, sync, database_returns_first=first, replaces=replaces)
+
+
+def overlay_request(host: Host, deployment: Deployment, checkout: Checkout) -> OverlayRequest:
+    return OverlayRequest(
+        interpreter=deployment.interpreter,
+        user=deployment.user,
+        group=deployment.group,
+        distribution=deployment.service.distribution,
+        package=deployment.service.package,
+        source=checkout.path,
+        version=checkout.version,
+        policy=IndexPolicy(host.settings.index_policy),
+        private_links=host.settings.private_links or units.private_links(host.running()),
+        environment=deployment.environment,
+    )
+
+
+def _overlay(host: Host, deployment: Deployment, journal: Journal, request: OverlayRequest, place: Slot) -> Overlay:
+    @contextmanager
+    def journaled(machine: Machine, wanted: Sequence[Mounting]) -> Iterator[None]:
+        steps = mount_steps(deployment, wanted)
+        targets = {step.target for step in steps}
+        cloud = host.cloud(journal)
+        transaction.apply(steps, journal, cloud)
+        yield
+        del machine
+        transaction.withdraw(journal, cloud, lambda step: isinstance(step, Mount) and step.target in targets)
+
+    return overlay.prepare(
+        deployment.machine,
+        request,
+        place,
+        cache=_cache(host),
+        unit=f"devswap-{deployment.service.name}-overlay.service",
+        say=host.say,
+        mounting=journaled,
+    )
+
+
+def mount_steps(deployment: Deployment, wanted: Sequence[Mounting]) -> list[Mount]:
+    on = deployment.machine.address
+    return [Mount(on, str(each.source), each.target, readonly=each.readonly) for each in wanted]
+
+
+def check(host: Host, deployment: Deployment, checkout: Checkout, built: Overlay, place: Slot) -> None:
+    """That the service's code comes from the checkout, and can be imported; the latter once for each commit."""
+    service = deployment.service
+    unit = f"devswap-{service.name}-check.service"
+    wanted = {"unit": unit, "user": deployment.user, "group": deployment.group, "package": service.package}
+    note = _cache(host) / "imported" / _digest(built.key, checkout.commit, str(checkout.path), service.check)
+    if checkout.dirty or not note.exists():
+        host.say(f"importing {service.check} as {deployment.user}, without a network")
+        import_check.check_import(
+            deployment.machine, place, **wanted, module=service.check, environment=service.environment
+        )
+        if not checkout.dirty:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.touch(mode=0o600)
+    else:
+        import_check.check_origin(deployment.machine, place, **wanted)
+
+
+def refresh(host: Host, journal: Journal) -> None:
+    """Before another run: the code must still come from the checkout; after a reboot nothing is mounted any more."""
+    swap = journal.swap
+    machine = host.machine(swap.machine)
+    if not machine.is_running():
+        raise DevswapError(f"{machine.name} is stopped", hint=f"lxc-start -n {machine.name}")
+    place = plan.slot(swap.service, swap.slot)
+    if place.checkout not in machine.mounted(place.checkout):
+        host.say(f"{machine.name} was restarted: doing the steps of the swap again")
+        transaction.repeat(journal, host.cloud(journal))
+    owner = systemd.show(machine, swap.unit, "User", "Group")
+    user = owner["User"] or "root"
+    import_check.check_origin(
+        machine,
+        place,
+        unit=f"devswap-{swap.service}-check.service",
+        user=user,
+        group=owner["Group"] or user,
+        package=swap.package,
+    )
+
+
+def watch(host: Host, deployment: Deployment) -> Watched:
+    """What the fingerprint of this deployment looks at."""
+    service = deployment.service
+    asked = None
+    if service.queue:
+        asked = Probe(
+            unit=deployment.unit,
+            topic=service.queue.topic,
+            python=deployment.interpreter.path,
+            user=deployment.user,
+            config_files=deployment.config_files,
+        )
+    return Watched(
+        on=deployment.machine.address,
+        service=service.name,
+        unit=deployment.unit,
+        folders=tuple(dict.fromkeys(path.rpartition("/")[0] for path in service.config)),
+        site_folders=deployment.interpreter.site_folders,
+        database=_database(host, deployment),
+        probe=asked,
+    )
+
+
+def _database(host: Host, deployment: Deployment) -> Source | None:
+    wanted = deployment.service.database
+    if wanted is None:
+        return None
+    here = deployment.machine
+    found = Source(here.address, deployment.unit, deployment.config_files, wanted.group, wanted.option, client="")
+    url = database.read_url(here, found)
+    others = [machine for machine in host.running() if machine.address != here.address]
+    client = database.connect(url, [here, *others, BackedMachine(Local())])
+    return Source(**{**asdict(found), "client": client.machine.address})
+
+
+def _sync(
+    host: Host, deployment: Deployment, checkout: Checkout, journal: Journal, watched: Watched, place: Slot
+) -> tuple[SyncDatabase | None, bool]:
+    """(the migration this checkout needs, whether an earlier one must be taken back first)."""
+    wanted = deployment.service.database
+    if wanted is None or watched.database is None:
+        return None, False
+    tree = migrations.read(checkout.path, wanted.migrations)
+    now = watched.database.open(host.machine).revisions()
+    migrated = next((entry for entry in journal.entries if entry.step["kind"] == SyncDatabase.kind), None)
+    first = migrated is not None and tree.missing_in(now)
+    before = migrated.captured["revisions"] if migrated is not None and first else now
+    strangers = tree.strangers(before)
+    if strangers:
+        raise DevswapError(
+            f"the database of {deployment.service.project} is newer than {checkout.ref}: it is at "
+            f"{', '.join(sorted(strangers))}, which this checkout does not know",
+            hint="rebase the change on what production runs, or take a newer branch",
+        )
+    if not tree.missing_in(before):
+        return None, first
+    users = tuple(units.with_units(wanted.units, host.running()))
+    return plan.sync_database(
+        deployment, place, watched.database, users, {"PYTHONPYCACHEPREFIX": place.bytecode}
+    ), first
+
+
+def _require_switchable(host: Host, journal: Journal) -> None:
+    locate.require_owner(host, journal)
+    if journal.swap.mode == "preparing":
+        raise DevswapError(
+            f"a checkout of {journal.swap.service} is under way, or was interrupted",
+            hint=f"devswap restore {journal.swap.service}",
+        )
+
+
+def _examined(found: units.Found, existing: Journal | None) -> Deployment:
+    """While swapped, the unit shows development's command: then production's is in the journal."""
+    if existing is None:
+        return units.examine(found)
+    return units.from_json(found, existing.swap.deployment)
+
+
+def _swap(
+    host: Host, deployment: Deployment, checkout: Checkout, wish: Wish, watched: Watched, before: dict[str, str]
+) -> Swap:
+    return Swap(
+        service=deployment.service.name,
+        project=deployment.service.project,
+        package=deployment.service.package,
+        machine=deployment.machine.address,
+        unit=deployment.unit,
+        owner=host.owner,
+        since=host.now(),
+        ref=wish.ref,
+        commit=checkout.commit,
+        subject=checkout.subject,
+        checkout=str(checkout.path),
+        mode="preparing",
+        slot=1,
+        watched=watched.as_json(),
+        deployment=units.as_json(deployment),
+        fingerprint=before,
+    )
+
+
+def _cache(host: Host) -> Path:
+    folder = host.state / "cache"
+    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    return folder
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]

@@ -1,0 +1,81 @@
+"""What is swapped, asked of the machines: never just what the journal says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from devswap import development, fingerprint, probe, systemd
+from devswap.errors import DevswapError
+from devswap.host import Host
+from devswap.journal import Journal
+
+
+@dataclass(frozen=True)
+class SwapStatus:
+    """One swap as it is now. `healthy` is what `status --check` goes by."""
+
+    service: str
+    project: str
+    machine: str
+    ref: str
+    commit: str
+    subject: str
+    checkout: str
+    mode: str
+    state: str
+    """running, stopped, ended, preparing, interrupted, production, machine stopped or machine gone."""
+    serving: bool
+    why: str
+    owner: str
+    since: str
+    healthy: bool
+
+
+def of(host: Host, journal: Journal) -> SwapStatus:
+    """Asks the machine; never raises for what is wrong with it, but says so."""
+    state, serving, why = _look(host, journal)
+    swap = journal.swap
+    return SwapStatus(
+        service=swap.service,
+        project=swap.project,
+        machine=swap.machine,
+        ref=swap.ref,
+        commit=swap.commit,
+        subject=swap.subject,
+        checkout=swap.checkout,
+        mode=swap.mode,
+        state=state,
+        serving=serving,
+        why=why,
+        owner=f"{swap.owner.user}@{swap.owner.host} {swap.owner.terminal}".strip(),
+        since=swap.since,
+        healthy=state == "running" and serving,
+    )
+
+
+def _look(host: Host, journal: Journal) -> tuple[str, bool, str]:
+    swap = journal.swap
+    try:
+        machine = host.machine(swap.machine)
+        if not machine.is_running():
+            return "machine stopped", False, f"start it: lxc-start -n {machine.name}"
+    except DevswapError as error:
+        return "machine gone", False, error.message
+    unit = systemd.state(machine, swap.unit)
+    if swap.mode == "preparing":
+        return "preparing", False, "production serves meanwhile"
+    if not machine.exists(development.path(swap.unit)):
+        return "production", False, f"the machine was restarted; devswap restore {swap.service} completes it"
+    if not unit.is_active:
+        return _idle(swap.mode, unit.code, unit.active, swap.service)
+    watched = fingerprint.watched_from_json(swap.watched)
+    if watched.probe is None:
+        return "running", True, "its unit is active"
+    answer = probe.ask(watched.probe, machine)
+    return "running", answer.serving, answer.why
+
+
+def _idle(mode: str, code: int, active: str, service: str) -> tuple[str, bool, str]:
+    if mode == "detached":
+        return "ended", False, f"it ended with code {code}" + (" (failed)" if active == "failed" else "")
+    return "stopped", False, f"devswap run {service} starts it, devswap restore {service} gives production back"

@@ -1,0 +1,226 @@
+"""The use cases, in the words of the house: take a service over, run it again, give it back."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from devswap import fingerprint, locate, preparation, running, systemd, transaction
+from devswap.errors import DevswapError, NotWhole
+from devswap.fingerprint import watched_from_json
+from devswap.foreground import Ended
+from devswap.host import Host
+from devswap.journal import Journal
+from devswap.preparation import Prepared, Wish
+from devswap.pty import Terminal
+from devswap.running import Start
+from devswap.steps.database import SyncDatabase
+from devswap.steps.step import from_json
+from devswap.steps.unit import RunDevelopment
+
+_SERVE_AGAIN_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What `restore` proved for one service."""
+
+    service: str
+    machine: str
+    identical: int
+    facts: dict[str, str]
+    changed_by_others: list[str]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What `checkout` would do."""
+
+    service: str
+    machine: str
+    ref: str
+    commit: str
+    subject: str
+    steps: list[dict[str, str]]
+    packages: list[str]
+
+
+def plan(host: Host, wish: Wish) -> Planned:
+    """Everything that `checkout` does while production serves, and then nothing more: it is all taken away again."""
+    prepared = preparation.prepare(host, wish)
+    try:
+        swap, described = prepared.journal.swap, prepared.description
+        mounted = [from_json(entry.step) for entry in prepared.journal.entries] if not prepared.replaces else []
+        steps = [*mounted, *(prepared.switch_steps() if prepared.replaces else prepared.steps(""))]
+        return Planned(
+            service=swap.service,
+            machine=swap.machine,
+            ref=described["ref"],
+            commit=described["commit"],
+            subject=described["subject"],
+            steps=[dict(zip(("do", "undo"), step.describe(), strict=True)) for step in steps],
+            packages=[
+                f"{each.name} {each.version} from the {each.origin}: {each.why}" for each in prepared.overlay.installed
+            ],
+        )
+    finally:
+        preparation.abandon(host, prepared)
+
+
+def checkout(host: Host, wish: Wish) -> Ended | None:
+    """Take a service over with a checkout; returns when it serves (detached) or when its foreground run ended.
+
+    Whatever fails before production is stopped leaves it untouched; what fails afterwards is rolled back.
+    """
+    prepared = preparation.prepare(host, wish)
+    if wish.detach:
+        with _or_back(host, prepared.journal):
+            start = _take_over(host, prepared, None)
+            running.detached(host, start, seconds=host.settings.wait)
+        return None
+    with _terminal(host, prepared.journal) as terminal:
+        with _or_back(host, prepared.journal):
+            start = _take_over(host, prepared, terminal)
+        return running.foreground(host, start, terminal)
+
+
+def run(host: Host, service: str, machine: str | None, *, detach: bool) -> Ended | None:
+    """Start the swapped service again, in the foreground unless `detach`; a run under way is ended first."""
+    journal = locate.swap(host, service, machine)
+    locate.require_owner(host, journal)
+    if journal.swap.mode == "preparing":
+        raise NotWhole(f"the checkout of {service} was interrupted", hint=f"devswap restore {service}")
+    preparation.refresh(host, journal)
+    if detach:
+        running.detached(host, _start_again(host, journal, None), seconds=host.settings.wait)
+        return None
+    with _terminal(host, journal) as terminal:
+        return running.foreground(host, _start_again(host, journal, terminal), terminal)
+
+
+def restore(host: Host, journal: Journal) -> Restored:
+    """Bring production back and prove it by its fingerprint; needs the journal and the machine, nothing else.
+
+    Raises NotWhole with what is left, or with what differs.
+    """
+    with host.journals.changing(), _undisturbed(host):
+        before, untouched = dict(journal.swap.fingerprint), journal.swap.mode == "preparing"
+        transaction.rollback(journal, host.cloud(journal))
+        watched = watched_from_json(journal.swap.watched)
+        if not before:  # nothing but folders was mounted: there is nothing to compare yet
+            journal.remove()
+            return Restored(journal.swap.service, journal.swap.machine, 0, {}, [])
+        after = fingerprint.take(watched, host.machine, seconds=0.0 if untouched else _SERVE_AGAIN_SECONDS)
+        ours, others = _sorted_differences(before, after)
+        if ours:
+            raise NotWhole(
+                f"{journal.swap.service} is back, but not as it was:\n  " + "\n  ".join(ours),
+                hint=f"mend it, then devswap restore {journal.swap.service} compares again",
+            )
+        journal.remove()
+        return Restored(
+            journal.swap.service,
+            journal.swap.machine,
+            sum(before[name] == after.get(name) for name in before),
+            after,
+            others,
+        )
+
+
+def _take_over(host: Host, prepared: Prepared, terminal: Terminal | None) -> Start:
+    """From production serving to development allowed to start: the outage begins here."""
+    journal = prepared.journal
+    with host.journals.changing():
+        mode = "foreground" if terminal else "detached"
+        host.say(f"stopping {journal.swap.service} in {journal.swap.machine}")
+        stopped_at = time.monotonic()
+        if prepared.replaces:
+            _switch(host, prepared)
+        else:
+            journal.describe(mode=mode, **prepared.description)
+            steps = prepared.steps(running.drop_in_text(journal.swap, terminal))
+            transaction.apply(steps, journal, host.cloud(journal))
+        running.write_drop_in(host.machine(journal.swap.machine), journal.swap, terminal)
+        journal.describe(mode=mode)
+    return Start(journal, stopped_at)
+
+
+def _switch(host: Host, prepared: Prepared) -> None:
+    """Development of the first checkout makes way for the second; what was captured of production stays."""
+    journal, cloud = prepared.journal, host.cloud(prepared.journal)
+    transaction.withdraw(journal, cloud, lambda step: isinstance(step, RunDevelopment))
+    if prepared.database_returns_first:
+        transaction.withdraw(journal, cloud, lambda step: isinstance(step, SyncDatabase))
+    journal.describe(**prepared.description)
+    transaction.apply(prepared.switch_steps(), journal, cloud)
+    transaction.withdraw(journal, cloud, prepared.is_outdated)
+
+
+def _start_again(host: Host, journal: Journal, terminal: Terminal | None) -> Start:
+    machine = host.machine(journal.swap.machine)
+    with host.journals.changing():
+        stopped_at = time.monotonic()
+        systemd.stop(machine, journal.swap.unit)
+        running.write_drop_in(machine, journal.swap, terminal)
+        RunDevelopment(journal.swap.machine, service=journal.swap.service, unit=journal.swap.unit).do(
+            host.cloud(journal)
+        )
+        journal.describe(mode="foreground" if terminal else "detached", owner=host.owner)
+    return Start(journal, stopped_at)
+
+
+def _sorted_differences(before: dict[str, str], after: dict[str, str]) -> tuple[list[str], list[str]]:
+    """(what devswap is answerable for, what somebody else changed): configuration files are never touched by a step."""
+    ours: list[str] = []
+    others: list[str] = []
+    for line in fingerprint.differences(before, after):
+        by_others = line.startswith(("file /etc/", "packages in ", "unit file "))
+        (others if by_others and "/zz-devswap" not in line else ours).append(line)
+    return ours, others
+
+
+@contextmanager
+def _or_back(host: Host, journal: Journal) -> Iterator[None]:
+    """Whatever goes wrong inside, an interrupt included: production comes back before anybody hears of it."""
+    try:
+        yield
+    except NotWhole:
+        raise
+    except BaseException as error:
+        host.say(f"{_reason(error)}: bringing production back")
+        restored = restore(host, journal)
+        host.say(f"production is back: {restored.identical} facts identical")
+        raise
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return error.message.partition("\n")[0] if isinstance(error, DevswapError) else type(error).__name__
+
+
+@contextmanager
+def _undisturbed(host: Host) -> Iterator[None]:
+    """A second Ctrl-C must not stop the way back; it is said instead."""
+
+    def refuse(*_: object) -> None:
+        host.say("production is coming back; this cannot be interrupted")
+
+    before = {number: signal.signal(number, refuse) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _terminal(host: Host, journal: Journal) -> Iterator[Terminal]:
+    terminal = host.machine(journal.swap.machine).open_terminal()
+    try:
+        yield terminal
+    finally:
+        terminal.close()
