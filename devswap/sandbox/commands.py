@@ -1,0 +1,197 @@
+"""What `devswap sandbox up`, `down` and `status` do; each returns what came of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from devswap.sandbox import network
+from devswap.sandbox.addresses import free_bridge, free_range, interface_names, routed_networks
+from devswap.sandbox.base import Workshop, build_base, build_layer, build_wheels
+from devswap.sandbox.cloud import Cloud
+from devswap.sandbox.containers import container_root, existing_containers, running_containers
+from devswap.sandbox.eras import Era, era_named
+from devswap.sandbox.host import check_host, prepare_host, release_host
+from devswap.sandbox.layers import Cache, Layer
+from devswap.sandbox.names import free_prefix
+from devswap.sandbox.openstack import fill_cloud, wait_until_serving
+from devswap.sandbox.record import Record, Shelf, new_record
+from devswap.sandbox.sources import host_distribution
+
+Say = Callable[[str], None]
+
+CACHE = Path("/var/cache/devswap/sandbox")
+
+
+def shelf_path() -> Path:
+    return Path(os.environ.get("DEVSWAP_STATE_DIR", "/var/lib/devswap")) / "sandbox"
+
+
+@dataclass(frozen=True)
+class Up:
+    """A sandbox that answers; `already` if it did so before."""
+
+    era: str
+    prefix: str
+    vip: str
+    containers: dict[str, str]
+    credentials: str
+    already: bool
+    seconds: float
+    next_commands: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Down:
+    era: str
+    removed: tuple[str, ...]
+    purged: bool
+
+
+@dataclass(frozen=True)
+class ContainerStatus:
+    name: str
+    address: str
+    running: bool
+
+
+@dataclass(frozen=True)
+class Status:
+    """One sandbox as it is now; `complete` says that an `up` came to its end, not that every service answers."""
+
+    era: str
+    prefix: str
+    network: str
+    bridge: str
+    complete: bool
+    containers: tuple[ContainerStatus, ...]
+
+
+def up(*, era: str = "current", prefix: str = "aio1", cache: Path = CACHE, say: Say) -> Up:
+    """Build, start or continue the sandbox of an era; when everything runs already, only look and say so."""
+    began = time.monotonic()
+    check_host()
+    shelf, chosen, root = Shelf(shelf_path()), era_named(era), container_root()
+    with shelf.locked():
+        record = shelf.read(chosen) or _new(shelf, chosen, prefix)
+        cloud = Cloud(shelf, record, root)
+        complete = cloud.is_done("serving")
+        if not complete:
+            _make(cloud, cache, say)
+        prepare_host(shelf)
+        network.bring_up(record)
+        started = cloud.start()
+        if started:
+            say(f"started {len(started)} containers")
+        fill_cloud(cloud, say)
+        if not complete or started:
+            say("waiting for the cloud to answer")
+            wait_until_serving(cloud)
+            cloud.mark_done("serving")
+        return _up(cloud, already=complete and not started, seconds=time.monotonic() - began)
+
+
+def _new(shelf: Shelf, era: Era, prefix: str) -> Record:
+    others = shelf.records()
+    taken = [*existing_containers(), *(record.name(member) for record in others for member in record.era.members)]
+    record = new_record(
+        era,
+        prefix=free_prefix(taken, prefix),
+        bridge=free_bridge([*interface_names(), *(record.bridge for record in others)]),
+        network=free_range([*routed_networks(), *(IPv4Network(record.network) for record in others)]),
+    )
+    return shelf.write(record)
+
+
+def _make(cloud: Cloud, cache_root: Path, say: Say) -> None:
+    era = cloud.record.era
+    workshop = Workshop(era, host_distribution(), Cache(cache_root), say)
+    layers = build_layers(workshop)
+    say(f"containers: {len(era.members)} named {cloud.record.prefix}{era.separator}… on {cloud.record.network}")
+    cloud.make(workshop, layers)
+    cloud.write_inventory()
+
+
+def build_layers(workshop: Workshop) -> dict[str, Layer]:
+    """The layers without virtualenvs are installed while the wheels are built; the others need the wheels."""
+    era, base = workshop.era, build_base(workshop)
+    names = [name for name in era.packages if name != "builder"]
+    plain = [name for name in names if name not in era.venvs]
+    layers: dict[str, Layer] = {}
+    with ThreadPoolExecutor(3) as pool:
+        wheels = pool.submit(build_wheels, workshop, base)
+        jobs = {name: pool.submit(build_layer, workshop, base, name) for name in plain}
+        try:
+            wheels.result()
+            jobs |= {name: pool.submit(build_layer, workshop, base, name) for name in era.venvs}
+            layers = {name: job.result() for name, job in jobs.items()}
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return layers
+
+
+def _up(cloud: Cloud, *, already: bool, seconds: float) -> Up:
+    record = cloud.record
+    utility = cloud.of("utility").name
+    return Up(
+        era=record.era_name,
+        prefix=record.prefix,
+        vip=record.vip,
+        containers={record.name(member): record.address(member) for member in record.era.members},
+        credentials=f"/root/openrc in {utility}",
+        already=already,
+        seconds=seconds,
+        next_commands=(
+            "devswap list",
+            f"lxc-attach -n {utility} -- openstack --os-cloud default stack list",
+        ),
+    )
+
+
+def down(*, era: str = "current", purge: bool = False, cache: Path = CACHE, say: Say) -> Down:
+    """Take an era's sandbox away: nothing stays but the cache, and with `purge` not even that."""
+    check_host()
+    shelf, chosen = Shelf(shelf_path()), era_named(era)
+    removed: tuple[str, ...] = ()
+    with shelf.locked():
+        record = shelf.read(chosen)
+        if record:
+            cloud = Cloud(shelf, record, container_root())
+            removed = tuple(record.name(member) for member in chosen.members)
+            say(f"removing {len(removed)} containers")
+            cloud.remove()
+            network.take_down(record)
+            shutil.rmtree(shelf.folder(chosen))
+        if not shelf.records():
+            release_host(shelf)
+        if purge and cache.exists():
+            say(f"removing the cache {cache}")
+            shutil.rmtree(cache)
+    return Down(chosen.name, removed, purge)
+
+
+def status(*, era: str | None = None) -> list[Status]:
+    """The sandboxes of this host, or of one era; an empty list when there is none."""
+    running = running_containers() if shutil.which("lxc-ls") else set()
+    return [_status(record, running) for record in Shelf(shelf_path()).records() if era in (None, record.era_name)]
+
+
+def _status(record: Record, running: set[str]) -> Status:
+    return Status(
+        era=record.era_name,
+        prefix=record.prefix,
+        network=record.network,
+        bridge=record.bridge,
+        complete="serving" in record.done,
+        containers=tuple(
+            ContainerStatus(record.name(member), record.address(member), record.name(member) in running)
+            for member in record.era.members
+        ),
+    )

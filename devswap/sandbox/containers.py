@@ -1,0 +1,122 @@
+"""The sandbox's LXC containers: defined, started, stopped, removed; and commands run inside them."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from devswap import process
+from devswap.errors import DevswapError
+from devswap.sandbox.layers import CONTAINER_PATH, Layer, run_in_layers
+from devswap.sandbox.record import write_atomically
+from devswap.sandbox.templates import fill
+
+_MARK = "# built by devswap sandbox"
+_BOOT_SECONDS = 90.0
+
+
+def container_root() -> Path:
+    """Where LXC keeps its containers, as it is configured on this host."""
+    return Path(process.run(["lxc-config", "lxc.lxcpath"]).stdout.strip())
+
+
+def existing_containers() -> list[str]:
+    return process.run(["lxc-ls", "-1"]).stdout.split()
+
+
+def running_containers() -> set[str]:
+    return set(process.run(["lxc-ls", "-1", "--running"]).stdout.split())
+
+
+class Container:
+    """One container, by its name; it lives in LXC's own folder so that every LXC tool sees it."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.name = name
+        self.folder = root / name
+
+    @property
+    def defined(self) -> bool:
+        return (self.folder / "config").exists()
+
+    @property
+    def ours(self) -> bool:
+        return self.defined and (self.folder / "config").read_text().startswith(_MARK)
+
+    def define(self, layer: Layer, *, era: str, bridge: str, address: str, gateway: str) -> None:
+        """Write LXC's configuration last: a folder without one is nothing that LXC or a second `up` believes in."""
+        for part in ("upper", "rootfs", "work"):
+            (self.folder / part).mkdir(parents=True, exist_ok=True)
+        text = fill(
+            "lxc.conf",
+            mark=_MARK,
+            era=era,
+            name=self.name,
+            rootfs=f"overlay:{':'.join(map(str, layer.stack))}:{self.folder / 'upper'}",
+            bridge=bridge,
+            veth=f"{self.name[-8:]}_eth1",
+            address=address,
+            gateway=gateway,
+        )
+        write_atomically(self.folder / "config", text, mode=0o644)
+
+    def run_before_boot(
+        self, layer: Layer, argv: Sequence[str], *, binds: dict[Path, str] | None = None
+    ) -> process.Result:
+        """Run a command in the file tree of a container that is not running."""
+        folder = self.folder
+        return run_in_layers(
+            layer.stack, folder / "upper", folder / "work", folder / "rootfs", argv, binds=binds
+        )
+
+    def start(self) -> None:
+        process.run(["lxc-start", "--name", self.name, "--daemon"], timeout=60)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        ok: Sequence[int] = (0,),
+        user: str | None = None,
+        input: str | None = None,  # noqa: A002 - as in process.run
+        timeout: float = 120,
+    ) -> process.Result:
+        """Run a command in the running container, as root or as a service's user, who has no login shell."""
+        whom = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"] if user else []
+        return process.run(
+            [
+                "lxc-attach", "--name", self.name, "--clear-env",
+                "--set-var", f"PATH={CONTAINER_PATH}", "--set-var", "LC_ALL=C.UTF-8", "--set-var", "HOME=/root",
+                "--", *whom, *argv,
+            ],
+            ok=ok, input=input, timeout=timeout,
+        )  # fmt: skip
+
+    def wait_until_booted(self) -> None:
+        """Raises DevswapError if systemd inside has not come up in time."""
+        deadline = time.monotonic() + _BOOT_SECONDS
+        state = ""
+        while time.monotonic() < deadline:
+            # 1: not yet running or degraded, told apart by what it prints
+            state = self.run(["systemctl", "is-system-running"], ok=(0, 1), timeout=30).stdout.strip()
+            if state in ("running", "degraded"):
+                return
+            time.sleep(0.2)
+        raise DevswapError(
+            f"container {self.name} had not booted after {_BOOT_SECONDS:.0f} s: its systemd is {state or 'silent'}",
+            hint=f"lxc-attach -n {self.name} -- systemctl list-jobs",
+        )
+
+    def stop(self) -> None:
+        """At once: what a sandbox holds is thrown away or is on disk already."""
+        process.run(["lxc-stop", "--name", self.name, "--kill"], ok=(0, 2), timeout=60)  # 2: was not running
+
+    def remove(self) -> None:
+        if self.ours:
+            self.stop()
+        elif self.defined:
+            raise DevswapError(f"container {self.name} is not one of the sandbox's own")
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
