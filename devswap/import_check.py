@@ -1,0 +1,140 @@
+"""Whether the code that a service would run really is the checkout's, and whether it can be imported at all.
+
+Python's path decides silently: with production's package of the same name in sight, metadata may say development while
+the imported code is production's. So it is asked of the interpreter that will run the service, as the service's user.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from devswap import systemd
+from devswap.errors import CommandFailed, DevswapError
+from devswap.machine import Machine
+from devswap.slot import Slot
+
+# The arguments are taken out of sys.argv first: some modules parse it when they are imported (heat.wsgi.api).
+_PREAMBLE = """
+import importlib, importlib.util, json, os, sys
+package, module, folder = sys.argv[1:]
+sys.argv[:] = [module or package]
+sys.path[:] = [path for path in sys.path if path]
+"""
+_FIND = """
+spec = importlib.util.find_spec(package)
+place = spec and (spec.origin or list(spec.submodule_search_locations or [""])[0])
+"""
+_READABLE = """
+unreadable = []
+for parent, folders, names in os.walk(folder):
+    folders[:] = [name for name in folders if not name.startswith(".")]
+    paths = [os.path.join(parent, name) for name in folders + names if not name.startswith(".")]
+    unreadable += [path for path in paths if not os.access(path, os.R_OK) and not os.path.islink(path)]
+"""
+_REPORT = "sys.stdout.write(json.dumps({'place': place, 'unreadable': unreadable[:5], 'count': len(unreadable)}))"
+_IMPORT = """
+importlib.import_module(module)
+found = sys.modules[package]
+place = getattr(found, "__file__", None) or list(found.__path__)[0]
+"""
+_TAIL_LINES = 6
+
+
+def check_origin(machine: Machine, slot: Slot, *, unit: str, user: str, group: str, package: str) -> None:
+    """Raises DevswapError unless `package` would come from the checkout, readable for `user`; runs nothing of it."""
+    code = f"{_PREAMBLE}{_FIND}{_READABLE}{_REPORT}"
+    try:
+        result = systemd.run_in_unit(
+            machine,
+            unit,
+            [slot.python, "-B", "-c", code, package, "", slot.checkout],
+            user=user,
+            group=group,
+            env={"HOME": "/tmp"},  # noqa: S108 - its own, see PrivateTmp
+            cwd="/",
+            properties=_APART,
+        )
+    except CommandFailed as error:
+        raise DevswapError(f"cannot look for {package} in the overlay: {error.result.tail}") from error
+    found = json.loads(result.stdout)
+    _assert_readable(found["count"], found["unreadable"], slot, user)
+    _assert_origin(found["place"], package, slot)
+
+
+def check_import(
+    machine: Machine,
+    slot: Slot,
+    *,
+    unit: str,
+    user: str,
+    group: str,
+    package: str,
+    module: str,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Import `module` as the service's user, with no network and no database; raises DevswapError with what failed.
+
+    Its bytecode stays in the slot, so that the start that follows is faster.
+    """
+    code = f"{_PREAMBLE}{_IMPORT}unreadable = []\n{_REPORT}"
+    # What a module prints while it is imported is not the answer: the answer is the last line
+    code = code.replace("sys.stdout.write(", "sys.stdout.write('\\n' + ")
+    try:
+        result = systemd.run_in_unit(
+            machine,
+            unit,
+            [slot.python, "-c", code, package, module, slot.checkout],
+            user=user,
+            group=group,
+            env={
+                **(environment or {}),
+                "OS_DATABASE__CONNECTION": "sqlite://",
+                "PYTHONPYCACHEPREFIX": slot.bytecode,
+                "HOME": "/tmp",  # noqa: S108
+            },
+            cwd="/",
+            properties={**_APART, "PrivateNetwork": "yes"},
+        )
+    except CommandFailed as error:
+        raise _import_failed(module, error.result.stderr, error.result.tail) from error
+    _assert_origin(json.loads(result.stdout.splitlines()[-1])["place"], package, slot)
+
+
+# A folder of its own for what libraries cache below HOME (stevedore does): it goes with the unit
+_APART = {"PrivateTmp": "yes"}
+
+
+def _assert_origin(place: str | None, package: str, slot: Slot) -> None:
+    if place is None:
+        raise DevswapError(f"cannot find the package {package}: neither the checkout nor production has it")
+    if not place.startswith(f"{slot.checkout}/"):
+        raise DevswapError(
+            f"the package {package} would not come from the checkout but from {place}",
+            hint="this is not the code you want to run; remove the overlay from the cache and prepare again",
+        )
+
+
+def _assert_readable(count: int, examples: Sequence[str], slot: Slot, user: str) -> None:
+    if count:
+        raise unreadable(count, [path.removeprefix(f"{slot.checkout}/") for path in examples], user)
+
+
+def unreadable(count: int, examples: Sequence[str], user: str) -> DevswapError:
+    """The error for a checkout whose files the service's user may not read; it is the user's tree, so they mend it."""
+    names = ", ".join(examples[:3])
+    files = "1 file" if count == 1 else f"{count} files"
+    return DevswapError(
+        f"the service's user {user} cannot read {files} of the checkout, such as {names}",
+        hint="make them readable: chmod -R go+rX on the checkout's folder",
+    )
+
+
+def _import_failed(module: str, stderr: str, tail: str) -> DevswapError:
+    lines = [line for line in stderr.strip().splitlines() if line.strip()]
+    last = lines[-1] if lines else tail
+    trace = "\n".join(lines[-_TAIL_LINES:])
+    hint = "mend the checkout and try again; production has not been touched"
+    if last.startswith(("ModuleNotFoundError", "ImportError")):
+        hint = "is a file of the change missing, or a requirement in requirements.txt? production has not been touched"
+    return DevswapError(f"cannot import {module}: {last}\n{trace}", hint=hint)

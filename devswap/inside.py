@@ -1,0 +1,313 @@
+"""Builds an overlay inside the machine: run there as the service's user, by production's interpreter or the overlay's.
+
+A file of its own, copied beside virtualenv and pip into the tools folder: it imports nothing of devswap, runs on any
+Python that virtualenv builds for, and starts no process but by becoming it. What it is to do comes as JSON: the plan as
+an argument, what may hold secrets on standard input. What it found leaves as JSON on standard output.
+"""
+
+from __future__ import annotations
+
+import configparser
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import runpy
+import shutil
+import sys
+import zipfile
+from typing import Any, NoReturn
+
+# A shebang with no path in it: the overlay is mounted at another place for each service (distlib's own form)
+_RELOCATABLE = b'#!/bin/sh\n\'\'\'exec\' "$(dirname -- "$(realpath -- "$0")")/python" "$0" "$@"\n\' \'\'\'\n'
+_SCRIPT = """# -*- coding: utf-8 -*-
+import sys
+from {module} import {first}
+if __name__ == "__main__":
+    sys.argv[0] = sys.argv[0].removesuffix(".exe")
+    sys.exit({call}())
+"""
+# pbr's wsgi_scripts: a web server imports the file and finds `application` in it
+_WSGI_SCRIPT = """# -*- coding: utf-8 -*-
+from {module} import {first}
+application = {call}()
+if __name__ == "__main__":
+    import wsgiref.simple_server as server
+    server.make_server("", 8000, application).serve_forever()
+"""
+_OWN_SCRIPT = """# -*- coding: utf-8 -*-
+import os, runpy
+_bin = os.path.dirname(os.path.realpath(__file__))
+runpy.run_path(os.path.join(_bin, "..", "..", "checkout", {path!r}), run_name="__main__")
+"""
+# Not part of a project's sources, and large, or left there by other builds
+_NO_SOURCES = ("build", "dist", "node_modules", "venv", "env")
+
+
+def environment(plan: dict[str, Any]) -> None:
+    """Make the empty virtualenv that looks through to the checkout, then to production."""
+    unreadable = list(_unreadable(plan["checkout"]))
+    if unreadable:
+        _emit({"unreadable": unreadable})
+    sys.path.insert(0, plan["tools"])
+    from virtualenv import cli_run
+
+    cli_run([plan["overlay"], "--no-seed", "--activators", "", "--no-vcs-ignore", "--no-periodic-update"])
+    site_packages = _site_packages(plan["overlay"])
+    with open(os.path.join(site_packages, "_devswap.pth"), "w", encoding="utf-8") as file:
+        file.write(_path_file(plan, site_packages))
+    _remove_activation(plan["overlay"])
+    if plan["then_project"]:
+        _become([os.path.join(plan["overlay"], "bin", "python"), "-B", __file__, "project", json.dumps(plan)])
+    _emit({})
+
+
+def project(plan: dict[str, Any]) -> None:
+    """Read the checkout's metadata and write it into the overlay, with the scripts it names."""
+    checkout, build = plan["checkout"], plan["build"]
+    shadow = os.path.join(build, "source")
+    _shadow(checkout, shadow)
+    written = os.path.join(build, "metadata")
+    os.makedirs(written, exist_ok=True)
+    folder = os.path.join(written, _metadata(shadow, written, plan["build_system"]))
+    target = os.path.join(_site_packages(plan["overlay"]), os.path.basename(folder))
+    _complete(folder, checkout)
+    shutil.copytree(folder, target)
+    bin_folder = os.path.join(plan["overlay"], "bin")
+    points = _entry_points(target)
+    _write_scripts(bin_folder, points)
+    _write_own_scripts(bin_folder, shadow)
+    _emit(
+        {
+            "metadata": _read(os.path.join(target, "METADATA")),
+            "console_scripts": points.get("console_scripts", {}),
+            "environment": marker_environment(),
+        }
+    )
+
+
+def pip(plan: dict[str, Any]) -> None:
+    """Become pip. Its environment and the files it reads come on standard input: they may name an index's password."""
+    given = json.load(sys.stdin)
+    for name, text in given["files"].items():
+        with open(os.path.join(plan["build"], name), "w", encoding="utf-8") as file:
+            file.write(text)
+    os.environ.update(given["environment"])
+    os.chdir(plan["build"])
+    runner = os.path.join(plan["tools"], "pip", "pip", "__main__.py")
+    _become([os.path.join(plan["overlay"], "bin", "python"), runner, *plan["arguments"]])
+
+
+def relocate(plan: dict[str, Any]) -> None:
+    """Take the overlay's present place out of the scripts that pip wrote."""
+    bin_folder = os.path.join(plan["overlay"], "bin")
+    fixed = b"#!" + os.path.join(bin_folder, "python").encode()
+    for name in os.listdir(bin_folder):
+        path = os.path.join(bin_folder, name)
+        if os.path.islink(path):
+            continue
+        with open(path, "rb") as file:
+            first, _, rest = file.read().partition(b"\n")
+        if first.startswith(fixed):
+            _write_script(path, rest)
+    _emit({})
+
+
+def _unreadable(folder: str) -> Any:
+    """The files of the checkout that this user may not read; version control's own do not count."""
+    if not os.access(folder, os.R_OK | os.X_OK):
+        yield "."
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in [*folders, *names]:
+            path = os.path.join(parent, name)
+            if not name.startswith(".") and not os.path.islink(path) and not os.access(path, os.R_OK):
+                yield os.path.relpath(path, folder)
+
+
+def _path_file(plan: dict[str, Any], site_packages: str) -> str:
+    """The checkout before production's packages: production has a package of the same name."""
+    sources = os.path.relpath(os.path.join(plan["checkout"], plan["sources"]), site_packages)
+    lines = [sources, *(f"import site; site.addsitedir({folder!r})" for folder in plan["site_folders"])]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _remove_activation(overlay: str) -> None:
+    for name in os.listdir(os.path.join(overlay, "bin")):
+        if name.startswith("activate"):
+            os.unlink(os.path.join(overlay, "bin", name))
+
+
+def _site_packages(overlay: str) -> str:
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    return os.path.join(overlay, "lib", version, "site-packages")
+
+
+def _shadow(checkout: str, shadow: str) -> None:
+    """A folder that builds may write into, and that reads like the checkout: its folders are links into it.
+
+    Neither version control (a worktree leads to the host) nor the metadata that another build left there come along.
+    """
+    os.makedirs(shadow)
+    for entry in os.scandir(checkout):
+        if entry.name.startswith(".") or entry.name in _NO_SOURCES or entry.name.endswith((".egg-info", ".dist-info")):
+            continue
+        target = os.path.join(shadow, entry.name)
+        if entry.is_dir():
+            os.symlink(entry.path, target)
+        elif entry.is_file():
+            with open(entry.path, "rb") as source, open(target, "wb") as copy:
+                copy.write(source.read())
+
+
+def _metadata(shadow: str, written: str, system: dict[str, Any]) -> str:
+    """The name of the dist-info folder that the project's build backend made in `written` (PEP 517)."""
+    os.chdir(shadow)
+    sys.argv[:] = ["setup.py"]
+    backend = _backend(shadow, system)
+    out = os.dup(1)
+    os.dup2(2, 1)  # backends talk on standard output
+    try:
+        if "setuptools" in sys.modules and not _makes_wheels():
+            return _metadata_of_egg(shadow, written)
+        if hasattr(backend, "prepare_metadata_for_build_wheel"):
+            return str(backend.prepare_metadata_for_build_wheel(written, {}))
+        return _metadata_of_wheel(os.path.join(written, backend.build_wheel(written, {})), written)
+    finally:
+        sys.stdout.flush()
+        os.dup2(out, 1)
+
+
+def _backend(shadow: str, system: dict[str, Any]) -> Any:
+    """What [build-system] of pyproject.toml names (`system`, read on the host); setuptools with setup.py otherwise."""
+    sys.path[:0] = [os.path.join(shadow, folder) for folder in system.get("backend-path", [])]
+    module, _, attribute = system.get("build-backend", "setuptools.build_meta:__legacy__").partition(":")
+    backend = importlib.import_module(module)
+    for name in attribute.split(".") if attribute else []:
+        backend = getattr(backend, name)
+    return backend
+
+
+def _metadata_of_wheel(wheel: str, written: str) -> str:
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.split("/")[0].endswith(".dist-info")]
+        archive.extractall(written, names)
+    return names[0].split("/")[0]
+
+
+def _makes_wheels() -> bool:
+    """setuptools before 70.1 leaves that to another package, which production need not have."""
+    return any(importlib.util.find_spec(name) for name in ("setuptools.command.bdist_wheel", "wheel"))
+
+
+def _metadata_of_egg(shadow: str, written: str) -> str:
+    """setuptools' older form of metadata, put into today's."""
+    sys.argv[1:] = ["--quiet", "egg_info", "--egg-base", written]
+    script = os.path.join(shadow, "setup.py")
+    if not os.path.exists(script):
+        _write(script, "import setuptools; setuptools.setup()\n")
+    runpy.run_path(script, run_name="__main__")
+    egg = next(name for name in os.listdir(written) if name.endswith(".egg-info"))
+    found = importlib.metadata.Distribution.at(os.path.join(written, egg))
+    name = found.metadata["Name"].replace("-", "_")
+    folder = os.path.join(written, f"{name}-{found.version}.dist-info")
+    os.makedirs(folder)
+    for file in ("entry_points.txt", "top_level.txt", "pbr.json"):
+        if text := found.read_text(file):
+            _write(os.path.join(folder, file), text)
+    head, _, body = (found.read_text("PKG-INFO") or "").partition("\n\n")
+    lines = [line for line in head.splitlines() if not line.startswith("Requires-Dist:")]
+    lines += [f"Requires-Dist: {text}" for text in found.requires or []]
+    _write(os.path.join(folder, "METADATA"), "\n".join(lines) + f"\n\n{body}")
+    return folder
+
+
+def _complete(folder: str, checkout: str) -> None:
+    """What an installer adds (PEP 376, 610): who installed it, and from where."""
+    _write(os.path.join(folder, "INSTALLER"), "devswap\n")
+    _write(
+        os.path.join(folder, "direct_url.json"),
+        json.dumps({"url": f"file://{checkout}", "dir_info": {"editable": True}}),
+    )
+    name = os.path.basename(folder)
+    _write(os.path.join(folder, "RECORD"), "".join(f"{name}/{file},,\n" for file in sorted(os.listdir(folder))))
+
+
+def _entry_points(folder: str) -> dict[str, dict[str, str]]:
+    parser = configparser.RawConfigParser(delimiters=("=",))
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    path = os.path.join(folder, "entry_points.txt")
+    if os.path.exists(path):
+        parser.read_string(_read(path))
+    return {section: dict(parser.items(section)) for section in parser.sections()}
+
+
+def _write_scripts(bin_folder: str, points: dict[str, dict[str, str]]) -> None:
+    for group, template in (("console_scripts", _SCRIPT), ("gui_scripts", _SCRIPT), ("wsgi_scripts", _WSGI_SCRIPT)):
+        for name, target in points.get(group, {}).items():
+            module, _, call = target.partition("[")[0].strip().partition(":")
+            text = template.format(module=module.strip(), first=call.split(".")[0].strip(), call=call.strip())
+            _write_script(os.path.join(bin_folder, name), text.encode())
+
+
+def _write_own_scripts(bin_folder: str, shadow: str) -> None:
+    """Scripts that are files of the checkout (swift's): run from there, so that an edit counts."""
+    parser = configparser.RawConfigParser(strict=False)
+    parser.read(os.path.join(shadow, "setup.cfg"), encoding="utf-8")
+    for section in ("files", "options"):
+        for path in parser.get(section, "scripts", fallback="").split():
+            if os.path.isfile(os.path.join(shadow, path)):
+                _write_script(os.path.join(bin_folder, os.path.basename(path)), _OWN_SCRIPT.format(path=path).encode())
+
+
+def _write_script(path: str, body: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(_RELOCATABLE + body)
+    os.chmod(path, 0o755)  # noqa: S103 - programs are for everybody
+
+
+def marker_environment() -> dict[str, str]:
+    """What requirements' markers ask of a Python (PEP 508)."""
+    info = sys.implementation.version
+    version = f"{info.major}.{info.minor}.{info.micro}"
+    return {
+        "implementation_name": sys.implementation.name,
+        "implementation_version": version,
+        "os_name": os.name,
+        "platform_machine": platform.machine(),
+        "platform_release": platform.release(),
+        "platform_system": platform.system(),
+        "platform_version": platform.version(),
+        "platform_python_implementation": platform.python_implementation(),
+        "python_full_version": platform.python_version(),
+        "python_version": ".".join(platform.python_version_tuple()[:2]),
+        "sys_platform": sys.platform,
+    }
+
+
+def _become(argv: list[str]) -> NoReturn:
+    os.execv(argv[0], argv)  # noqa: S606 - the same process goes on
+
+
+def _emit(found: dict[str, Any]) -> NoReturn:
+    sys.stdout.write(json.dumps(found))
+    sys.stdout.flush()
+    sys.exit(0)
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+if __name__ == "__main__":
+    {"environment": environment, "project": project, "pip": pip, "relocate": relocate}[sys.argv[1]](
+        json.loads(sys.argv[2])
+    )

@@ -1,0 +1,109 @@
+"""The folder of programs that build overlays, made once on the host and mounted read-only where one is built.
+
+virtualenv and what it needs are pure Python, and pip is the wheel that virtualenv brings for the machine's Python: so
+overlays can be built for an interpreter that the host lacks, and where production has no pip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from devswap.errors import DevswapError
+
+_ROOT = "virtualenv"
+
+
+def folder(cache: Path, python_version: str) -> Path:
+    """The tools for building with Python `python_version` ("3.11"), below `cache`; made if they are not there."""
+    from virtualenv.seed.wheels.embed import get_embed_wheel  # slow to import, and needed for building only
+
+    pip = get_embed_wheel("pip", python_version)
+    if pip is None:
+        present = importlib.metadata.version(_ROOT)
+        raise DevswapError(
+            f"cannot build for Python {python_version}: virtualenv {present} knows no pip for it",
+            hint="pip install --upgrade virtualenv",
+        )
+    distributions = list(_needed())
+    target = cache / "tools" / _key(distributions, pip.path.name)
+    if not target.exists():
+        _make(target, distributions, pip.path)
+    return target
+
+
+def _needed() -> Iterator[importlib.metadata.Distribution]:
+    """virtualenv and its requirements that are installed here.
+
+    Markers are not asked: they speak of the host's Python, and what the machine's needs more may well be here too.
+    """
+    waiting, seen = [_ROOT], set()
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            found = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        waiting += [Requirement(text).name for text in found.requires or [] if "extra ==" not in text]
+        yield found
+
+
+def _key(distributions: list[importlib.metadata.Distribution], pip: str) -> str:
+    parts = sorted(f"{found.metadata['Name']} {found.version}" for found in distributions)
+    return hashlib.sha256("\n".join([*parts, pip, _inside()]).encode()).hexdigest()[:16]
+
+
+def _inside() -> str:
+    return (resources.files("devswap") / "inside.py").read_text(encoding="utf-8")
+
+
+def _make(target: Path, distributions: list[importlib.metadata.Distribution], pip: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".", dir=target.parent))
+    try:
+        for found in distributions:
+            _copy(found, partial)
+        with zipfile.ZipFile(pip) as wheel:
+            wheel.extractall(partial / "pip")
+        (partial / "inside.py").write_text(_inside(), encoding="utf-8")
+        _readable(partial)
+        try:
+            partial.rename(target)
+        except OSError:
+            if not target.exists():  # else another devswap was faster, with the same content
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _copy(found: importlib.metadata.Distribution, target: Path) -> None:
+    """The package's files as the installer listed them; compiled ones fit the host's Python only."""
+    for file in found.files or []:
+        if ".." in file.parts or "__pycache__" in file.parts or file.suffix in (".pyc", ".so", ".whl"):
+            continue
+        source, copy = Path(str(file.locate())), target / file
+        if source.is_file():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+
+
+def _readable(root: Path) -> None:
+    """For every service's user, whatever the umask here is."""
+    for parent, folders, files in os.walk(root):
+        for name in (".", *folders):
+            os.chmod(Path(parent) / name, 0o755)  # noqa: S103
+        for name in files:
+            os.chmod(Path(parent) / name, 0o644)

@@ -1,0 +1,155 @@
+"""Reads what pip says: what it installed, what it could not find, and why a build failed. Pure: texts in, facts out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+_NOT_FOUND = re.compile(
+    r"Could not find a version that satisfies the requirement (?P<requirement>.+?)"
+    r"(?: \(from [^()]*(?:\([^()]*\))?[^()]*\))*? \(from versions: (?P<versions>[^)]*)\)"
+)
+_NO_MATCH = re.compile(r"No matching distribution found for (?P<requirement>[^\n]+?)(?: \(from [^\n]*)?$", re.MULTILINE)
+_CAUSE = re.compile(
+    r"^\s+(?:\S+ \S+ depends on|The user requested(?: \(constraint\))?) (?P<requirement>.+)$", re.MULTILINE
+)
+_BUILDING = re.compile(
+    r"Failed (?:building|to build) (?:wheel for |installable wheels for .*?\(|editable for |')?"
+    r"(?P<name>[A-Za-z0-9][\w.-]*)"
+)
+_HEADER = re.compile(r"fatal error: (?P<header>[\w./+-]+\.h(?:pp)?): No such file")
+_COMPILER = re.compile(
+    r"(?:command '(?P<command>[^']+)' failed: No such file"
+    r"|No such file or directory: '(?P<file>[\w.+/-]*(?:cc|c\+\+|clang|cargo|rustc)[\w.+-]*)'"
+    r"|(?P<rust>can't find Rust compiler))"
+)
+# By the first part of a header's path: the Debian package that has it
+_HEADER_PACKAGES = {
+    "Python.h": "python3-dev",
+    "lber.h": "libldap-dev",
+    "ldap.h": "libldap-dev",
+    "sasl": "libsasl2-dev",
+    "sasl.h": "libsasl2-dev",
+    "ffi.h": "libffi-dev",
+    "openssl": "libssl-dev",
+    "libvirt": "libvirt-dev",
+    "systemd": "libsystemd-dev",
+    "libpq-fe.h": "libpq-dev",
+    "mysql.h": "libmariadb-dev",
+    "libxml": "libxml2-dev",
+    "libxslt": "libxslt1-dev",
+    "pcre.h": "libpcre3-dev",
+    "liberasurecode": "liberasurecode-dev",
+    "rados": "librados-dev",
+    "rbd": "librbd-dev",
+    "zlib.h": "zlib1g-dev",
+    "yaml.h": "libyaml-dev",
+}
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A requirement that the asked index has no version for; `versions` are those it has."""
+
+    name: str
+    requirement: str
+    versions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """One package that pip installed, the address it came from, and who asked for it (none: we did)."""
+
+    name: str
+    version: str
+    address: str
+    needed_by: str | None
+
+
+def missing(said: str) -> list[Missing]:
+    """What pip found no version of, in the indexes it was told to ask."""
+    found: dict[str, Missing] = {}
+    for match in _NOT_FOUND.finditer(said):
+        versions = tuple(text.strip() for text in match["versions"].split(",") if text.strip() not in ("", "none"))
+        _note(found, match["requirement"], versions)
+    if not found:
+        for match in _NO_MATCH.finditer(said):
+            _note(found, match["requirement"], ())
+    return list(found.values())
+
+
+def conflicting(said: str) -> list[Missing]:
+    """The requirements that no choice of versions meets; pip does not say which versions there are."""
+    found: dict[str, Missing] = {}
+    if "ResolutionImpossible" in said or "conflicting dependencies" in said:
+        for match in _CAUSE.finditer(said):
+            _note(found, match["requirement"].strip(), ())
+    return list(found.values())
+
+
+def _note(found: dict[str, Missing], text: str, versions: tuple[str, ...]) -> None:
+    """pip puts conditions and the like behind some requirements: what cannot be read is passed over."""
+    try:
+        requirement = Requirement(text.split(" (")[0].strip())
+    except InvalidRequirement:
+        return
+    requirement.marker = None
+    found.setdefault(str(requirement), Missing(canonicalize_name(requirement.name), str(requirement), versions))
+
+
+def taken(report: str) -> list[Taken]:
+    """The packages in pip's installation report (its JSON, `pip install --report`)."""
+    items: list[dict[str, Any]] = json.loads(report)["install"]
+    metadata = [item["metadata"] for item in items]
+    return [
+        Taken(
+            canonicalize_name(item["metadata"]["name"]),
+            item["metadata"]["version"],
+            item["download_info"]["url"],
+            None if item.get("requested") else _asker(item["metadata"]["name"], metadata),
+        )
+        for item in items
+    ]
+
+
+def _asker(name: str, metadata: Iterable[Mapping[str, Any]]) -> str | None:
+    wanted = canonicalize_name(name)
+    for each in metadata:
+        names = (canonicalize_name(re.split(r"[^\w.-]", text, maxsplit=1)[0]) for text in each.get("requires_dist", []))
+        if wanted in names:
+            return str(each["name"])
+    return None
+
+
+@dataclass(frozen=True)
+class FailedBuild:
+    """A package without a wheel that could not be compiled, and what seems to be missing, if pip's output tells."""
+
+    name: str
+    lacks: str | None
+    install: str | None
+    """The distribution package that has it, where known."""
+
+
+def failed_build(said: str) -> FailedBuild | None:
+    """Which package's compilation failed and for want of what; None if pip failed for another reason."""
+    header, compiler = _HEADER.search(said), _COMPILER.search(said)
+    name = _BUILDING.search(said)
+    if not (name or header or compiler):
+        return None
+    package = name["name"].rstrip(",)") if name else "a requirement"
+    if header:
+        path = header["header"]
+        return FailedBuild(package, f"the header {path}", _HEADER_PACKAGES.get(path.split("/")[0]))
+    if compiler:
+        if compiler["rust"] or "rust" in compiler[0] or "cargo" in compiler[0]:
+            return FailedBuild(package, "a Rust compiler", "rustc cargo")
+        program = compiler["command"] or compiler["file"]
+        return FailedBuild(package, f"a compiler ({program})", "build-essential python3-dev")
+    return FailedBuild(package, None, None)

@@ -1,0 +1,53 @@
+"""Where a swapped service finds what devswap brings it: paths in the machine, below /run/devswap.
+
+/run is gone after a reboot, so nothing of this outlives the machine's run.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A folder of the host to be shown in a machine."""
+
+    source: Path
+    target: str
+    readonly: bool
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The places of one swapped service, e.g. checkout=/run/devswap/heat-engine/1/checkout.
+
+    `checkout` and `overlay` are siblings: the overlay leads to the checkout by a relative path, so that the same
+    overlay serves wherever it is mounted.
+    """
+
+    checkout: str
+    overlay: str
+
+    @property
+    def python(self) -> str:
+        return f"{self.overlay}/bin/python"
+
+    @property
+    def tools(self) -> str:
+        """What builds the overlay: virtualenv and pip. Needed while it is built only."""
+        return self._beside("tools")
+
+    @property
+    def build(self) -> str:
+        """Where it is built: home and temporary folder of everything that a checkout's build runs."""
+        return self._beside("build")
+
+    @property
+    def bytecode(self) -> str:
+        """What Python compiles, since neither production's packages nor the checkout may be written."""
+        return self._beside("bytecode")
+
+    def _beside(self, name: str) -> str:
+        return posixpath.join(posixpath.dirname(self.overlay), name)
