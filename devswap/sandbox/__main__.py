@@ -32,7 +32,9 @@ def _print_up(era: str) -> None:
 
 def _print_status() -> None:
     for sandbox in status():
-        print(f"{sandbox.era}: {sandbox.network} on {sandbox.bridge}, {'complete' if sandbox.complete else 'unfinished'}")
+        print(
+            f"{sandbox.era}: {sandbox.network} on {sandbox.bridge}, {'complete' if sandbox.complete else 'unfinished'}"
+        )
         for container in sandbox.containers:
             print(f"  {container.address:<16} {container.name}  {'running' if container.running else 'stopped'}")
 

@@ -29,7 +29,13 @@ path-exclude=/usr/share/locale/*
 path-include=/usr/share/doc/*/copyright
 """
 # timers that would start apt or scrub file systems in every container at once
-_IDLE_UNITS = ("apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer", "fstrim.timer", "dpkg-db-backup.timer")
+_IDLE_UNITS = (
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+    "dpkg-db-backup.timer",
+)
 
 
 @dataclass(frozen=True)

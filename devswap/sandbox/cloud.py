@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from devswap.sandbox.base import Workshop
@@ -37,7 +38,7 @@ class Cloud:
         self.record = self.shelf.mark_done(self.record, step)
 
     def make(self, workshop: Workshop, layers: Mapping[str, Layer]) -> None:
-        """Define every container that is not yet, with its configuration inside; none is running then."""
+        """Define every container that is not yet, with its configuration inside and before its first start."""
         configuration = Configuration(self.record, workshop, host_resolver())
         for member in self.record.era.members:
             if not self.is_done(f"made {member.key}"):
@@ -55,17 +56,32 @@ class Cloud:
             gateway=record.gateway,
         )
         if member.layer == "repo":
-            _link_tree(configuration.workshop.wheels, container.folder / "upper/var/www/repo" / configuration.workshop.wheels_url_path)
+            _link_tree(
+                configuration.workshop.wheels,
+                container.folder / "upper/var/www/repo" / configuration.workshop.wheels_url_path,
+            )
         with tempfile.NamedTemporaryFile(prefix="devswap-sandbox-") as archive:
             write_archive(configuration.entries(member), Path(archive.name))
             container.run_before_boot(
                 layer,
-                ["sh", "-c", f"{' '.join(EXTRACT)} /run/files.tar && {_AFTER_FILES[record.era_name].get(member.layer, ':')}"],
+                [
+                    "sh",
+                    "-c",
+                    f"{' '.join(EXTRACT)} /run/files.tar && {_AFTER_FILES[record.era_name].get(member.layer, ':')}",
+                ],
                 binds={Path(archive.name): "/run/files.tar"},
             )
 
+    def forget_missing(self) -> None:
+        """A container that somebody removed is made again, and every step after that repeated: none minds."""
+        missing = [member.key for member in self.record.era.members if not self.container(member).defined]
+        gone = [f"made {key}" for key in missing if self.is_done(f"made {key}")]
+        if gone:
+            made = [step for step in self.record.done if step.startswith("made ") and step not in gone]
+            self.record = self.shelf.write(replace(self.record, done=made))
+
     def start(self) -> list[str]:
-        """Start what is not running and return its names; two containers more or less at once, all in seconds."""
+        """Start what is not running, wait until its systemd is through, and return the names."""
         running = running_containers()
         started = [self.container(member) for member in self.record.era.members]
         started = [container for container in started if container.name not in running]

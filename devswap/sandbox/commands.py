@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from devswap.sandbox import network
+from devswap.sandbox import network, repository
 from devswap.sandbox.addresses import free_bridge, free_range, interface_names, routed_networks
 from devswap.sandbox.base import Workshop, build_base, build_layer, build_wheels
 from devswap.sandbox.cloud import Cloud
 from devswap.sandbox.containers import container_root, existing_containers, running_containers
 from devswap.sandbox.eras import Era, era_named
 from devswap.sandbox.host import check_host, prepare_host, release_host
-from devswap.sandbox.layers import Cache, Layer
+from devswap.sandbox.layers import Cache, Layer, end_builds
 from devswap.sandbox.names import free_prefix
 from devswap.sandbox.openstack import fill_cloud, wait_until_serving
 from devswap.sandbox.record import Record, Shelf, new_record
@@ -81,6 +81,7 @@ def up(*, era: str = "current", prefix: str = "aio1", cache: Path = CACHE, say: 
     with shelf.locked():
         record = shelf.read(chosen) or _new(shelf, chosen, prefix)
         cloud = Cloud(shelf, record, root)
+        cloud.forget_missing()
         complete = cloud.is_done("serving")
         if not complete:
             _make(cloud, cache, say)
@@ -89,7 +90,10 @@ def up(*, era: str = "current", prefix: str = "aio1", cache: Path = CACHE, say: 
         started = cloud.start()
         if started:
             say(f"started {len(started)} containers")
-        fill_cloud(cloud, say)
+        with ThreadPoolExecutor(1) as beside:
+            repositories = beside.submit(serve_repositories, cloud, cache, say)
+            fill_cloud(cloud, say)
+            repositories.result()
         if not complete or started:
             say("waiting for the cloud to answer")
             wait_until_serving(cloud)
@@ -132,9 +136,15 @@ def build_layers(workshop: Workshop) -> dict[str, Layer]:
             jobs |= {name: pool.submit(build_layer, workshop, base, name) for name in era.venvs}
             layers = {name: job.result() for name, job in jobs.items()}
         except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_builds()
             raise
     return layers
+
+
+def serve_repositories(cloud: Cloud, cache: Path, say: Say) -> None:
+    """Into the running git server, so that a sandbox that is up gets the newest of them too."""
+    repository.build(cloud.of("git").live_root() / "srv/git", cache=cache, say=say)
 
 
 def _up(cloud: Cloud, *, already: bool, seconds: float) -> Up:

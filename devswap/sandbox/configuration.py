@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from devswap.sandbox.base import Workshop, venv_path
@@ -58,10 +58,18 @@ class Configuration:
             **record.secrets,
         }
 
-    def _file(self, member: Member, path: str, template: str, *, owner: str = "root", group: str | None = None,
-              mode: int = 0o644, **more: str) -> File:  # fmt: skip
-        text = fill(template, self.era.name, **(self.values(member) | more))
-        return File(path, text, owner, group, mode)
+    def _file(
+        self,
+        member: Member,
+        path: str,
+        template: str,
+        more: Mapping[str, str] | None = None,
+        *,
+        owner: str = "root",
+        group: str | None = None,
+        mode: int = 0o644,
+    ) -> File:
+        return File(path, fill(template, self.era.name, **self.values(member), **(more or {})), owner, group, mode)
 
     def _everywhere(self, member: Member) -> Iterator[Entry]:
         lines = [f"{self.record.address(other)} {self.record.name(other)}" for other in self.era.members]
@@ -69,9 +77,13 @@ class Configuration:
         yield File("/etc/hostname", self.record.name(member) + "\n")
         yield File("/etc/resolv.conf", self.resolver)
         yield self._file(member, "/etc/systemd/journald.conf.d/size.conf", "journald.conf")
-        index = "".join(f"{name[4:].lower().replace('_', '-')} = {value}\n" for name, value in self.pip.items() if name.startswith("PIP_"))
+        index = "".join(
+            f"{name[4:].lower().replace('_', '-')} = {value}\n"
+            for name, value in self.pip.items()
+            if name.startswith("PIP_")
+        )
         path = "/etc/pip.conf" if self.era.name == "current" else "/root/.pip/pip.conf"
-        yield self._file(member, path, "pip.conf", index=index)
+        yield self._file(member, path, "pip.conf", {"index": index})
 
     def _galera(self, member: Member) -> Iterator[Entry]:
         yield self._file(member, "/etc/mysql/mariadb.conf.d/99-cluster.cnf", "cluster.cnf")
@@ -79,9 +91,7 @@ class Configuration:
     def _rabbit_mq(self, member: Member) -> Iterator[Entry]:
         yield self._file(member, "/etc/rabbitmq/rabbitmq.conf", "rabbitmq.conf")
         yield self._file(member, "/etc/rabbitmq/rabbitmq-env.conf", "rabbitmq-env.conf")
-        text = definitions(
-            {name: self.record.secrets[f"{name}_rabbit_password"] for name in ("keystone", "heat")}
-        )
+        text = definitions({name: self.record.secrets[f"{name}_rabbit_password"] for name in ("keystone", "heat")})
         yield File("/etc/rabbitmq/definitions.json", text, "root", "rabbitmq", 0o640)
 
     def _memcached(self, member: Member) -> Iterator[Entry]:
@@ -115,7 +125,9 @@ class Configuration:
     def _keystone(self, member: Member) -> Iterator[Entry]:
         yield Folder("/etc/keystone", "keystone", mode=0o750)
         yield Folder("/var/log/keystone", "keystone", mode=0o755)
-        yield self._file(member, "/etc/keystone/keystone.conf", "keystone.conf", owner="root", group="keystone", mode=0o640)
+        yield self._file(
+            member, "/etc/keystone/keystone.conf", "keystone.conf", owner="root", group="keystone", mode=0o640
+        )
         for kind, secret in (("fernet-keys", "fernet"), ("credential-keys", "credential")):
             yield Folder(f"/etc/keystone/{kind}", "keystone", mode=0o700)
             for number in ("0", "1"):
@@ -144,7 +156,9 @@ class Configuration:
 
     def _uwsgi(self, member: Member, unit: str, project: str, template: str, **more: str) -> Iterator[Entry]:
         venv = venv_path(self.era, project)
-        yield self._file(member, f"/etc/uwsgi/{unit}.ini", template, unit=unit, user=project, venv=venv, **more)
+        yield self._file(
+            member, f"/etc/uwsgi/{unit}.ini", template, {"unit": unit, "user": project, "venv": venv, **more}
+        )
         uwsgi = f"{venv_path(self.era, 'uwsgi')}/bin/uwsgi"
         reload = f"{uwsgi} --reload /run/{unit}/uwsgi/{unit}.pid"
         start = f"{uwsgi} --autoload --ini /etc/uwsgi/{unit}.ini"
@@ -153,8 +167,14 @@ class Configuration:
     def _service(self, member: Member, unit: str, project: str, start: str, *,
                  reload: str = "/bin/kill -HUP $MAINPID") -> Iterator[Entry]:  # fmt: skip
         """A unit as OSA's systemd_service role writes one: the unit, its drop-in, its folders in /run."""
-        more = {"unit": unit, "user": project, "start": start, "reload": reload, "bin": f"{venv_path(self.era, project)}/bin"}
-        yield self._file(member, f"/etc/systemd/system/{unit}.service", "service.service", **more)
-        yield self._file(member, f"/etc/systemd/system/{unit}.service.d/override.conf", "override.conf", **more)
+        more = {
+            "unit": unit,
+            "user": project,
+            "start": start,
+            "reload": reload,
+            "bin": f"{venv_path(self.era, project)}/bin",
+        }
+        yield self._file(member, f"/etc/systemd/system/{unit}.service", "service.service", more)
+        yield self._file(member, f"/etc/systemd/system/{unit}.service.d/override.conf", "override.conf", more)
         if self.era.name == "current":
-            yield self._file(member, f"/etc/tmpfiles.d/openstack-{unit}.conf", "tmpfiles.conf", **more)
+            yield self._file(member, f"/etc/tmpfiles.d/openstack-{unit}.conf", "tmpfiles.conf", more)

@@ -67,9 +67,7 @@ class Container:
     ) -> process.Result:
         """Run a command in the file tree of a container that is not running."""
         folder = self.folder
-        return run_in_layers(
-            layer.stack, folder / "upper", folder / "work", folder / "rootfs", argv, binds=binds
-        )
+        return run_in_layers(layer.stack, folder / "upper", folder / "work", folder / "rootfs", argv, binds=binds)
 
     def start(self) -> None:
         process.run(["lxc-start", "--name", self.name, "--daemon"], timeout=60)
@@ -108,6 +106,11 @@ class Container:
             f"container {self.name} had not booted after {_BOOT_SECONDS:.0f} s: its systemd is {state or 'silent'}",
             hint=f"lxc-attach -n {self.name} -- systemctl list-jobs",
         )
+
+    def live_root(self) -> Path:
+        """The running container's file tree as seen from the host."""
+        init = process.run(["lxc-info", "--name", self.name, "--pid", "--no-humanize"]).stdout.strip()
+        return Path("/proc") / init / "root"
 
     def stop(self) -> None:
         """At once: what a sandbox holds is thrown away or is on disk already."""

@@ -82,9 +82,7 @@ CURRENT = Era(
     separator="-",
     members=(
         *_shared(keystone_units=("keystone-wsgi-public", "apache2")),
-        Member(
-            "heat_api", "heat_api", "heat_api_container", "heat", 130, ("heat-api", "heat-api-cfn", "heat-engine")
-        ),
+        Member("heat_api", "heat_api", "heat_api_container", "heat", 130, ("heat-api", "heat-api-cfn", "heat-engine")),
     ),
     venvs={"keystone": ("keystone", "uwsgi"), "heat": ("heat", "uwsgi"), "utility": ("utility",)},
     packages=_PACKAGES,

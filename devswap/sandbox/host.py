@@ -21,7 +21,7 @@ _TOOLS = {
     "ip": "iproute2",
     "unshare": "util-linux",
     "setpriv": "util-linux",
-    "tar": "tar",
+    "git": "git",
 }
 # systemd takes about six inotify instances per container: with the usual 128 the twentieth hangs at boot
 _SETTINGS = {"net/ipv4/ip_forward": 1, "fs/inotify/max_user_instances": 1024}
@@ -58,7 +58,7 @@ def prepare_host(shelf: Shelf) -> None:
 
 
 def needs_systemd_hierarchy(mounts: str) -> bool:
-    """With cgroup v1 and another init than systemd nobody has made the named hierarchy that a container's systemd needs."""
+    """With cgroup v1 and another init than systemd nobody has mounted what a container's systemd needs."""
     lines = [line.split() for line in mounts.splitlines()]
     types_and_options = {(fields[2], fields[3]) for fields in lines if fields[1].startswith("/sys/fs/cgroup")}
     unified = any(fields[1] == "/sys/fs/cgroup" and fields[2] == "cgroup2" for fields in lines)

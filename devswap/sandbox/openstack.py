@@ -1,4 +1,4 @@
-"""Fills the empty cloud: databases, schemas, accounts; then starts the OpenStack services. Each step can be repeated."""
+"""Fills the empty cloud: databases, schemas, accounts; then starts its services. Each step can be repeated."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def _make_databases(cloud: Cloud) -> None:
     galera = cloud.of("galera")
     _repeat(lambda: galera.run(["mariadb", "--batch", "-e", "SELECT 1"]), "MariaDB to answer")
     galera.run(["mariadb", "--batch"], input=fill("databases.sql", **cloud.record.secrets))
+    put_into_rotation(cloud, "galera")
 
 
 def _sync_schemas(cloud: Cloud) -> None:
@@ -88,7 +89,7 @@ def _start_services(cloud: Cloud) -> None:
         container.run(["systemctl", "restart", *(unit for unit in member.units if unit != "apache2")])
     for member in era.members_of("keystone"):
         _start_apache(cloud.container(member), behind="keystone-wsgi-public" in member.units)
-    put_into_rotation(cloud)
+    put_into_rotation(cloud, "keystone_service")
 
 
 def _start_apache(container: Container, *, behind: bool) -> None:
@@ -104,18 +105,19 @@ def _make_accounts(cloud: Cloud) -> None:
     wanted = {"vip": cloud.record.vip} | {
         name: secrets[name] for name in ("heat_service_password", "heat_domain_password")
     }
-    _python_in_utility(cloud, "accounts.py", input=json.dumps(wanted))
+    _python_in_utility(cloud, "accounts.python", input=json.dumps(wanted))
 
 
 def wait_until_serving(cloud: Cloud, seconds: float = 120.0) -> None:
     """Through everything a user goes through: HAProxy, keystone, heat-api, RabbitMQ and heat-engine."""
-    put_into_rotation(cloud)
-    _python_in_utility(cloud, "check.py", str(seconds))
+    put_into_rotation(cloud, "galera", "keystone_service", "heat_api", "heat_api_cfn", "repo_all")
+    _python_in_utility(cloud, "check.python", str(seconds))
 
 
-def put_into_rotation(cloud: Cloud) -> None:
-    """HAProxy saw its servers before they were up; with OSA's timings it would take 36 s to look again often enough."""
-    cloud.of("haproxy").run(["python3", "-c", template_text("rotation.py")], timeout=60)
+def put_into_rotation(cloud: Cloud, *services: str) -> None:
+    """HAProxy saw its servers before they were up, and with OSA's timings it would believe in them 36 s later."""
+    backends = [f"{service}-back" for service in services]
+    cloud.of("haproxy").run(["python3", "-c", template_text("rotation.python"), *backends], timeout=60)
 
 
 def _python_in_utility(cloud: Cloud, script: str, *arguments: str, input: str | None = None) -> None:  # noqa: A002

@@ -94,7 +94,7 @@ def host_distribution(root: Path = Path("/")) -> Distribution:
     suite = release.get("VERSION_CODENAME", "")
     if not suite:
         raise DevswapError(
-            f"cannot build containers of {release.get('PRETTY_NAME', 'this system')}: only Debian and Ubuntu hosts are known"
+            f"cannot build containers of {release.get('PRETTY_NAME', 'this system')}: not Debian, not Ubuntu"
         )
     sources = tuple(_belonging_to(suite, _host_sources(root / "etc/apt")))
     return Distribution(release["ID"], release.get("VERSION_ID", ""), suite, sources)
@@ -135,7 +135,7 @@ def host_pip_environment() -> dict[str, str]:
 
 
 def pip_environment(configured: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """From the lines of `pip config list` and the environment; find-links and file: indexes do not exist in containers."""
+    """From the lines of `pip config list` and the environment, without what only this host has (file:, find-links)."""
     options = dict(re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", configured, re.MULTILINE))
     for name in ("index-url", "extra-index-url", "trusted-host", "timeout"):
         variable = f"PIP_{name.upper().replace('-', '_')}"
@@ -148,5 +148,7 @@ def pip_environment(configured: str, environment: Mapping[str, str]) -> dict[str
             passed[f"PIP_{name.upper().replace('-', '_')}"] = " ".join(reachable)
     if "trusted-host" in options:
         passed["PIP_TRUSTED_HOST"] = options["trusted-host"]
-    proxies = {name: environment[name] for name in environment if name.lower() in ("http_proxy", "https_proxy", "no_proxy")}
+    proxies = {
+        name: environment[name] for name in environment if name.lower() in ("http_proxy", "https_proxy", "no_proxy")
+    }
     return passed | proxies
