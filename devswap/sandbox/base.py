@@ -176,8 +176,8 @@ def build_wheels(workshop: Workshop, base: Layer) -> None:
     if marker.exists() and marker.read_text() == wanted and (cache.root / "tools" / "uv").exists():
         return
     builder = cache.layer_path("builder", str(base.path), *era.packages["builder"])
-    workshop.say("builder: compiler and headers")
     if not builder.exists():
+        workshop.say("builder: compiler and headers")
         building = Building(cache, builder.name, base.stack)
         install(building, cache, "builder", era.packages["builder"])
         building.finish(builder)

@@ -86,7 +86,9 @@ def _start_services(cloud: Cloud) -> None:
         container.run(["systemd-tmpfiles", "--create", "--prefix=/run"], ok=(0, 65, 73))  # 65, 73: not for this system
         container.run(["systemctl", "daemon-reload"])
         container.run(["systemctl", "enable", "--quiet", *member.units])
-        container.run(["systemctl", "restart", *(unit for unit in member.units if unit != "apache2")])
+        for unit in member.units:
+            if unit != "apache2":
+                container.run(["systemctl", "restart", unit])
     for member in era.members_of("keystone"):
         _start_apache(cloud.container(member), behind="keystone-wsgi-public" in member.units)
     put_into_rotation(cloud, "keystone_service")
