@@ -91,7 +91,7 @@ def main() -> NoReturn:
     except BrokenPipeError:  # the reader of our output has gone (| head)
         sys.stderr.close()
         sys.exit(1)
-    except Exception as error:  # noqa: BLE001 - a fault of ours: the story goes to the log, not to the terminal
+    except Exception as error:  # a fault of ours: its story goes to the log
         console.show_error(DevswapError(f"unexpected {type(error).__name__}: {error}", hint="devswap status"), error)
         sys.exit(1)
     sys.exit(0)

@@ -50,9 +50,11 @@ def watched_from_json(read: Mapping[str, Any]) -> Watched:
 def take(watched: Watched, machine: Callable[[str], Machine], *, seconds: float = 0.0) -> dict[str, str]:
     """Every fact by name; waits at most `seconds` for the service to serve."""
     here = machine(watched.on)
-    facts = dict(_unit(here, watched))
-    if watched.probe and facts["unit state"] == "active":
+    facts = {}
+    if watched.probe and systemd.state(here, watched.unit).is_active:
         facts["serving"] = "yes" if probe.ask(watched.probe, here, seconds=seconds).serving else "no"
+    # Only then: a service that has just been started renames its process on the way (setproctitle).
+    facts.update(_unit(here, watched))
     for folder in watched.folders:
         facts.update(_files(here, folder))
     for folder in watched.site_folders:

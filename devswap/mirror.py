@@ -173,6 +173,16 @@ def open_mirror(project: str, *, cache: Path, home: UserHome, say: Callable[[str
     return mirror
 
 
+def lock_of(project: str, *, cache: Path, home: UserHome) -> Path:
+    """The file that whoever works on a project's mirror and checkouts locks first."""
+    path = cache / f".{project}.turn"
+    home.check_owner(path)
+    if not path.exists():
+        as_user(home, "mkdir", "-p", "--", str(cache))
+        as_user(home, "touch", "--", str(path))
+    return path
+
+
 def _clear_leftovers(mirror: Mirror) -> None:
     """Remove the lock files and half packs of a git that was killed: while the lock is ours none is running."""
     path, lock = str(mirror.path), str(mirror.path.with_suffix(".lock"))

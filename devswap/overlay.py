@@ -114,8 +114,7 @@ def mounted(machine: Machine, wanted: Sequence[Mount]) -> Iterator[None]:
     finally:
         _unmount(machine, folder)
         for each in wanted:
-            machine.remove(each.target)
-        machine.remove(folder)
+            _remove_empty(machine, each.target)
 
 
 def prepare(
@@ -356,6 +355,13 @@ def _build_mounts(place: Slot, request: Request, work: Workplace, tools: Path) -
         Mount(work.overlay, place.overlay, readonly=False),
         Mount(work.build, place.build, readonly=False),
     )
+
+
+def _remove_empty(machine: Machine, folder: str) -> None:
+    """Remove the folder and those above it below /run, as far as nothing is in them."""
+    while folder.count("/") > 1 and machine.is_folder(folder) and not machine.names(folder):
+        machine.remove(folder)
+        folder = posixpath.dirname(folder)
 
 
 def _unmount(machine: Machine, folder: str) -> None:

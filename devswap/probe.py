@@ -130,7 +130,9 @@ class Question:
 
     def answer(self) -> Answer:
         """Wait for the service to serve, or for the seconds to pass."""
-        out, err = self._process.communicate()
+        assert self._process.stdout is not None  # noqa: S101
+        out = self._process.stdout.read()  # its standard input stays open until then: closed, it would stop asking
+        _, err = self._process.communicate()
         if self._process.returncode != 0:
             said = err.decode(errors="replace").strip().splitlines()
             return Answer(serving=False, why=f"it cannot be asked: {said[-1] if said else 'no answer'}")

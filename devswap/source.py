@@ -17,10 +17,11 @@ from devswap import refs
 from devswap.errors import DevswapError, UsageError
 from devswap.git import Git
 from devswap.invoker import UserHome
-from devswap.mirror import open_mirror
+from devswap.mirror import Mirror, lock_of, open_mirror
 from devswap.pbr_version import version_of
 from devswap.resolve import Found, Remotes, find
 from devswap.tree import Tree, target_branch
+from devswap.turns import turn
 
 __all__ = ["Checkout", "Remotes", "prepare"]
 
@@ -73,9 +74,22 @@ def prepare(
         raise UsageError(f"{project!r} is no name of a project")
     if isinstance(meaning, refs.OwnTree):
         return _own_tree(project, ref, meaning, home)
+    with turn(lock_of(project, cache=cache, home=home), say=say):
+        mirror = open_mirror(project, cache=cache, home=home, say=say)
+        return _from_servers(project, ref, meaning, remotes, mirror, now)
+
+
+def _from_servers(
+    project: str,
+    ref: str,
+    meaning: refs.RemoteRef | refs.Fork,
+    remotes: Remotes,
+    mirror: Mirror,
+    now: Callable[[], float],
+) -> Checkout:
+    home = mirror.git.home
     path = home.folder / "checkouts" / project / refs.slug(meaning)
     home.check_owner(path)
-    mirror = open_mirror(project, cache=cache, home=home, say=say)
     found = find(meaning, project, remotes, mirror, now)
     tree = Tree(home, path, _local_branch(meaning, found))
     previous = tree.git.commit("HEAD") if path.exists() else None
@@ -84,7 +98,7 @@ def prepare(
     if path.exists():
         tree.move(found, remotes, mirror)
     else:
-        say(f"checking {found.resolved} out in {path}")
+        mirror.say(f"checking {found.resolved} out in {path}")
         tree.create(found, remotes, mirror)
     return _described(project, ref, tree, found, previous)
 

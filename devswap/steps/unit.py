@@ -38,28 +38,18 @@ class HoldUnit(Step):
         systemd.stop(machine, self.unit)
 
     def undo(self, cloud: Cloud, captured: Any) -> None:
+        """What runs now is production: development was stopped by `RunDevelopment`, which comes after this step."""
         machine = cloud.machine(self.on)
         if machine.exists(development.path(self.unit)):
-            self._end_development(machine)
+            machine.remove(development.path(self.unit))
+            machine.remove(development.path(self.unit).rpartition("/")[0])
+            systemd.reload(machine)
         remove_empty(machine, development.folder(self.service))
         found = systemd.state(machine, self.unit)
         if captured["active"] and not found.is_active:
             systemd.start(machine, self.unit)
         elif found.active == "failed" and captured["state"] != "failed":
             systemd.reset_failed(machine, self.unit)
-
-    def _end_development(self, machine: Machine) -> None:
-        """Production may still run (`do` had only written the drop-in): then it is left alone."""
-        if not self._runs_production(machine):
-            systemd.stop(machine, self.unit)
-        machine.remove(development.path(self.unit))
-        machine.remove(development.path(self.unit).rpartition("/")[0])
-        systemd.reload(machine)
-
-    def _runs_production(self, machine: Machine) -> bool:
-        pid = systemd.state(machine, self.unit).main_pid
-        running = machine.read_text(f"/proc/{pid}/cmdline") if pid else None
-        return bool(running) and development.folder(self.service) not in str(running)
 
     def _assert_ours(self, machine: Machine) -> None:
         """A later drop-in of production could win over ours; then it must not be stopped."""
