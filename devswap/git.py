@@ -156,11 +156,11 @@ _UNREACHABLE = re.compile(
 )
 _NOT_A_REPOSITORY = re.compile(
     r"does not appear to be a git repository|not exported|repository .*not found|not a git repository|"
-    r"http.* 404|unable to find remote helper|not valid: is this a git repository",
+    r"error: 404|unable to find remote helper|not valid: is this a git repository",
     re.IGNORECASE,
 )
 _NEEDS_ACCOUNT = re.compile(
-    r"authentication failed|terminal prompts disabled|permission denied \(|403|401", re.IGNORECASE
+    r"authentication failed|terminal prompts disabled|permission denied \(|error: 40[13]", re.IGNORECASE
 )
 _NO_SPACE = re.compile(r"no space left|disk quota exceeded", re.IGNORECASE)
 NO_SUCH_REF = re.compile(

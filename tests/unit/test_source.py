@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -637,6 +638,38 @@ def test_ctrl_c_at_any_word_leaves_what_the_next_run_goes_on_from(developer: Dev
             break
     assert allowed >= 3
     assert (checkout.path / "engine.py").read_text() == "patchset two\n"
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a server that takes connections and never says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"git://127.0.0.1:{listening.getsockname()[1]}/heat"
+
+
+def test_ctrl_c_while_the_network_is_silent_ends_git_and_gives_the_mirror_free(home: UserHome, silent: str) -> None:
+    developer = Developer(home, Remotes(silent, silent))
+    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        developer("master")
+    subprocess.run(["flock", "--nonblock", developer.mirrors / "heat.lock", "true"], check=True)
+
+
+def test_a_network_that_falls_silent_is_given_up(home: UserHome, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devswap.git._SILENT_SECONDS", 0.5)
+    error = Developer(home, Remotes(silent, silent)).refused("master")
+    assert f"cannot reach {silent}: nothing was heard" in error.message
+
+
+def test_two_at_once_take_turns(developer: Developer, heat: Upstream) -> None:
+    developer("master")
+    found: list[Checkout] = []
+    both = [threading.Thread(target=lambda ref=ref: found.append(developer(ref))) for ref in ("review/123", "pr/7")]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert {checkout.resolved for checkout in found} == {"refs/changes/23/123/2", "refs/pull/7/head"}
 
 
 def test_a_checkout_killed_half_way_is_completed(developer: Developer, heat: Upstream) -> None:
