@@ -239,6 +239,11 @@ def read_url(machine: Machine, source: Source) -> Url:
     return parse(url)
 
 
+def same(first: Url, second: Url) -> bool:
+    """Whether both are the same schema of the same server; accounts may differ."""
+    return (first.host, first.port, first.name) == (second.host, second.port, second.name)
+
+
 def connect(url: Url, machines: Iterable[Machine]) -> Database:
     """The database through the first of `machines` that has the tools and reaches it; often only its own container has.
 

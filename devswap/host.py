@@ -39,4 +39,4 @@ class Host:
         return Journals(self.state)
 
     def cloud(self, journal: Journal) -> Cloud:
-        return Cloud(machine=self.machine, vault=journal.folder, saves=self.state / "saved", say=self.say)
+        return Cloud(machine=self.machine, vault=journal.folder, saves=self.state / "saved", say=self.say, now=self.now)

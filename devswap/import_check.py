@@ -34,7 +34,8 @@ for parent, folders, names in os.walk(folder):
 """
 _REPORT = "sys.stdout.write(json.dumps({'place': place, 'unreadable': unreadable[:5], 'count': len(unreadable)}))"
 _IMPORT = """
-importlib.import_module(module)
+for each in module.split(","):
+    importlib.import_module(each)
 found = sys.modules[package]
 place = getattr(found, "__file__", None) or list(found.__path__)[0]
 """
@@ -70,10 +71,10 @@ def check_import(
     user: str,
     group: str,
     package: str,
-    module: str,
+    modules: Sequence[str],
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Import `module` as the service's user, with no network and no database; raises DevswapError with what failed.
+    """Import `modules` as the service's user, with no network and no database; raises DevswapError with what failed.
 
     Its bytecode stays in the slot, so that the start that follows is faster.
     """
@@ -84,7 +85,7 @@ def check_import(
         result = systemd.run_in_unit(
             machine,
             unit,
-            [slot.python, "-c", code, package, module, slot.checkout],
+            [slot.python, "-c", code, package, ",".join(modules), slot.checkout],
             user=user,
             group=group,
             env={
@@ -97,7 +98,7 @@ def check_import(
             properties={**_APART, "PrivateNetwork": "yes"},
         )
     except CommandFailed as error:
-        raise _import_failed(module, error.result.stderr, error.result.tail) from error
+        raise _import_failed(", ".join(modules), error.result.stderr, error.result.tail) from error
     _assert_origin(json.loads(result.stdout.splitlines()[-1])["place"], package, slot)
 
 

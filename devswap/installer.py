@@ -24,7 +24,9 @@ from devswap.slot import Slot
 
 _FETCHED = "public"
 _ROUNDS = 60
-_INSTALL = ("install", "--quiet", "--report", "-", "--no-cache-dir", "--no-warn-script-location")
+_REPORT = "report.json"
+# pip names the parties of a conflict only when it is not --quiet
+_INSTALL = ("install", "--report", _REPORT, "--progress-bar", "off", "--no-cache-dir", "--no-warn-script-location")
 _TABLE_LIMIT = 8
 
 
@@ -127,9 +129,9 @@ class Installer:
         for _ in range(_ROUNDS):
             beside = f"{self._inside.slot.build}/{_FETCHED}" if self._fetched else None
             try:
-                return self._pip(arguments, self._indexes.ask_private(beside=beside), files).stdout
+                return self._install(arguments, self._indexes.ask_private(beside=beside), files)
             except CommandFailed as error:
-                said = error.result.stderr
+                said = _said(error.result)
                 lacking = self._new(pip_answers.missing(said)) or self._new(pip_answers.conflicting(said))
                 if not lacking:
                     _explain(error, self._inside)
@@ -141,21 +143,38 @@ class Installer:
 
     def _public(self, arguments: Sequence[str], files: Mapping[str, str]) -> str:
         try:
-            return self._pip(arguments, self._indexes.ask_public(), files).stdout
+            return self._install(arguments, self._indexes.ask_public(), files)
         except CommandFailed as error:
             _explain(error, self._inside)
 
+    def _install(self, arguments: Sequence[str], environment: Mapping[str, str], files: Mapping[str, str]) -> str:
+        """pip's report of what it installed."""
+        self._pip(arguments, environment, files)
+        return self._inside.machine.read_text(f"{self._inside.slot.build}/{_REPORT}") or '{"install": []}'
+
     def _new(self, found: Sequence[Missing]) -> list[Missing]:
-        """Those not fetched already, or the same failure would come round for ever."""
-        return [each for each in found if each.requirement not in self._fetched.get(each.name, ())]
+        """Those not fetched already, or the same failure would come round for ever; one for each package."""
+        return [each for each in pip_answers.by_name(found) if each.requirement not in self._fetched.get(each.name, ())]
 
     def _fetch(self, lacking: Missing, files: Mapping[str, str]) -> None:
         """Bring one package from the public index into the folder that pip is shown beside the private one."""
         asked = self._fetched.setdefault(lacking.name, set())
         asked.add(lacking.requirement)
-        reason = f"has only {_some(lacking.versions)}" if lacking.versions else "does not have it"
+        reason = "does not have it"
+        if lacking.versions != ():
+            reason = f"has only {_some(lacking.versions)}" if lacking.versions else "has no version that fits"
         self._say(f"{lacking.requirement} comes from the public index: the private one {reason}")
-        arguments = ["wheel", "--quiet", "--no-cache-dir", "--no-deps", "-w", _FETCHED, "-c", "constraints.txt"]
+        arguments = [
+            "wheel",
+            "--progress-bar",
+            "off",
+            "--no-cache-dir",
+            "--no-deps",
+            "-w",
+            _FETCHED,
+            "-c",
+            "constraints.txt",
+        ]
         try:
             self._pip([*arguments, combined(asked)], self._indexes.ask_public(), files)
         except CommandFailed as error:
@@ -173,7 +192,7 @@ class Installer:
                 self._pip([*arguments, "--dry-run"], self._indexes.ask_private(), rest)
                 break
             except CommandFailed as error:
-                more = {each.name: each.requirement for each in pip_answers.missing(error.result.stderr)}
+                more = {each.name: each.requirement for each in pip_answers.missing(_said(error.result))}
                 if not any(need.name in more for need in left):
                     found |= more
                     break
@@ -206,7 +225,7 @@ class Installer:
 
 def _explain(error: CommandFailed, inside: Inside) -> NoReturn:
     """pip's failure in a line or two, instead of the two hundred it may have."""
-    said = error.result.stderr
+    said = _said(error.result)
     if build := pip_answers.failed_build(said):
         lacks = f": {build.lacks} is missing in {inside.machine.name}" if build.lacks else f"\n{_last(said)}"
         hint = f"install it there: apt-get install {build.install}" if build.install else None
@@ -220,6 +239,11 @@ def _explain(error: CommandFailed, inside: Inside) -> NoReturn:
         hint = "if a constraint of the branch is the cause: --no-constraints"
         raise DevswapError(f"no choice of versions meets all of {names}", hint=hint) from error
     raise DevswapError(f"cannot install what production lacks: {_last(said)}") from error
+
+
+def _said(result: Result) -> str:
+    """Both streams: the errors, and before them what led there."""
+    return f"{result.stdout}\n{result.stderr}"
 
 
 def _last(said: str) -> str:

@@ -26,6 +26,7 @@ from devswap.errors import CommandFailed, DevswapError
 from devswap.import_check import unreadable
 from devswap.installer import Inside, Installed, Installer
 from devswap.machine import Machine
+from devswap.masking import mask
 from devswap.overlay_cache import OverlayCache, Workplace
 from devswap.package_index import Indexes, IndexPolicy
 from devswap.requirements import Package, Production, Unmet
@@ -220,9 +221,12 @@ class _Build:
         try:
             said = self._inside.run(python, command, plan, env={**self._pbr(), **env}).stdout
         except CommandFailed as error:
+            last = mask(
+                (error.result.stderr.strip().splitlines() or [f"it ended with {error.result.code}"])[-1].strip()
+            )
             raise DevswapError(
-                f"cannot read what {self._request.source} is: {error.result.tail}",
-                hint="does its setup.cfg or pyproject.toml build elsewhere?",
+                f"cannot read the metadata of {self._request.source}: {last}",
+                hint="do its setup.cfg and pyproject.toml build elsewhere? the run's log has all that the build said",
             ) from error
         found: dict[str, Any] = json.loads(said)
         if names := found.get("unreadable"):

@@ -19,10 +19,10 @@ _DESCRIBED = re.compile(r"(?P<tag>.+)-(?P<distance>\d+)-g[0-9a-f]+")
 
 
 def version_of(git: Git, commit: str) -> str:
-    """A PEP 440 version; without any tag the one in PKG-INFO or setup.cfg, and 0.0.0.devN as the last resort."""
+    """A PEP 440 version; without any tag the one in PKG-INFO or setup.cfg, and 0.0.1.devN as the last resort."""
     tag, distance = _last_tag(git, commit)
     if tag is None:
-        return _written_down(git, commit) or f"0.0.0.dev{git.read('rev-list', '--count', commit, '--')}"
+        return _written_down(git, commit) or _counted(int(git.read("rev-list", "--count", commit, "--")) - 1)
     last = _version(tag)
     if last is None or distance == 0:
         return str(last or tag)
@@ -31,6 +31,11 @@ def version_of(git: Git, commit: str) -> str:
     if planned is not None and Version(f"{planned}.dev{distance}") > Version(counted):
         return f"{planned}.dev{distance}"
     return counted
+
+
+def _counted(distance: int) -> str:
+    """pbr takes the first commit for version 0."""
+    return f"0.0.1.dev{distance}" if distance else "0.0.0"
 
 
 def _last_tag(git: Git, commit: str) -> tuple[str | None, int]:

@@ -11,6 +11,8 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from devswap.requirements import combined
+
 _NOT_FOUND = re.compile(
     r"Could not find a version that satisfies the requirement (?P<requirement>.+?)"
     r"(?: \(from [^()]*(?:\([^()]*\))?[^()]*\))*? \(from versions: (?P<versions>[^)]*)\)"
@@ -55,11 +57,11 @@ _HEADER_PACKAGES = {
 
 @dataclass(frozen=True)
 class Missing:
-    """A requirement that the asked index has no version for; `versions` are those it has."""
+    """A requirement that the asked index has no version for; `versions` are those it has (None: pip did not say)."""
 
     name: str
     requirement: str
-    versions: tuple[str, ...]
+    versions: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,22 @@ def conflicting(said: str) -> list[Missing]:
     found: dict[str, Missing] = {}
     if "ResolutionImpossible" in said or "conflicting dependencies" in said:
         for match in _CAUSE.finditer(said):
-            _note(found, match["requirement"].strip(), ())
+            _note(found, match["requirement"].strip(), None)
     return list(found.values())
 
 
-def _note(found: dict[str, Missing], text: str, versions: tuple[str, ...]) -> None:
+def by_name(found: Iterable[Missing]) -> list[Missing]:
+    """One for each package, asking for all that is asked of it."""
+    grouped: dict[str, list[Missing]] = {}
+    for each in found:
+        grouped.setdefault(each.name, []).append(each)
+    return [
+        each[0] if len(each) == 1 else Missing(name, combined(one.requirement for one in each), each[0].versions)
+        for name, each in grouped.items()
+    ]
+
+
+def _note(found: dict[str, Missing], text: str, versions: tuple[str, ...] | None) -> None:
     """pip puts conditions and the like behind some requirements: what cannot be read is passed over."""
     try:
         requirement = Requirement(text.split(" (")[0].strip())

@@ -243,11 +243,11 @@ def check(host: Host, deployment: Deployment, checkout: Checkout, built: Overlay
     service = deployment.service
     unit = f"devswap-{service.name}-check.service"
     wanted = {"unit": unit, "user": deployment.user, "group": deployment.group, "package": service.package}
-    note = _cache(host) / "imported" / _digest(built.key, checkout.commit, str(checkout.path), service.check)
+    note = _cache(host) / "imported" / _digest(built.key, checkout.commit, str(checkout.path), *service.check)
     if checkout.dirty or not note.exists():
-        host.say(f"importing {service.check} as {deployment.user}, without a network")
+        host.say(f"importing {', '.join(service.check)} as {deployment.user}, without a network")
         import_check.check_import(
-            deployment.machine, place, **wanted, module=service.check, environment=service.environment
+            deployment.machine, place, **wanted, modules=service.check, environment=service.environment
         )
         if not checkout.dirty:
             note.parent.mkdir(parents=True, exist_ok=True)
@@ -334,10 +334,26 @@ def _sync(
         )
     if not tree.missing_in(before):
         return None, first
-    users = tuple(units.with_units(wanted.units, host.running()))
+    users = _database_users(host, deployment, watched.database)
     return plan.sync_database(
         deployment, place, watched.database, users, {"PYTHONPYCACHEPREFIX": place.bytecode}
     ), first
+
+
+def _database_users(host: Host, deployment: Deployment, source: Source) -> tuple[tuple[str, str], ...]:
+    """The units of the project that use this very database: another cloud on this host has its own."""
+    service = deployment.service
+    assert service.database is not None  # noqa: S101
+    url = database.read_url(deployment.machine, source)
+    found = []
+    for on, unit in units.with_units(service.database.units, host.running()):
+        theirs = Source(on, unit, service.config, source.group, source.option, client="")
+        try:
+            if database.same(url, database.read_url(host.machine(on), theirs)):
+                found.append((on, unit))
+        except DevswapError as error:
+            host.say(f"{unit} in {on} is taken for no user of the database: {error.message}")
+    return tuple(found)
 
 
 def _require_switchable(host: Host, journal: Journal) -> None:

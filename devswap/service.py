@@ -52,8 +52,8 @@ class Service:
     """Names production's unit has been seen under, the usual one first."""
     entry_point: str | None
     """The console script it is started by."""
-    check: str
-    """A module that pulls the service's code in without starting it."""
+    check: tuple[str, ...]
+    """Modules that pull the service's code in without starting it; entry points import much of it only when called."""
     config: tuple[str, ...]
     """oslo.config's default files, used where production names none on its command line."""
     environment: Mapping[str, str]
@@ -118,7 +118,7 @@ def _service(file: str, project: dict[str, Any], name: str, table: dict[str, Any
         package=project["package"],
         units=tuple(table.get("units", [name])),
         entry_point=table.get("entry_point"),
-        check=table["check"],
+        check=tuple(table["check"]),
         config=tuple(project["config"]),
         environment={**project.get("environment", {}), **table.get("environment", {})},
         one_worker=table.get("one_worker", {}),

@@ -53,8 +53,7 @@ class Found:
 def find(services: Iterable[Service], machines: Iterable[Machine]) -> Iterator[Found]:
     """Every place where one of `services` is installed, read from the machines' files."""
     wanted = list(services)
-    for machine in machines:
-        files = _unit_files(machine)
+    for machine, files in _looked_at(machines):
         active = {name.partition(":")[2] for name in machine.names(_ACTIVE_UNITS)}
         for service in wanted:
             for name in service.units:
@@ -67,11 +66,19 @@ def find(services: Iterable[Service], machines: Iterable[Machine]) -> Iterator[F
 def with_units(names: Iterable[str], machines: Iterable[Machine]) -> list[tuple[str, str]]:
     """(address, unit) of every installed unit of these names."""
     wanted = [f"{name}.service" for name in names]
-    found = []
+    return [(machine.address, unit) for machine, files in _looked_at(machines) for unit in wanted if unit in files]
+
+
+def _looked_at(machines: Iterable[Machine]) -> Iterator[tuple[Machine, dict[str, str]]]:
+    """Each machine with its unit files; one that is stopped while it is looked at is left out."""
     for machine in machines:
-        files = _unit_files(machine)
-        found += [(machine.address, unit) for unit in wanted if unit in files]
-    return found
+        try:
+            files = _unit_files(machine)
+        except (DevswapError, OSError):
+            if machine.is_running():
+                raise
+            continue
+        yield machine, files
 
 
 def _unit_files(machine: Machine) -> dict[str, str]:

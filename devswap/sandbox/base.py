@@ -13,6 +13,7 @@ from devswap import process
 from devswap.sandbox.eras import Era
 from devswap.sandbox.layers import CA_BUNDLE, CONTAINER_PATH, Building, Cache, Layer
 from devswap.sandbox.sources import Distribution, host_apt_proxies, host_pip_environment
+from devswap.sandbox.templates import template_text
 
 Say = Callable[[str], None]
 
@@ -118,7 +119,7 @@ def build_layer(workshop: Workshop, base: Layer, name: str) -> Layer:
     if not packages and not venvs:
         return base
     pins = [era.pins(venv) for venv in venvs] + ([era.pins("tools")] if venvs else [])
-    contents = [str(base.path), *packages, era.version if venvs else "", *pins, _ACCOUNTS.get(name, "")]
+    contents = [str(base.path), *packages, era.version if venvs else "", *pins, _ACCOUNTS.get(name, ""), _recipe()]
     path = cache.layer_path(f"{name}-{era.name}" if venvs else name, *contents)
     if path.exists():
         return Layer(path, base.stack)
@@ -131,6 +132,10 @@ def build_layer(workshop: Workshop, base: Layer, name: str) -> Layer:
     for venv in venvs:
         _make_venv(workshop, building, venv)
     return building.finish(path)
+
+
+def _recipe() -> str:
+    return template_text("install.sh") + template_text("venv.sh")
 
 
 _ACCOUNTS = {"heat": "heat", "keystone": "keystone"}
@@ -155,7 +160,7 @@ def _make_venv(workshop: Workshop, building: Building, venv: str) -> None:
     uv = workshop.cache.root / "tools" / "uv"
     requirement = {"heat": "openstack-heat", "utility": "python-openstackclient"}.get(venv, venv)
     building.script(
-        "venv.sh", path, requirement,
+        "venv.sh", path, requirement, *era.pins("tools").split(),
         binds={workshop.wheels: "/run/wheels", uv: "/run/uv"}, input=era.pins(venv),
     )  # fmt: skip
     if venv == "heat" and era.name == "current":

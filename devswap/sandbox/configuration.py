@@ -46,6 +46,7 @@ class Configuration:
         names = {f"{other.key}_name": record.name(other) for other in era.members}
         return {
             "name": record.name(member),
+            "hostname": record.hostname(member),
             "address": record.address(member),
             "vip": record.vip,
             "version": era.version,
@@ -72,9 +73,10 @@ class Configuration:
         return File(path, fill(template, self.era.name, **self.values(member), **(more or {})), owner, group, mode)
 
     def _everywhere(self, member: Member) -> Iterator[Entry]:
-        lines = [f"{self.record.address(other)} {self.record.name(other)}" for other in self.era.members]
+        record, members = self.record, self.era.members
+        lines = [f"{record.address(one)} {record.hostname(one)} {record.name(one)}" for one in members]
         yield File("/etc/hosts", "\n".join(["127.0.0.1 localhost", *lines]) + "\n")
-        yield File("/etc/hostname", self.record.name(member) + "\n")
+        yield File("/etc/hostname", record.hostname(member) + "\n")
         yield File("/etc/resolv.conf", self.resolver)
         yield self._file(member, "/etc/systemd/journald.conf.d/size.conf", "journald.conf")
         index = "".join(

@@ -53,7 +53,7 @@ class Container:
             "lxc.conf",
             mark=_MARK,
             era=era,
-            name=self.name,
+            hostname=self.name.replace("_", "-"),
             rootfs=f"overlay:{':'.join(map(str, layer.stack))}:{self.folder / 'upper'}",
             bridge=bridge,
             veth=f"{self.name[-8:]}_eth1",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ def write_archive(entries: Iterable[File | Folder], path: Path) -> None:
     with tarfile.open(path, "w") as archive:
         for entry in ordered:
             info = tarfile.TarInfo(entry.path.lstrip("/"))
+            info.mtime = time.time()
             info.mode, info.uname, info.gname = entry.mode, entry.owner, entry.group or entry.owner
             if isinstance(entry, Folder):
                 info.type = tarfile.DIRTYPE

@@ -11,6 +11,7 @@ from devswap.errors import CommandFailed, DevswapError
 from devswap.sandbox.base import venv_path
 from devswap.sandbox.cloud import Cloud
 from devswap.sandbox.containers import Container
+from devswap.sandbox.eras import Member
 from devswap.sandbox.templates import fill, template_text
 
 Say = Callable[[str], None]
@@ -24,8 +25,9 @@ def fill_cloud(cloud: Cloud, say: Say) -> None:
         ("databases and their users", _make_databases),
         ("schemas of keystone and heat", _sync_schemas),
         ("keystone's first account and endpoints", _bootstrap_keystone),
-        ("keystone and heat started", _start_services),
+        ("keystone started", _start_keystone),
         ("accounts, roles and endpoints of heat", _make_accounts),
+        ("heat started", _start_heat),
     ]
     for name, step in steps:
         if not cloud.is_done(name):
@@ -78,20 +80,25 @@ def _bootstrap_keystone(cloud: Cloud) -> None:
     )  # fmt: skip
 
 
-def _start_services(cloud: Cloud) -> None:
-    """Enabled only now, with their schemas there, as OSA's roles do."""
-    era = cloud.record.era
-    for member in (*era.members_of("keystone"), *era.members_of("heat")):
-        container = cloud.container(member)
-        container.run(["systemd-tmpfiles", "--create", "--prefix=/run"], ok=(0, 65, 73))  # 65, 73: not for this system
-        container.run(["systemctl", "daemon-reload"])
-        container.run(["systemctl", "enable", "--quiet", *member.units])
-        for unit in member.units:
-            if unit != "apache2":
-                container.run(["systemctl", "restart", unit])
-    for member in era.members_of("keystone"):
+def _start_keystone(cloud: Cloud) -> None:
+    for member in cloud.record.era.members_of("keystone"):
+        _start_units(cloud, member)
         _start_apache(cloud.container(member), behind="keystone-wsgi-public" in member.units)
     put_into_rotation(cloud, "keystone_service")
+
+
+def _start_heat(cloud: Cloud) -> None:
+    for member in cloud.record.era.members_of("heat"):
+        _start_units(cloud, member)
+
+
+def _start_units(cloud: Cloud, member: Member) -> None:
+    """Enabled only now, with their schemas there, as OSA's roles do."""
+    container = cloud.container(member)
+    container.run(["systemctl", "enable", "--quiet", *member.units])
+    for unit in member.units:
+        if unit != "apache2":
+            container.run(["systemctl", "restart", unit])
 
 
 def _start_apache(container: Container, *, behind: bool) -> None:

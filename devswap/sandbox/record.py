@@ -52,6 +52,10 @@ class Record:
     def name(self, member: Member) -> str:
         return container_name(self.era, self.prefix, member, self.suffixes[member.key])
 
+    def hostname(self, member: Member) -> str:
+        """What the container calls itself: OSA too writes dashes there, since systemd drops underscores."""
+        return self.name(member).replace("_", "-")
+
     def address(self, member: Member) -> str:
         return str(address(IPv4Network(self.network), member.offset))
 

@@ -49,6 +49,7 @@ class SyncDatabase(Step):
         database.dump(cloud.vault / _DUMP)
         return {
             "dump": _DUMP,
+            "save": f"{self.service}-{cloud.now().replace(':', '')}.sql.gz",
             "revisions": database.revisions(),
             "schema": database.schema(),
             "rows": database.rows(),
@@ -87,7 +88,7 @@ class SyncDatabase(Step):
             ) from error
 
     def _load(self, cloud: Cloud, database: Database, captured: Any) -> None:
-        save = cloud.saves / f"{cloud.vault.name}-{self.project}.sql.gz"
+        save = cloud.saves / captured["save"]
         if not save.exists():  # made once: a retry would save a half-loaded database over it
             cloud.saves.mkdir(mode=0o700, exist_ok=True)
             cloud.say(f"saving the database as it is now: {save}")
@@ -101,16 +102,18 @@ class SyncDatabase(Step):
 
     def _stop_users(self, cloud: Cloud) -> None:
         """Note them on disk first: a restore that is killed here must start them all the same."""
-        running = {(on, unit) for on, unit in self.users if systemd.state(cloud.machine(on), unit).is_active}
+        running = {(on, unit) for on, unit in self.users if _is_active(cloud, on, unit)}
         noted = sorted(running | set(self._noted(cloud)))
         write_durably(cloud.vault / _STOPPED, json.dumps(noted).encode())
         for on, unit in noted:
-            cloud.say(f"stopping {unit} in {on} while the database is loaded")
-            systemd.stop(cloud.machine(on), unit)
+            if _is_active(cloud, on, unit):
+                cloud.say(f"stopping {unit} in {on} while the database is loaded")
+                systemd.stop(cloud.machine(on), unit)
 
     def _start_users(self, cloud: Cloud) -> None:
         for on, unit in self._noted(cloud):
-            systemd.start(cloud.machine(on), unit)
+            if _is_reachable(cloud, on):
+                systemd.start(cloud.machine(on), unit)
         (cloud.vault / _STOPPED).unlink(missing_ok=True)
 
     def _noted(self, cloud: Cloud) -> list[tuple[str, str]]:
@@ -124,6 +127,18 @@ class SyncDatabase(Step):
     def describe(self) -> tuple[str, str]:
         commands = ", ".join(" ".join(command[1:]).rpartition("/")[2] for command in self.commands)
         return f"dump the database of {self.project}, then {commands}", "load the dump if the schema differs"
+
+
+def _is_reachable(cloud: Cloud, on: str) -> bool:
+    """A machine that is gone or stopped meanwhile writes nothing, and starts its units itself when it comes back."""
+    try:
+        return cloud.machine(on).is_running()
+    except DevswapError:
+        return False
+
+
+def _is_active(cloud: Cloud, on: str, unit: str) -> bool:
+    return _is_reachable(cloud, on) and systemd.state(cloud.machine(on), unit).is_active
 
 
 def _is_as_before(database: Database, captured: Any) -> bool:

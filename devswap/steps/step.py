@@ -25,6 +25,8 @@ class Cloud:
     saves: Path
     """Where what a restore takes out of a database is kept for good."""
     say: Callable[[str], None]
+    now: Callable[[], str]
+    """ISO 8601 with zone."""
 
 
 @dataclass(frozen=True)
