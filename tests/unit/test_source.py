@@ -750,7 +750,7 @@ VERSIONS: dict[str, tuple[list[tuple[str, ...]], str]] = {
     "an end-of-life tag": ([("one", "1.0.0"), ("two", "2026.1-eol")], "1.0.1.dev1"),
     "a feature": ([("one", "1.2.3"), ("two\n\nSem-Ver: feature",)], "1.3.0.dev1"),
     "an api break": ([("one", "1.2.3"), ("two\n\nsem-ver: bugfix, api-break",), ("three",)], "2.0.0.dev2"),
-    "no tag": ([("one",), ("two",)], "0.0.0.dev2"),
+    "no tag": ([("one",), ("two",)], "0.0.1.dev1"),
 }
 
 
@@ -780,7 +780,7 @@ def test_without_any_tag_the_version_is_the_one_that_is_written_down(home: UserH
 def test_the_version_of_a_shallow_clone_is_valid(developer: Developer, home: UserHome, heat: Upstream) -> None:
     tree = home.home / "shallow"
     git(home.home, "clone", "--quiet", "--depth=1", "--no-tags", heat.url, str(tree), home=home)
-    assert developer("~/shallow").version == "0.0.0.dev1"
+    assert developer("~/shallow").version == "0.0.0"
 
 
 def test_tags_that_came_since_are_fetched_with_a_change_once_an_hour(developer: Developer, heat: Upstream) -> None:
