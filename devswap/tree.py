@@ -137,7 +137,8 @@ class Tree:
         have = set(self.git.read("for-each-ref", "--format=%(refname)").splitlines())
         base = mirror.refs(remotes.branches, "heads")
         tags = mirror.refs(found.url, "tags") | mirror.refs(remotes.branches, "tags")
-        wanted = {f"refs/remotes/origin/{name}": commit for name, commit in base.items()}
+        # gerrit's too: git-review counts the commits that are on none of them
+        wanted = {f"refs/remotes/{at}/{name}": commit for at in ("origin", "gerrit") for name, commit in base.items()}
         wanted |= {f"refs/tags/{name}": tag for name, tag in tags.items()}
         new = [f"create {name} {target}" for name, target in wanted.items() if name not in have]
         if found.branch:

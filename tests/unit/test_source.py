@@ -429,6 +429,7 @@ def test_a_checkout_has_the_remotes_that_git_review_works_with(developer: Develo
     pushed_to = developer.git(checkout, "remote", "get-url", "--push", "gerrit")
     assert pushed_to == "ssh://review.example.org:29418/openstack/heat.git"
     assert developer.git(checkout, "rev-parse", "--abbrev-ref", "@{upstream}") == "origin/master"
+    assert developer.git(checkout, "log", "--format=%s", "HEAD", "--not", "--remotes=gerrit") == "Change 123"
     assert developer.git(checkout, "fetch", "--quiet", "origin") == ""
 
 
