@@ -107,12 +107,11 @@ def by_name(found: Iterable[Missing]) -> list[Missing]:
 
 
 def _note(found: dict[str, Missing], text: str, versions: tuple[str, ...] | None) -> None:
-    """pip puts conditions and the like behind some requirements: what cannot be read is passed over."""
+    """pip writes "a>=1, <3 and !=2", conditions behind; what cannot be read is passed over."""
     try:
-        requirement = Requirement(text.split(" (")[0].strip())
+        requirement = Requirement(text.split(" (")[0].split(";")[0].replace(" and ", ",").strip())
     except InvalidRequirement:
         return
-    requirement.marker = None
     found.setdefault(str(requirement), Missing(canonicalize_name(requirement.name), str(requirement), versions))
 
 

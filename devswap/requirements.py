@@ -77,32 +77,28 @@ def unmet(
     `own` is a name never looked up: a project does not install itself.
     """
     found: dict[str, Unmet] = {}
-    for need in _unmet(wanted, production, of, extras, {canonicalize_name(own)} if own else set()):
-        found.setdefault(need.requirement, need)
+    for need in _unmet(wanted, production, of, extras, set()):
+        if need.name != canonicalize_name(own):
+            found.setdefault(need.requirement, need)
     return list(found.values())
 
 
 def _unmet(
-    wanted: Iterable[str], production: Production, of: str, extras: Collection[str], seen: set[str]
+    wanted: Iterable[str], production: Production, of: str, extras: Collection[str], seen: set[Requirement]
 ) -> Iterator[Unmet]:
+    """`seen` has what was followed already: extras may lead back to their own package."""
     for text in wanted:
         requirement = Requirement(text)
         name = canonicalize_name(requirement.name)
-        if name in seen or not _applies(requirement.marker, production.environment, extras):
+        if requirement in seen or not _applies(requirement.marker, production.environment, extras):
             continue
         if not _satisfies(production.version(name), requirement):
-            plain = Requirement(text)
-            plain.marker = None
-            yield Unmet(name, str(plain), _why(of, plain, production.version(name)))
+            requirement.marker = None
+            yield Unmet(name, str(requirement), _why(of, requirement, production.version(name)))
         elif requirement.extras:
+            whose = f"{requirement.name}[{','.join(sorted(requirement.extras))}]"
             inner = production.requires(name)
-            yield from _unmet(
-                inner,
-                production,
-                f"{requirement.name}[{','.join(sorted(requirement.extras))}]",
-                requirement.extras,
-                {*seen, name},
-            )
+            yield from _unmet(inner, production, whose, requirement.extras, {*seen, requirement})
 
 
 def _why(of: str, requirement: Requirement, present: str | None) -> str:
