@@ -37,6 +37,22 @@ def show_error(error: DevswapError, cause: BaseException | None = None) -> None:
         print(f"  log: {_log_file[0]}", file=sys.stderr)
 
 
+def choose(question: str, options: Sequence[str]) -> int | None:
+    """The number of the option that a person at the terminal names; None without one, or for an empty answer."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    print(f"{question}:", file=sys.stderr)
+    for number, option in enumerate(options, 1):
+        print(f"  {number}  {option}", file=sys.stderr)
+    while True:
+        print(f"which one [1-{len(options)}]? ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline().strip()
+        if not answer:
+            return None
+        if answer.isdecimal() and 1 <= int(answer) <= len(options):
+            return int(answer) - 1
+
+
 def show_json(result: Mapping[str, Any]) -> None:
     """One object for scripts; its "version" rises when a key changes its meaning."""
     print(json.dumps({"version": 1, **result}, indent=2, ensure_ascii=False))

@@ -26,6 +26,8 @@ class Host:
     running: Callable[[], Sequence[Machine]]
     machine: Callable[[str], Machine]
     """By address; raises DevswapError where there is none."""
+    choose: Callable[[str, Sequence[str]], int | None]
+    """Ask a person for one of several; None where nobody can be asked."""
     now: Callable[[], str]
     """ISO 8601 with zone, to the microsecond."""
     say: Callable[[str], None]

@@ -25,9 +25,12 @@ def one(host: Host, service: Service, wanted: str | None) -> Found:
     if len(chosen) == 1:
         return chosen[0]
     if chosen:
+        number = host.choose(f"{service.name} runs in several machines", [place.machine.name for place in chosen])
+        if number is not None:
+            return chosen[number]
         raise UsageError(
             f"{service.name} runs in {len(chosen)} machines: {_names(chosen)}",
-            hint=f"say which: --machine {chosen[0].machine.name}",
+            hint=f"say which: --machine {chosen[0].machine.name}, or --yes for the first",
         )
     if places:
         raise UsageError(

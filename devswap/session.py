@@ -16,8 +16,10 @@ from devswap.journal import Owner
 from devswap.service import load_catalogue
 
 
-def open_host(**chosen_now: object) -> Host:
+def open_host(*, yes: bool = False, **chosen_now: object) -> Host:
     """`chosen_now` are settings from the command line; None leaves what the files and the environment say.
+
+    `yes` answers every question with its first choice.
 
     Raises DevswapError for anybody but root: containers cannot be entered otherwise.
     """
@@ -34,6 +36,7 @@ def open_host(**chosen_now: object) -> Host:
         owner=_owner(home()),
         running=machines.running,
         machine=machines.at,
+        choose=(lambda question, options: 0) if yes else console.choose,  # noqa: ARG005
         now=lambda: datetime.now(UTC).astimezone().isoformat(timespec="milliseconds"),
         say=console.say,
     )

@@ -25,6 +25,7 @@ def checkout(
         ),
     ],
     machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Answer questions with the first choice.")] = False,  # noqa: FBT002
     remote: Annotated[str | None, typer.Option("--remote", metavar="URL", help="Where REF is.")] = None,
     detach: Annotated[  # noqa: FBT002
         bool, typer.Option("--detach", help="In the background; returns when it serves.")
@@ -44,7 +45,7 @@ def checkout(
     that, and runs the checkout's version: on this terminal until Ctrl-C, or in the background with --detach.
     The swap stays until devswap restore.
     """
-    host = session.open_host(wait=wait, index_policy=index_policy)
+    host = session.open_host(yes=yes, wait=wait, index_policy=index_policy)
     wish = Wish(service=service, ref=ref, machine=machine, remote=remote, detach=detach)
     if dry_run:
         outcome.show_plan(swap.plan(host, wish), as_json=False)

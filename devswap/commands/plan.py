@@ -17,10 +17,11 @@ def plan(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="As devswap list shows it.")],
     ref: Annotated[str, typer.Argument(metavar="REF", help="As for devswap checkout.")],
     machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Answer questions with the first choice.")] = False,  # noqa: FBT002
     remote: Annotated[str | None, typer.Option("--remote", metavar="URL", help="Where REF is.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
 ) -> None:
     """Show what checkout would do, without doing it: each step with its way back."""
-    host = session.open_host()
+    host = session.open_host(yes=yes)
     wish = Wish(service=service, ref=ref, machine=machine, remote=remote, detach=True)
     outcome.show_plan(swap.plan(host, wish), as_json=as_json)
