@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
+from devswap.errors import DevswapError
 from devswap.sandbox import network, repository
 from devswap.sandbox.addresses import free_bridge, free_range, interface_names, routed_networks
 from devswap.sandbox.base import Workshop, build_base, build_layer, build_wheels
@@ -181,6 +182,12 @@ def down(*, era: str = "current", purge: bool = False, cache: Path = CACHE, say:
             shutil.rmtree(shelf.folder(chosen))
         if not shelf.records():
             release_host(shelf)
+        if purge and shelf.records():
+            still = ", ".join(record.era_name for record in shelf.records())
+            raise DevswapError(
+                f"cannot remove the cache: the sandbox {still} lies on it",
+                hint=f"devswap sandbox down --era {shelf.records()[0].era_name} --purge",
+            )
         if purge and cache.exists():
             say(f"removing the cache {cache}")
             shutil.rmtree(cache)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from devswap.errors import CommandFailed, DevswapError
+from devswap.errors import DevswapError
 from devswap.sandbox.base import venv_path
 from devswap.sandbox.cloud import Cloud
 from devswap.sandbox.containers import Container
@@ -118,9 +118,19 @@ def _make_accounts(cloud: Cloud) -> None:
 
 
 def wait_until_serving(cloud: Cloud, seconds: float = 120.0) -> None:
-    """Through everything a user goes through: HAProxy, keystone, heat-api, RabbitMQ and heat-engine."""
+    """Through everything a user goes through: HAProxy, keystone, heat-api, RabbitMQ and heat-engine.
+
+    Not before the engine listens: a call that nobody answers holds heat-api's only worker for a minute.
+    """
+    _repeat(lambda: _ask_broker_for_engine(cloud.of("rabbit_mq")), "heat-engine to listen on its queue")
     put_into_rotation(cloud, "galera", "keystone_service", "heat_api", "heat_api_cfn", "repo_all")
     _python_in_utility(cloud, "check.python", str(seconds))
+
+
+def _ask_broker_for_engine(broker: Container) -> None:
+    said = broker.run(["rabbitmqctl", "--quiet", "list_queues", "-p", "/heat", "name", "consumers"], timeout=60)
+    if "engine\t1" not in said.stdout.splitlines():
+        raise DevswapError("heat-engine does not listen on its queue")
 
 
 def put_into_rotation(cloud: Cloud, *services: str) -> None:
@@ -139,7 +149,7 @@ def _repeat(action: Callable[[], object], what: str) -> None:
     while True:
         try:
             action()
-        except CommandFailed as error:
+        except DevswapError as error:
             if time.monotonic() > deadline:
                 raise DevswapError(f"waited {_PATIENCE:.0f} s for {what}: {error.message}") from error
             time.sleep(0.3)
