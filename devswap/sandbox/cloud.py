@@ -17,6 +17,7 @@ from devswap.sandbox.eras import Member
 from devswap.sandbox.files import EXTRACT, write_archive
 from devswap.sandbox.layers import Layer
 from devswap.sandbox.record import Record, Shelf
+from devswap.sandbox.sources import host_pip_environment
 
 
 class Cloud:
@@ -39,7 +40,7 @@ class Cloud:
 
     def make(self, workshop: Workshop, layers: Mapping[str, Layer]) -> None:
         """Define every container that is not yet, with its configuration inside and before its first start."""
-        configuration = Configuration(self.record, workshop, host_resolver())
+        configuration = Configuration(self.record, workshop, host_resolver(), pip=host_pip_environment())
         for member in self.record.era.members:
             if not self.is_done(f"made {member.key}"):
                 self._make_one(member, layers[member.layer], configuration)

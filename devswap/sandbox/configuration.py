@@ -10,7 +10,6 @@ from devswap.sandbox.eras import Member
 from devswap.sandbox.files import File, Folder
 from devswap.sandbox.rabbit import definitions
 from devswap.sandbox.record import Record
-from devswap.sandbox.sources import host_pip_environment
 from devswap.sandbox.templates import fill
 
 Entry = File | Folder
@@ -19,10 +18,9 @@ Entry = File | Folder
 class Configuration:
     """The files of one sandbox; everything is known before the first container starts."""
 
-    def __init__(self, record: Record, workshop: Workshop, resolver: str) -> None:
-        self.record, self.workshop, self.resolver = record, workshop, resolver
+    def __init__(self, record: Record, workshop: Workshop, resolver: str, *, pip: Mapping[str, str]) -> None:
+        self.record, self.workshop, self.resolver, self.pip = record, workshop, resolver, pip
         self.era = record.era
-        self.pip = host_pip_environment()
 
     def entries(self, member: Member) -> list[Entry]:
         """What this container gets: what they all get, and what its layer is for."""

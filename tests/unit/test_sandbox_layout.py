@@ -1,0 +1,166 @@
+"""Each era's containers and configuration files, as far as they can be judged without building them."""
+
+from __future__ import annotations
+
+import configparser
+import io
+import json
+import re
+import tarfile
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from devswap.errors import UsageError
+from devswap.sandbox.base import Workshop
+from devswap.sandbox.configuration import Configuration
+from devswap.sandbox.eras import CURRENT, ERAS, LIBERTY, Era, era_named
+from devswap.sandbox.files import File, Folder, write_archive
+from devswap.sandbox.host import needs_systemd_hierarchy
+from devswap.sandbox.layers import Cache
+from devswap.sandbox.rabbit import definitions, password_hash
+from devswap.sandbox.record import Record, Shelf, new_record
+from devswap.sandbox.sources import Distribution
+from devswap.sandbox.templates import fill
+
+
+def record_of(era: Era) -> Record:
+    return new_record(era, prefix="aio1", bridge="br-mgmt", network=IPv4Network("172.29.236.0/22"))
+
+
+def files_of(era: Era, record: Record, cache: Path) -> dict[str, dict[str, str]]:
+    workshop = Workshop(era, Distribution("debian", "12", "bookworm", ()), Cache(cache), say=lambda _: None)
+    configuration = Configuration(record, workshop, "nameserver 192.0.2.53\n", pip={})
+    return {
+        member.key: {entry.path: entry.text for entry in configuration.entries(member) if isinstance(entry, File)}
+        for member in era.members
+    }
+
+
+def test_containers_are_named_as_each_era_of_openstack_ansible_names_them() -> None:
+    current, liberty = record_of(CURRENT), record_of(LIBERTY)
+    assert re.fullmatch(r"aio1-heat-api-container-[0-9a-f]{8}", current.name(CURRENT.member("heat_api")))
+    assert re.fullmatch(r"aio1_heat_engine_container-[0-9a-f]{8}", liberty.name(LIBERTY.member("heat_engine")))
+    assert "_" not in liberty.hostname(LIBERTY.member("heat_engine"))
+
+
+@pytest.mark.parametrize("era", ERAS.values(), ids=lambda era: era.name)
+def test_every_container_has_its_own_address_and_there_are_two_keystones(era: Era) -> None:
+    offsets = [member.offset for member in era.members]
+    assert len(set(offsets)) == len(offsets)
+    assert len(era.members_of("keystone")) == 2
+
+
+@pytest.mark.parametrize("era", ERAS.values(), ids=lambda era: era.name)
+def test_every_template_is_filled_for_every_container(era: Era, tmp_path: Path) -> None:
+    for files in files_of(era, record_of(era), tmp_path).values():
+        for text in files.values():
+            assert not re.search(r"\$\{?[a-z_]+_(password|address|name)\b", text)
+
+
+@pytest.mark.parametrize("era", ERAS.values(), ids=lambda era: era.name)
+def test_every_pinned_package_has_an_exact_version(era: Era) -> None:
+    for venv in ["tools", *(venv for venvs in era.venvs.values() for venv in venvs)]:
+        assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in era.pins(venv).split())
+
+
+def test_the_current_heat_logs_to_the_journal_and_the_old_one_to_files(tmp_path: Path) -> None:
+    current = files_of(CURRENT, record_of(CURRENT), tmp_path)["heat_api"]["/etc/heat/heat.conf"]
+    liberty = files_of(LIBERTY, record_of(LIBERTY), tmp_path)["heat_engine"]["/etc/heat/heat.conf"]
+    new, old = configparser.RawConfigParser(), configparser.RawConfigParser()
+    new.read_string(current)
+    old.read_string(liberty)
+    assert new["DEFAULT"]["use_journal"] == "True"
+    assert old["DEFAULT"]["log_dir"] == "/var/log/heat"
+    assert new["DEFAULT"]["use_stderr"] == old["DEFAULT"]["use_stderr"] == "False"
+
+
+def test_both_keystones_share_their_keys(tmp_path: Path) -> None:
+    files = files_of(CURRENT, record_of(CURRENT), tmp_path)
+    for path in ("/etc/keystone/fernet-keys/0", "/etc/keystone/fernet-keys/1", "/etc/keystone/credential-keys/0"):
+        assert files["keystone1"][path] == files["keystone2"][path]
+
+
+def test_haproxys_file_is_its_fragments_one_after_the_other(tmp_path: Path) -> None:
+    record = record_of(CURRENT)
+    files = files_of(CURRENT, record, tmp_path)["haproxy"]
+    fragments = [text for path, text in sorted(files.items()) if path.startswith("/etc/haproxy/conf.d/")]
+    assert files["/etc/haproxy/haproxy.cfg"] == "".join(fragments)
+    for member in CURRENT.members_of("keystone"):
+        line = f"server {record.name(member)} {record.address(member)}:5000 check port 5000 inter 12000 rise 3 fall 3"
+        assert line in files["/etc/haproxy/haproxy.cfg"]
+
+
+def test_haproxy_of_2015_is_one_file(tmp_path: Path) -> None:
+    files = files_of(LIBERTY, record_of(LIBERTY), tmp_path)["haproxy"]
+    assert not any(path.startswith("/etc/haproxy/conf.d") for path in files)
+
+
+def test_pip_of_2015_knows_no_other_index(tmp_path: Path) -> None:
+    files = files_of(LIBERTY, record_of(LIBERTY), tmp_path)["heat_engine"]
+    assert "no-index = True" in files["/root/.pip/pip.conf"]
+
+
+def test_a_template_with_a_value_missing_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        fill("openrc", "current", vip="192.0.2.1")
+
+
+def test_an_unknown_era_is_named_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match="2014") as error:
+        era_named("2014")
+    assert error.value.hint is not None
+    assert "2015" in error.value.hint
+
+
+def test_a_record_survives_the_disk_and_is_readable_by_root_alone(tmp_path: Path) -> None:
+    shelf, record = Shelf(tmp_path / "sandbox"), record_of(CURRENT)
+    shelf.write(record)
+    shelf.mark_done(record, "made galera")
+    found = shelf.read(CURRENT)
+    assert found is not None
+    assert (found.name(CURRENT.member("galera")), found.done) == (
+        record.name(CURRENT.member("galera")),
+        ["made galera"],
+    )
+    assert (tmp_path / "sandbox/current/record.json").stat().st_mode & 0o077 == 0
+
+
+def test_an_archive_keeps_owners_modes_and_puts_folders_before_files(tmp_path: Path) -> None:
+    path = tmp_path / "files.tar"
+    write_archive([File("/etc/x/secret", "s", "root", "heat", 0o640), Folder("/etc/x", "heat", mode=0o750)], path)
+    with tarfile.open(path) as archive:
+        folder, file = archive.getmembers()
+        content = archive.extractfile(file)
+        assert isinstance(content, io.BufferedReader)
+        assert content.read() == b"s"
+    assert (folder.name, folder.isdir(), folder.uname, folder.mode) == ("etc/x", True, "heat", 0o750)
+    assert (file.uname, file.gname, file.mode) == ("root", "heat", 0o640)
+
+
+def test_rabbits_password_hash_is_the_one_its_documentation_shows() -> None:
+    # rabbitmq.com/docs/passwords: "test12" with the salt 908DC60A
+    assert password_hash("test12", bytes.fromhex("908DC60A")) == "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"
+
+
+def test_each_project_has_its_own_virtual_host() -> None:
+    made = json.loads(definitions({"heat": "secret"}))
+    assert made["vhosts"] == [{"name": "/heat"}]
+    assert made["permissions"][0]["vhost"] == "/heat"
+    assert "secret" not in json.dumps(made)
+
+
+@pytest.mark.parametrize(
+    ("mounts", "needed"),
+    [
+        ("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n", False),
+        (
+            "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup /sys/fs/cgroup/systemd cgroup rw,name=systemd 0 0\n",
+            False,
+        ),
+        ("cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n", True),
+    ],
+)
+def test_the_systemd_hierarchy_is_missing_only_on_cgroup_v1_without_systemd(mounts: str, needed: bool) -> None:  # noqa: FBT001
+    assert needs_systemd_hierarchy(mounts) is needed
