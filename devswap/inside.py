@@ -73,7 +73,7 @@ def project(plan: dict[str, Any]) -> None:
     os.makedirs(written, exist_ok=True)
     folder = os.path.join(written, _metadata(shadow, written, plan["build_system"]))
     target = os.path.join(_site_packages(plan["overlay"]), os.path.basename(folder))
-    _complete(folder, checkout)
+    _complete(folder)
     shutil.copytree(folder, target)
     bin_folder = os.path.join(plan["overlay"], "bin")
     points = _entry_points(target)
@@ -224,13 +224,9 @@ def _metadata_of_egg(shadow: str, written: str) -> str:
     return folder
 
 
-def _complete(folder: str, checkout: str) -> None:
-    """What an installer adds (PEP 376, 610): who installed it, and from where."""
+def _complete(folder: str) -> None:
+    """What an installer adds (PEP 376)."""
     _write(os.path.join(folder, "INSTALLER"), "devswap\n")
-    _write(
-        os.path.join(folder, "direct_url.json"),
-        json.dumps({"url": f"file://{checkout}", "dir_info": {"editable": True}}),
-    )
     name = os.path.basename(folder)
     _write(os.path.join(folder, "RECORD"), "".join(f"{name}/{file},,\n" for file in sorted(os.listdir(folder))))
 

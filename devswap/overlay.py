@@ -10,57 +10,24 @@ production serves, below the cache on the host; production's own files are read 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import posixpath
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devswap import overlay_tools, package_index, requirements
-from devswap.deployment import Interpreter
-from devswap.errors import CommandFailed, DevswapError
-from devswap.import_check import unreadable
-from devswap.installer import Inside, Installed, Installer
+from devswap import overlay_tools, overlay_version, systemd
+from devswap.errors import DevswapError
+from devswap.installer import Inside, Installed
 from devswap.machine import Machine
-from devswap.masking import mask
+from devswap.overlay_build import Build
 from devswap.overlay_cache import OverlayCache, Workplace
-from devswap.package_index import Indexes, IndexPolicy
-from devswap.requirements import Package, Production, Unmet
+from devswap.overlay_request import Request, Seen, look
 from devswap.slot import Mount, Slot
 
-# Changes when overlays of another build could no longer be used
-_FORMAT = "1"
-# What decides on a project's metadata, and so on everything in the overlay
-_INPUTS = ("setup.cfg", "setup.py", "pyproject.toml", "requirements.txt")
-_OLD_STYLE = ["setuptools"]
-
-
-@dataclass(frozen=True)
-class Request:
-    """Which overlay is wanted: for whose checkout, over which production, with packages from where."""
-
-    interpreter: Interpreter
-    user: str
-    group: str
-    distribution: str
-    """The project's name on the package index."""
-    package: str
-    source: Path
-    """The checkout, on the host."""
-    version: str
-    """As git describes it: in the machine there is no git to ask."""
-    extras: tuple[str, ...] = ()
-    constraints: str = ""
-    """The text of the branch's upper constraints."""
-    policy: IndexPolicy = IndexPolicy.FALLBACK
-    private_links: tuple[str, ...] = ()
-    """Addresses of the private index that no pip.conf names."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """Production's own, for its pip settings."""
+__all__ = ["Mounted", "Overlay", "Request", "cached", "ids", "mounted", "mounts", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -72,16 +39,8 @@ class Overlay:
     installed: tuple[Installed, ...]
     console_scripts: Mapping[str, str]
     """What each script calls: {"heat-engine": "heat.cmd.engine:main"}."""
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What the machine and the checkout are, as far as the overlay depends on it."""
-
-    packages: Mapping[str, tuple[str, Package]]
-    """By name: the site folder it lies in, and what it is."""
-    indexes: Indexes
-    key: str
+    production: str
+    """A digest of the production below it."""
 
 
 Mounted = Callable[[Machine, Sequence[Mount]], AbstractContextManager[None]]
@@ -89,17 +48,27 @@ Mounted = Callable[[Machine, Sequence[Mount]], AbstractContextManager[None]]
 
 def cached(machine: Machine, request: Request, *, cache: Path) -> Overlay | None:
     """The overlay, if it was built before from the same things; needs no network and runs nothing."""
-    key = _look(machine, request).key
-    return _read(OverlayCache(cache), key)
+    return _read(OverlayCache(cache), look(machine, request).key)
 
 
 def mounts(overlay: Overlay, request: Request, slot: Slot, *, cache: Path, uid: int, gid: int) -> tuple[Mount, ...]:
-    """What must be mounted for the overlay to work; the bytecode folder is made, writable for the service's user."""
-    bytecode = _bytecode(cache, request, uid, gid)
+    """What must be mounted for the overlay to work, in this order.
+
+    Two folders for bytecode are made, writable for the service's user: production's is worth keeping for all checkouts,
+    but a checkout's is its own, since others appear at the same place with files of the same age.
+    """
+    folder = posixpath.dirname(slot.overlay)
+    shared = cache / "bytecode" / _digest(overlay.production, str(uid))
+    own = cache / "bytecode" / _digest(str(request.source), request.interpreter.version, str(uid))
+    (shared / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    for path in (request.interpreter.path, "/usr", *request.interpreter.site_folders):
+        _own_folder(shared / path.split("/")[1], uid, gid)
+    _own_folder(own, uid, gid)
     return (
         Mount(request.source, slot.checkout, readonly=True),
         Mount(overlay.folder, slot.overlay, readonly=True),
-        Mount(bytecode, slot.bytecode, readonly=False),
+        Mount(shared, slot.bytecode, readonly=False),
+        Mount(own, f"{slot.bytecode}{folder}", readonly=False),
     )
 
 
@@ -133,21 +102,32 @@ def prepare(
     It is built beside the slot, which may be in use. `unit` names what runs in the machine meanwhile; `mounting` mounts
     what the build needs and takes it away again.
     """
-    seen, store = _look(machine, request), OverlayCache(cache)
+    seen, store = look(machine, request), OverlayCache(cache)
     if found := _read(store, seen.key):
         return found
     uid, gid = ids(machine, request.user, request.group)
+    systemd.stop(machine, unit)  # what a killed devswap left building would write into folders that are swept now
     waiting = lambda: say("waiting for another devswap that builds the same overlay")  # noqa: E731
     with store.workplace(seen.key, uid=uid, gid=gid, waiting=waiting) as work:
         if found := _read(store, seen.key):
             return found
-        place = _build_slot(slot)
-        tools = overlay_tools.folder(cache, request.interpreter.version)
-        with mounting(machine, _build_mounts(place, request, work, tools)):
-            inside = Inside(machine, place, unit, request.user, request.group)
-            facts = _Build(inside, request, seen, say).run()
-        folder = store.complete(seen.key, work, facts)
+        facts = _from_kin(store, seen, request, work)
+        if facts is None:
+            tools = overlay_tools.folder(cache, request.interpreter.version)
+            place = _build_slot(slot)
+            with mounting(machine, _build_mounts(place, request, work, tools)):
+                inside = Inside(machine, place, unit, request.user, request.group)
+                facts = {**Build(inside, request, seen, say).run(), "production": seen.production}
+        folder = store.complete(seen.key, work, facts, kin=seen.kin)
     return _overlay(folder, seen.key, facts)
+
+
+def _from_kin(store: OverlayCache, seen: Seen, request: Request, work: Workplace) -> dict[str, Any] | None:
+    """Another version of the project with the same requirements has the same overlay, but for the version in it."""
+    facts = store.copy_kin(seen.kin, work)
+    if facts is not None and not facts["own_version"]:
+        overlay_version.change(work.overlay, request.distribution, request.version)
+    return facts
 
 
 def ids(machine: Machine, user: str, group: str) -> tuple[int, int]:
@@ -162,155 +142,6 @@ def _id(machine: Machine, path: str, name: str) -> int:
     raise DevswapError(f"cannot build for {name} in {machine.name}: its {path} has no such name")
 
 
-class _Build:
-    """One build, from the empty folder to the finished overlay."""
-
-    def __init__(self, inside: Inside, request: Request, seen: _Seen, say: Callable[[str], None]) -> None:
-        self._inside = inside
-        self._request = request
-        self._seen = seen
-        self._say = say
-
-    def run(self) -> dict[str, Any]:
-        """What is to be noted about the overlay."""
-        system = _build_system(self._request.source)
-        needs = self._build_needs(system)
-        self._say(f"building an overlay for {self._request.distribution} {self._request.version}")
-        described = self._environment(system, then_project=not needs)
-        before: list[Installed] = []
-        if needs:
-            backend = f"{self._inside.slot.build}/backend"
-            before = self._install(needs, self._production({}), into=backend)
-            described = self._project(system, backend)
-        installed = self._requirements(described)
-        return {
-            "installed": [each.as_json() for each in (*before, *installed)],
-            "console_scripts": described["console_scripts"],
-        }
-
-    def _build_needs(self, system: Mapping[str, Any]) -> list[Unmet]:
-        """What the project's build needs that production lacks: pbr and setuptools are there almost always."""
-        wanted = list(system.get("requires", _OLD_STYLE))
-        if "pbr" in _text(self._request.source / "setup.py") and not any(text.startswith("pbr") for text in wanted):
-            wanted.append("pbr")
-        if any(text.startswith("pbr") for text in wanted) and not any(text.startswith("setuptools") for text in wanted):
-            wanted.append("setuptools")
-        version = self._request.interpreter.version
-        environment = {"python_version": version, "python_full_version": f"{version}.0", "sys_platform": "linux"}
-        return requirements.unmet(
-            wanted, self._production(environment), of=f"the build of {self._request.distribution}"
-        )
-
-    def _environment(self, system: Mapping[str, Any], *, then_project: bool) -> dict[str, Any]:
-        sources = "src" if (self._request.source / "src" / self._request.package).is_dir() else ""
-        plan = {
-            "site_folders": self._request.interpreter.site_folders,
-            "sources": sources,
-            "then_project": then_project,
-            "build_system": system,
-        }
-        return self._run([self._request.interpreter.path, "-I", "-B"], "environment", plan, {})
-
-    def _project(self, system: Mapping[str, Any], backend: str) -> dict[str, Any]:
-        plan = {"build_system": system}
-        return self._run([self._inside.slot.python, "-B"], "project", plan, {"PYTHONPATH": backend})
-
-    def _run(
-        self, python: Sequence[str], command: str, plan: Mapping[str, object], env: Mapping[str, str]
-    ) -> dict[str, Any]:
-        try:
-            said = self._inside.run(python, command, plan, env={**self._pbr(), **env}).stdout
-        except CommandFailed as error:
-            last = mask(
-                (error.result.stderr.strip().splitlines() or [f"it ended with {error.result.code}"])[-1].strip()
-            )
-            raise DevswapError(
-                f"cannot read the metadata of {self._request.source}: {last}",
-                hint="do its setup.cfg and pyproject.toml build elsewhere? the run's log has all that the build said",
-            ) from error
-        found: dict[str, Any] = json.loads(said)
-        if names := found.get("unreadable"):
-            raise unreadable(len(names), names, self._request.user)
-        return found
-
-    def _pbr(self) -> dict[str, str]:
-        """pbr asks git for the version, the authors and the history; there is none in the machine."""
-        return {
-            "PBR_VERSION": self._request.version,
-            "SETUPTOOLS_SCM_PRETEND_VERSION": self._request.version,
-            "SKIP_GIT_SDIST": "1",
-            "SKIP_GENERATE_AUTHORS": "1",
-            "SKIP_WRITE_GIT_CHANGELOG": "1",
-            "SKIP_GENERATE_RENO": "1",
-        }
-
-    def _requirements(self, described: Mapping[str, Any]) -> list[Installed]:
-        production = self._production(described["environment"])
-        request = self._request
-        wanted = requirements.requires_dist(described["metadata"])
-        needs = requirements.unmet(
-            wanted, production, of=request.distribution, extras=request.extras, own=request.distribution
-        )
-        if not needs:
-            return []
-        self._say(f"production lacks {', '.join(need.requirement for need in needs)}")
-        installed = self._install(needs, production)
-        self._inside.run([self._inside.slot.python, "-I", "-B"], "relocate", {})
-        return installed
-
-    def _install(self, needs: Sequence[Unmet], production: Production, *, into: str | None = None) -> list[Installed]:
-        request = self._request
-        changing = [need.name for need in needs]
-        limits = requirements.constraints_beside(
-            request.constraints, production, own=request.distribution, changing=changing
-        )
-        installer = Installer(self._inside, self._seen.indexes, request.policy, production, self._say)
-        return installer.install(needs, limits, into=into)
-
-    def _production(self, environment: Mapping[str, str]) -> Production:
-        return Production(
-            {name: found for name, (_, found) in self._seen.packages.items()}, environment, self._requires
-        )
-
-    def _requires(self, name: str) -> list[str]:
-        folder, package = self._seen.packages[name]
-        for file in ("METADATA", "PKG-INFO"):
-            if text := self._inside.machine.read_text(f"{folder}/{package.metadata}/{file}"):
-                return requirements.requires_dist(text)
-        return []
-
-
-def _look(machine: Machine, request: Request) -> _Seen:
-    """Reads names of folders and small files only, so that the cache answers at once."""
-    found: dict[str, tuple[str, Package]] = {}
-    for folder in request.interpreter.site_folders:
-        for name, package in requirements.packages(machine.names(folder)).items():
-            found.setdefault(name, (folder, package))
-    indexes = package_index.of_machine(
-        machine,
-        virtualenv=request.interpreter.virtualenv,
-        environment=request.environment,
-        private_links=request.private_links,
-    )
-    return _Seen(found, indexes, _key(request, found, indexes))
-
-
-def _key(request: Request, found: Mapping[str, tuple[str, Package]], indexes: Indexes) -> str:
-    """A digest of all that the overlay's content follows from; of index addresses, which may hold secrets, too."""
-    parts = {
-        "format": _FORMAT,
-        "interpreter": [request.interpreter.path, request.interpreter.version, *request.interpreter.site_folders],
-        "packages": sorted(f"{name} {package.version}" for name, (_, package) in found.items()),
-        "project": [request.distribution, request.package, request.version, *sorted(request.extras)],
-        "inputs": {name: _text(request.source / name) for name in _INPUTS},
-        "layout": (request.source / "src" / request.package).is_dir(),
-        "constraints": request.constraints,
-        "policy": request.policy,
-        "indexes": [indexes.ask_private(), indexes.ask_public()],
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
-
-
 def _read(store: OverlayCache, key: str) -> Overlay | None:
     facts = store.read(key)
     return _overlay(store.path(key), key, facts) if facts else None
@@ -318,33 +149,17 @@ def _read(store: OverlayCache, key: str) -> Overlay | None:
 
 def _overlay(folder: Path, key: str, facts: Mapping[str, Any]) -> Overlay:
     installed = tuple(Installed(**each) for each in facts["installed"])
-    return Overlay(folder=folder, key=key, installed=installed, console_scripts=facts["console_scripts"])
+    return Overlay(folder, key, installed, facts["console_scripts"], facts["production"])
 
 
-def _build_system(source: Path) -> dict[str, Any]:
-    """[build-system] of the checkout's pyproject.toml; empty where it has none."""
-    try:
-        found: dict[str, Any] = tomllib.loads(_text(source / "pyproject.toml")).get("build-system", {})
-    except tomllib.TOMLDecodeError as error:
-        raise DevswapError(f"cannot read {source / 'pyproject.toml'}: {error}") from error
-    return found
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, IsADirectoryError):
-        return ""
-
-
-def _bytecode(cache: Path, request: Request, uid: int, gid: int) -> Path:
-    """One folder per checkout: at one place in the machine different checkouts appear, with files of the same age."""
-    name = hashlib.sha256(f"{request.source} {uid} {request.interpreter.version}".encode()).hexdigest()[:20]
-    folder = cache / "bytecode" / name
+def _own_folder(folder: Path, uid: int, gid: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     os.chown(folder, uid, gid)
     folder.chmod(0o700)
-    return folder
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
 
 
 def _build_slot(slot: Slot) -> Slot:

@@ -4,6 +4,7 @@
     <cache>/overlays/<key>/devswap.json   what was installed into it from where
     <cache>/overlays/.<key>.part/      one being built (overlay/, build/); swept if its builder is gone
     <cache>/overlays/.<key>.lock       held by the builder
+    <cache>/overlays/.<kin>.kin        the key of the newest of several that differ in the project's version only
 
 A build runs as the service's user; when it has ended all files become root's, so that no service can change what others
 run. Nothing in a folder that user can write is ever written, read or followed by root before that.
@@ -71,7 +72,18 @@ class OverlayCache:
             finally:
                 shutil.rmtree(part, ignore_errors=True)
 
-    def complete(self, key: str, work: Workplace, facts: dict[str, Any]) -> Path:
+    def copy_kin(self, kin: str, work: Workplace) -> dict[str, Any] | None:
+        """Fill `work` with the newest of its kin and return what was noted about that; None if there is none."""
+        try:
+            key = (self._folder / f".{kin}.kin").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        facts = self.read(key)
+        if facts is not None:
+            shutil.copytree(self.path(key), work.overlay, symlinks=True, dirs_exist_ok=True)
+        return facts
+
+    def complete(self, key: str, work: Workplace, facts: dict[str, Any], *, kin: str | None) -> Path:
         """Make the built overlay root's, note `facts` in it and give it its name; nothing may run in it any more."""
         _become_owner(work.overlay)
         note = work.overlay / _LOCK_FILE
@@ -82,6 +94,10 @@ class OverlayCache:
             file.flush()
             os.fsync(file.fileno())
         work.overlay.rename(self.path(key))
+        if kin is not None:
+            name = work.build.parent / "kin"
+            name.write_text(key, encoding="utf-8")
+            name.rename(self._folder / f".{kin}.kin")
         return self.path(key)
 
     def _part(self, key: str) -> Path:

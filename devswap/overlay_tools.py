@@ -6,10 +6,12 @@ overlays can be built for an interpreter that the host lacks, and where producti
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import importlib.metadata
 import os
 import shutil
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -38,7 +40,12 @@ def folder(cache: Path, python_version: str) -> Path:
     distributions = list(_needed())
     target = cache / "tools" / _key(distributions, pip.path.name)
     if not target.exists():
-        _make(target, distributions, pip.path)
+        _make(
+            target,
+            distributions,
+            pip.path,
+            compiled=python_version == f"{sys.version_info.major}.{sys.version_info.minor}",
+        )
     return target
 
 
@@ -70,7 +77,7 @@ def _inside() -> str:
     return (resources.files("devswap") / "inside.py").read_text(encoding="utf-8")
 
 
-def _make(target: Path, distributions: list[importlib.metadata.Distribution], pip: Path) -> None:
+def _make(target: Path, distributions: list[importlib.metadata.Distribution], pip: Path, *, compiled: bool) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".", dir=target.parent))
     try:
@@ -79,6 +86,8 @@ def _make(target: Path, distributions: list[importlib.metadata.Distribution], pi
         with zipfile.ZipFile(pip) as wheel:
             wheel.extractall(partial / "pip")
         (partial / "inside.py").write_text(_inside(), encoding="utf-8")
+        if compiled:  # bytecode of another Python would not be read
+            compileall.compile_dir(partial, quiet=2)
         _readable(partial)
         try:
             partial.rename(target)

@@ -7,8 +7,10 @@ import importlib.resources
 import logging
 import os
 import shutil
+import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -424,3 +426,67 @@ def test_a_module_that_reads_the_command_line_is_imported_all_the_same(site: Sit
     request = site.request(site.project(code=code))
     with site.mounted(site.prepare(request), request):
         _check_import(site)
+
+
+def test_the_next_commit_with_the_same_requirements_needs_no_network_either(site: Site) -> None:
+    source = site.project("libprivate", "libpublic")
+    pyproject = source / "pyproject.toml"
+    dynamic = 'dynamic = ["version"]'
+    pyproject.write_text(pyproject.read_text().replace('version = "2.0"', dynamic))
+    # as setuptools_scm and pbr do it: the version comes from outside
+    (source / "setup.py").write_text("import os, setuptools\nsetuptools.setup(version=os.environ['PBR_VERSION'])\n")
+    first = site.prepare(site.request(source, version="2.0.1.dev1"))
+    site.machine.run(["systemctl", "stop", "index-private", "index-public"])
+    try:
+        request = site.request(source, version="2.0.1.dev2")
+        second = site.prepare(request)
+    finally:
+        _serve(site.machine)
+    assert second.key != first.key
+    assert second.installed == first.installed
+    with site.mounted(second, request):
+        look = "import libpublic; from importlib.metadata import distributions; "
+        look += "print([each.version for each in distributions() if each.name == 'openstack-demo'][0])"
+        assert site.run(SLOT.python, "-c", look) == "2.0.1.dev2"
+
+
+def test_two_at_once_build_one_overlay(site: Site) -> None:
+    request = site.request(site.project("libprivate"))
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(site.prepare, [request, request])
+    assert one == other
+    assert site.said.count("waiting for another devswap that builds the same overlay") == 1
+
+
+def test_a_build_that_is_killed_leaves_production_alone_and_the_next_one_succeeds(site: Site) -> None:
+    request = site.request(site.project("libprivate", "libpublic"))
+    before = _tree(site.machine, VENV, "/etc")
+    for seconds in (0.2, 0.6, 1.5):
+        child = os.fork()
+        if child == 0:
+            site.prepare(request)
+            os._exit(0)
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        assert [path.name for path in (site.folder / "cache/overlays").glob("[!.]*")] == []
+    built = site.prepare(request)
+    assert {each.name for each in built.installed} == {"libprivate", "libpublic", "libdeep"}
+    assert list((site.folder / "cache/overlays").glob(".*.part")) == []
+    assert _tree(site.machine, VENV, "/etc") == before
+
+
+def test_the_bytecode_of_production_is_shared_and_that_of_a_checkout_is_its_own(site: Site) -> None:
+    request = site.request(site.project(code="import libold"))
+    built = site.prepare(request)
+    with site.mounted(built, request):
+        _check_import(site)
+        compiled = site.machine.run(["find", SLOT.bytecode, "-name", "*.pyc"]).stdout.split()
+        checkout = [path for path in compiled if path.startswith(f"{SLOT.bytecode}{SLOT.checkout}/demo/")]
+        assert len(checkout) == 2
+        assert any(path.startswith(f"{SLOT.bytecode}{_site(site.python)}/libold") for path in compiled)
+    other = site.request(make_project(site.folder / "other"))
+    with site.mounted(site.prepare(other), other):
+        compiled = site.machine.run(["find", SLOT.bytecode, "-name", "*.pyc"]).stdout.split()
+        assert any("libold" in path for path in compiled)
+        assert not any(SLOT.checkout in path for path in compiled)

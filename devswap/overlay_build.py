@@ -1,0 +1,134 @@
+"""Builds one overlay in the machine, from the empty folder to the finished one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from devswap import overlay_version, requirements
+from devswap.errors import CommandFailed, DevswapError
+from devswap.import_check import unreadable
+from devswap.installer import Inside, Installed, Installer
+from devswap.masking import mask
+from devswap.overlay_request import Request, Seen, build_system, read
+from devswap.requirements import Production, Unmet
+
+_OLD_STYLE = ["setuptools"]
+
+
+class Build:
+    """One build, from the empty folder to the finished overlay."""
+
+    def __init__(self, inside: Inside, request: Request, seen: Seen, say: Callable[[str], None]) -> None:
+        self._inside = inside
+        self._request = request
+        self._seen = seen
+        self._say = say
+
+    def run(self) -> dict[str, Any]:
+        """What is to be noted about the overlay."""
+        system = build_system(self._request.source)
+        needs = self._build_needs(system)
+        self._say(f"building an overlay for {self._request.distribution} {self._request.version}")
+        described = self._environment(system, then_project=not needs)
+        before: list[Installed] = []
+        if needs:
+            backend = f"{self._inside.slot.build}/backend"
+            before = self._install(needs, self._production({}), into=backend)
+            described = self._project(system, backend)
+        installed = self._requirements(described)
+        return {
+            "installed": [each.as_json() for each in (*before, *installed)],
+            "console_scripts": described["console_scripts"],
+            "own_version": not overlay_version.follows(described["metadata"], self._request.version),
+        }
+
+    def _build_needs(self, system: Mapping[str, Any]) -> list[Unmet]:
+        """What the project's build needs that production lacks: pbr and setuptools are there almost always."""
+        wanted = list(system.get("requires", _OLD_STYLE))
+        if "pbr" in read(self._request.source / "setup.py") and not any(text.startswith("pbr") for text in wanted):
+            wanted.append("pbr")
+        if any(text.startswith("pbr") for text in wanted) and not any(text.startswith("setuptools") for text in wanted):
+            wanted.append("setuptools")
+        version = self._request.interpreter.version
+        environment = {"python_version": version, "python_full_version": f"{version}.0", "sys_platform": "linux"}
+        return requirements.unmet(
+            wanted, self._production(environment), of=f"the build of {self._request.distribution}"
+        )
+
+    def _environment(self, system: Mapping[str, Any], *, then_project: bool) -> dict[str, Any]:
+        sources = "src" if (self._request.source / "src" / self._request.package).is_dir() else ""
+        plan = {
+            "site_folders": self._request.interpreter.site_folders,
+            "sources": sources,
+            "then_project": then_project,
+            "build_system": system,
+        }
+        return self._run([self._request.interpreter.path, "-I", "-B"], "environment", plan, {})
+
+    def _project(self, system: Mapping[str, Any], backend: str) -> dict[str, Any]:
+        plan = {"build_system": system}
+        return self._run([self._inside.slot.python, "-B"], "project", plan, {"PYTHONPATH": backend})
+
+    def _run(
+        self, python: Sequence[str], command: str, plan: Mapping[str, object], env: Mapping[str, str]
+    ) -> dict[str, Any]:
+        try:
+            answer = self._inside.run(python, command, plan, env={**self._pbr(), **env}).stdout
+        except CommandFailed as error:
+            said = error.result.stderr.strip().splitlines() or [f"it ended with {error.result.code}"]
+            raise DevswapError(
+                f"cannot read the metadata of {self._request.source}: {mask(said[-1].strip())}",
+                hint="do its setup.cfg and pyproject.toml build elsewhere? the run's log has all that the build said",
+            ) from error
+        found: dict[str, Any] = json.loads(answer)
+        if names := found.get("unreadable"):
+            raise unreadable(len(names), names, self._request.user)
+        return found
+
+    def _pbr(self) -> dict[str, str]:
+        """pbr asks git for the version, the authors and the history; there is none in the machine."""
+        return {
+            "PBR_VERSION": self._request.version,
+            "SETUPTOOLS_SCM_PRETEND_VERSION": self._request.version,
+            "SKIP_GIT_SDIST": "1",
+            "SKIP_GENERATE_AUTHORS": "1",
+            "SKIP_WRITE_GIT_CHANGELOG": "1",
+            "SKIP_GENERATE_RENO": "1",
+        }
+
+    def _requirements(self, described: Mapping[str, Any]) -> list[Installed]:
+        production = self._production(described["environment"])
+        request = self._request
+        wanted = requirements.requires_dist(described["metadata"])
+        needs = requirements.unmet(
+            wanted, production, of=request.distribution, extras=request.extras, own=request.distribution
+        )
+        if not needs:
+            return []
+        self._say(f"production lacks {', '.join(need.requirement for need in needs)}")
+        installed = self._install(needs, production)
+        self._inside.run([self._inside.slot.python, "-I", "-B"], "relocate", {})
+        return installed
+
+    def _install(self, needs: Sequence[Unmet], production: Production, *, into: str | None = None) -> list[Installed]:
+        request = self._request
+        changing = [need.name for need in needs]
+        limits = requirements.constraints_beside(
+            request.constraints, production, own=request.distribution, changing=changing
+        )
+        installer = Installer(self._inside, self._seen.indexes, request.policy, production, self._say)
+        return installer.install(needs, limits, into=into)
+
+    def _production(self, environment: Mapping[str, str]) -> Production:
+        return Production(
+            {name: found for name, (_, found) in self._seen.packages.items()}, environment, self._requires
+        )
+
+    def _requires(self, name: str) -> list[str]:
+        folder, package = self._seen.packages[name]
+        for file in ("METADATA", "PKG-INFO"):
+            if text := self._inside.machine.read_text(f"{folder}/{package.metadata}/{file}"):
+                return requirements.requires_dist(text)
+        return []
