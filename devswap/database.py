@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from devswap import process, systemd
 from devswap.configuration import Configuration
-from devswap.errors import CommandFailed, DevswapError
+from devswap.errors import CommandFailed, DevswapError, MachineGone
 from devswap.machine import Machine
 
 _READ_PASSWORD = 'IFS= read -r MYSQL_PWD; export MYSQL_PWD; exec "$@"'  # noqa: S105 - the way a password takes, not one
@@ -197,7 +197,8 @@ class Database:
 
     def _argv(self, tool: str, *arguments: str) -> list[str]:
         url = self._url
-        where = [f"--host={url.host}", f"--port={url.port}", f"--user={url.user}"]
+        where = [f"--host={url.host}", f"--port={url.port}"] if url.host else []  # without: the server's own socket
+        where.append(f"--user={url.user}")
         authority = url.certificate_authority
         secure = [f"--ssl-ca={authority}"] if authority and self.machine.exists(authority) else []
         # No option file of the machine's root: its user and password would win over nothing, its host over ours.
@@ -224,10 +225,21 @@ class Source:
     option: str
     client: str
     """The address of the machine that has the tools."""
+    name: str
+    """The schema's."""
+    address: str
+    """Host and port, which with the name tell one database from another."""
 
     def open(self, machine: Callable[[str], Machine]) -> Database:
-        """Raises DevswapError where the URL is gone or the database is not reached."""
-        return connect(read_url(machine(self.on), self), [machine(self.client)])
+        """Raises DevswapError where the database is not reached.
+
+        Where the service's machine is gone, and the password with it, the server's own root account is tried.
+        """
+        try:
+            url = read_url(machine(self.on), self)
+        except MachineGone:
+            url = Url(user="root", password="", host="", port=0, name=self.name, certificate_authority=None)
+        return connect(url, [machine(self.client)])
 
 
 def read_url(machine: Machine, source: Source) -> Url:

@@ -3,6 +3,7 @@
 DevswapError                exit 1: it failed, production is as before
 ├── UsageError              exit 2: the command line or the settings ask for something impossible
 ├── NotWhole                exit 3: production is not whole, `devswap restore` goes on
+├── MachineGone             exit 1: the machine does not exist any more; a rollback passes it over
 ├── Interrupted             exit 130: Ctrl-C, and what had begun is rolled back
 └── CommandFailed           a process ended with a code that its caller does not understand
     └── CommandTimeout      a process had not ended at its deadline
@@ -33,6 +34,14 @@ class UsageError(DevswapError):
 
 class NotWhole(DevswapError):
     exit_code = 3
+
+
+class MachineGone(DevswapError):
+    """What was changed on the machine `address` went with it."""
+
+    def __init__(self, message: str, *, address: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.address = address
 
 
 class Interrupted(DevswapError):

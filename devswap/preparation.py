@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from devswap.overlay import Overlay
 from devswap.overlay import Request as OverlayRequest
 from devswap.package_index import IndexPolicy
 from devswap.probe import Probe
+from devswap.service import Database
 from devswap.slot import Mount as Mounting
 from devswap.slot import Slot
 from devswap.source import Checkout, Remotes
@@ -306,11 +307,15 @@ def _database(host: Host, deployment: Deployment) -> Source | None:
     if wanted is None:
         return None
     here = deployment.machine
-    found = Source(here.address, deployment.unit, deployment.config_files, wanted.group, wanted.option, client="")
+    found = _source(here.address, deployment.unit, deployment.config_files, wanted)
     url = database.read_url(here, found)
     others = [machine for machine in host.running() if machine.address != here.address]
     client = database.connect(url, [here, *others, BackedMachine(Local())])
-    return Source(**{**asdict(found), "client": client.machine.address})
+    return replace(found, client=client.machine.address, name=url.name, address=f"{url.host}:{url.port}")
+
+
+def _source(on: str, unit: str, config_files: tuple[str, ...], wanted: Database) -> Source:
+    return Source(on, unit, config_files, wanted.group, wanted.option, client="", name="", address="")
 
 
 def _sync(
@@ -347,7 +352,7 @@ def _database_users(host: Host, deployment: Deployment, source: Source) -> tuple
     url = database.read_url(deployment.machine, source)
     found = []
     for on, unit in units.with_units(service.database.units, host.running()):
-        theirs = Source(on, unit, service.config, source.group, source.option, client="")
+        theirs = _source(on, unit, service.config, service.database)
         try:
             if database.same(url, database.read_url(host.machine(on), theirs)):
                 found.append((on, unit))

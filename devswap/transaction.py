@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from devswap.errors import DevswapError, NotWhole
+from devswap import way_back
+from devswap.errors import DevswapError, MachineGone, NotWhole
 from devswap.journal import Entry, Journal
+from devswap.shared import Record, Shelf
 from devswap.steps.step import Cloud, Step, from_json
 
 
 def apply(steps: Iterable[Step], journal: Journal, cloud: Cloud) -> None:
     """Do each step once what undoes it is on disk. A failing step is left to `rollback`, its entry included."""
     for step in steps:
-        captured = step.capture(cloud)
-        journal.push(Entry(step.as_json(), captured))
+        journal.push(Entry(step.as_json(), _capture(step, journal, cloud)))
+        way_back.write(journal, cloud)
         step.do(cloud)
 
 
@@ -31,19 +34,66 @@ def rollback(journal: Journal, cloud: Cloud) -> None:
     Raises NotWhole at the first undo that fails; its entry stays, and the next rollback goes on from there.
     """
     withdraw(journal, cloud, lambda step: True)  # noqa: ARG005
+    # A devswap that was killed between joining and its own entry is a holder all the same.
+    for record in list(Shelf(cloud.shared).held_by(journal.folder.name)):
+        _guarded(journal, from_json(record.step), lambda record=record: _leave(record, journal, cloud))  # type: ignore[misc]
 
 
 def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool]) -> None:
     """Undo the `chosen` steps, last first, and leave the others done: a switch of checkouts replaces its mounts."""
     for entry in reversed(journal.entries):
         step = from_json(entry.step)
-        if not chosen(step):
-            continue
-        try:
-            step.undo(cloud, entry.captured)
-        except (DevswapError, OSError) as error:
-            _, backward = step.describe()
-            raise NotWhole(
-                f"cannot {backward} in {step.on}: {error}", hint=f"devswap restore {journal.swap.service} goes on here"
-            ) from error
-        journal.drop(entry)
+        if chosen(step):
+            _guarded(journal, step, lambda step=step, entry=entry: _undo(step, entry, journal, cloud))  # type: ignore[misc]
+            journal.drop(entry)
+            way_back.write(journal, cloud)
+
+
+def _capture(step: Step, journal: Journal, cloud: Cloud) -> object:
+    """The step's own capture, or the name of the one that all who share it have."""
+    if step.shared is None:
+        return step.capture(cloud)
+    shelf, swap = Shelf(cloud.shared), journal.folder.name
+    record = shelf.find(step.shared)
+    if record is not None:
+        shelf.join(record, swap)
+    else:
+        captured = step.capture(replace(cloud, vault=shelf.vault(step.shared)))
+        shelf.keep(Record(step.shared, (swap,), step.as_json(), captured))
+    return {"shared": step.shared}
+
+
+def _undo(step: Step, entry: Entry, journal: Journal, cloud: Cloud) -> None:
+    if step.shared is None:
+        step.undo(cloud, entry.captured)
+        return
+    record = Shelf(cloud.shared).find(step.shared)
+    if record is not None:
+        _leave(record, journal, cloud)
+
+
+def _leave(record: Record, journal: Journal, cloud: Cloud) -> None:
+    """The last holder undoes; for the others it stays as it is."""
+    swap, shelf = journal.folder.name, Shelf(cloud.shared)
+    others = [holder for holder in record.holders if holder != swap]
+    if others:
+        cloud.say(f"the {record.name} stays as it is: held by {', '.join(others)}")
+    else:
+        from_json(record.step).undo(replace(cloud, vault=shelf.vault(record.name)), record.captured)
+    shelf.leave(record, swap)
+
+
+def _guarded(journal: Journal, step: Step, undo: Callable[[], None]) -> None:
+    """Whatever goes wrong in an undo, a fault of ours included, production is not whole."""
+    again = f"devswap restore {journal.swap.service} goes on here"
+    try:
+        undo()
+    except MachineGone as error:
+        if error.address != step.on:  # its own machine took the change along; another one was needed for the undo
+            raise NotWhole(f"cannot {step.describe()[1]} in {step.on}: {error}", hint=again) from error
+    except DevswapError as error:
+        raise NotWhole(
+            f"cannot {step.describe()[1]} in {step.on}: {error}", hint=" && ".join(filter(None, (error.hint, again)))
+        ) from error
+    except Exception as error:
+        raise NotWhole(f"cannot {step.describe()[1]} in {step.on}: {error!r}", hint=again) from error

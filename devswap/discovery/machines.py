@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from devswap.backends import lxc
 from devswap.backends.local import Local
 from devswap.discovery.units import Found
-from devswap.errors import DevswapError, UsageError
+from devswap.errors import MachineGone, UsageError
 from devswap.machine import BackedMachine, Machine
 
 
@@ -32,7 +32,7 @@ def at(address: str) -> Machine:
         backend = lxc.Lxc(name)
         if backend.is_defined():
             return BackedMachine(backend)
-        raise DevswapError(f"there is no LXC container {name}", hint="lxc-ls -f shows those there are")
+        raise MachineGone(f"there is no LXC container {name}", address=address, hint="lxc-ls -f shows those there are")
     raise UsageError(f"cannot reach {address!r}: unknown kind of machine", hint="write lxc:NAME or local:")
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from devswap import systemd
 from devswap.database import Database, Source
-from devswap.errors import CommandFailed, DevswapError
+from devswap.errors import CommandFailed, DevswapError, MachineGone
 from devswap.journal import write_durably
-from devswap.steps.step import Cloud, Step
+from devswap.steps.step import Cloud, Step, shell
 
 _DUMP = "database.sql.gz"
 _STOPPED = "stopped-for-the-load.json"
@@ -42,6 +44,10 @@ class SyncDatabase(Step):
             read = {**self.source, "config_files": tuple(self.source["config_files"])}
             object.__setattr__(self, "source", Source(**read))
 
+    @property
+    def shared(self) -> str | None:
+        return f"database {self.source.name} behind {self.source.address}"
+
     def capture(self, cloud: Cloud) -> Any:
         database = self.source.open(cloud.machine)
         _require_space(cloud, database)
@@ -61,8 +67,7 @@ class SyncDatabase(Step):
             self._migrate(cloud, command)
 
     def undo(self, cloud: Cloud, captured: Any) -> None:
-        machine = cloud.machine(self.on)
-        systemd.stop(machine, self._sync_unit)
+        self._end_sync(cloud)
         database = self.source.open(cloud.machine)
         database.wait_for_statements(seconds=_STATEMENT_SECONDS)
         if not _is_as_before(database, captured):
@@ -86,6 +91,30 @@ class SyncDatabase(Step):
             raise DevswapError(
                 f"cannot migrate the database of {self.project}: {' '.join(command[1:])} failed\n{error.result.tail}"
             ) from error
+
+    def _end_sync(self, cloud: Cloud) -> None:
+        """What a killed devswap left running would land its migration after the restore."""
+        try:
+            systemd.stop(cloud.machine(self.on), self._sync_unit)
+        except MachineGone:
+            return  # it went with its machine
+
+    def by_hand(self, captured: Any, vault: Path) -> list[str]:
+        """As the database server's own root: no password is needed where the server is, and none is written here."""
+        name, client = self.source.name, self.source.client
+        revision = f"SELECT GROUP_CONCAT(version_num ORDER BY version_num) FROM {name}.alembic_version"
+        tables = f"SELECT CONCAT('DROP TABLE {name}.', table_name, ';') FROM information_schema.tables"
+        drop = f'echo "SET FOREIGN_KEY_CHECKS=0;"; mariadb -N -e "{tables} WHERE table_schema = \'{name}\'"'
+        others = [(on, unit) for on, unit in self.users if (on, unit) != (self.on, self.source.unit)]
+        return [
+            f"{shell(self.on, 'systemctl', 'stop', self._sync_unit)} || true",
+            f'if [ "$({shell(client, "mariadb", "-N", "-e", revision)})" != "{",".join(captured["revisions"])}" ]; then',
+            *(f"  {shell(on, 'systemctl', 'stop', unit)}" for on, unit in self.users),
+            f"  {shell(client, 'sh', '-c', f'({drop}) | mariadb')}",
+            f"  gunzip -c {shlex.quote(str(vault / captured['dump']))} | {shell(client, 'mariadb', name)}",
+            *(f"  {shell(on, 'systemctl', 'start', unit)}" for on, unit in others),
+            "fi",
+        ]
 
     def _load(self, cloud: Cloud, database: Database, captured: Any) -> None:
         save = cloud.saves / captured["save"]

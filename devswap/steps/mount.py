@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from devswap.errors import DevswapError
 from devswap.machine import Machine
-from devswap.steps.step import Cloud, Step
+from devswap.steps.step import Cloud, Step, shell
 
 BASE = "/run/devswap"
 
@@ -38,6 +38,9 @@ class Mount(Step):
         machine = cloud.machine(self.on)
         machine.unmount(self.target)
         remove_empty(machine, self.target)
+
+    def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
+        return [f"{shell(self.on, 'umount', '--lazy', self.target)} || true  # fails where nothing is mounted"]
 
     def describe(self) -> tuple[str, str]:
         how = "read-only" if self.readonly else "writable"

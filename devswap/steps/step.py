@@ -7,6 +7,7 @@ calls it next week.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ class Cloud:
     machine: Callable[[str], Machine]
     vault: Path
     """0700, beside the journal; what lies here is referred to by name from the captured."""
+    shared: Path
+    """Where the captures of what several swaps change are kept."""
     saves: Path
     """Where what a restore takes out of a database is kept for good."""
     say: Callable[[str], None]
@@ -54,12 +57,28 @@ class Step:
     def undo(self, cloud: Cloud, captured: Any) -> None:
         raise NotImplementedError
 
+    @property
+    def shared(self) -> str | None:
+        """What other swaps may change too (a project's database): the first takes the capture, the last undoes it."""
+        return None
+
+    def by_hand(self, captured: Any, vault: Path) -> list[str]:
+        """Shell lines that do what `undo` does, for `restore.sh`: read and run by a person without devswap."""
+        raise NotImplementedError
+
     def describe(self) -> tuple[str, str]:
         """What it does and what its undo does, for a person who reads the plan."""
         raise NotImplementedError
 
     def as_json(self) -> dict[str, Any]:
         return {"kind": self.kind, **asdict(self)}
+
+
+def shell(on: str, *argv: str) -> str:
+    """A shell line that runs `argv` in the machine `on`."""
+    kind, _, name = on.partition(":")
+    inside = {"lxc": ["lxc-attach", "-n", name, "--"], "local": []}[kind]
+    return shlex.join([*inside, *argv])
 
 
 def from_json(entry: dict[str, Any]) -> Step:

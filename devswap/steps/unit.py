@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from devswap import development, systemd
 from devswap.errors import DevswapError
 from devswap.machine import Machine
 from devswap.steps.mount import remove_empty
-from devswap.steps.step import Cloud, Step
+from devswap.steps.step import Cloud, Step, shell
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,14 @@ class HoldUnit(Step):
         elif found.active == "failed" and captured["state"] != "failed":
             systemd.reset_failed(machine, self.unit)
 
+    def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
+        start = [shell(self.on, "systemctl", "start", self.unit)] if captured["active"] else []
+        return [
+            shell(self.on, "rm", "-f", development.path(self.unit)),
+            shell(self.on, "systemctl", "daemon-reload"),
+            *start,
+        ]
+
     def _assert_ours(self, machine: Machine) -> None:
         """A later drop-in of production could win over ours; then it must not be stopped."""
         if development.folder(self.service) not in systemd.show(machine, self.unit, "ExecStart")["ExecStart"]:
@@ -86,6 +95,10 @@ class RunDevelopment(Step):
         # Without our drop-in the unit is production's again (the machine was restarted): not ours to stop.
         if machine.exists(development.path(self.unit)):
             systemd.stop(machine, self.unit)
+
+    def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
+        stop = shell(self.on, "systemctl", "stop", development.guard_unit(self.service), self.unit)
+        return [f"{stop} || true", shell(self.on, "rm", "-rf", development.gate(self.service))]
 
     def describe(self) -> tuple[str, str]:
         return f"run development as {self.unit}", "stop development"

@@ -1,0 +1,71 @@
+"""Captures of what several swaps change: the first swap that changes it takes the capture, the last that leaves undoes it.
+
+    STATE/shared/KEY/record.json    {"name", "holders": [swap, …], "step", "captured"}
+
+Swaps may so be restored in any order. A holder is noted before its own journal has the step; one that was killed in
+between is still a holder, and leaves like the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from devswap.journal import write_durably
+
+
+@dataclass(frozen=True)
+class Record:
+    """One shared thing. `holders` are the names of the swaps' folders."""
+
+    name: str
+    holders: tuple[str, ...]
+    step: dict[str, Any]
+    captured: Any
+
+
+class Shelf:
+    """All shared captures of this host, below `folder`; every change is on disk when it returns."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def vault(self, name: str) -> Path:
+        """Where the capture of `name` keeps its large parts."""
+        folder = self._folder / hashlib.sha256(name.encode()).hexdigest()[:16]
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        return folder
+
+    def find(self, name: str) -> Record | None:
+        path = self.vault(name) / "record.json"
+        if not path.exists():
+            return None
+        read = json.loads(path.read_text(encoding="utf-8"))
+        return Record(read["name"], tuple(read["holders"]), read["step"], read["captured"])
+
+    def held_by(self, swap: str) -> Iterator[Record]:
+        """The records that name `swap` as a holder."""
+        for path in sorted(self._folder.glob("*/record.json")):
+            name = json.loads(path.read_text(encoding="utf-8"))["name"]
+            record = self.find(name)
+            if record is not None and swap in record.holders:
+                yield record
+
+    def keep(self, record: Record) -> None:
+        write_durably(self.vault(record.name) / "record.json", json.dumps(asdict(record), indent=1).encode())
+
+    def join(self, record: Record, swap: str) -> None:
+        self.keep(replace(record, holders=tuple(dict.fromkeys((*record.holders, swap)))))
+
+    def leave(self, record: Record, swap: str) -> None:
+        """Take `swap` off; the last one takes the record with it."""
+        rest = tuple(holder for holder in record.holders if holder != swap)
+        if rest:
+            self.keep(replace(record, holders=rest))
+        else:
+            shutil.rmtree(self.vault(record.name))

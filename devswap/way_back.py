@@ -1,0 +1,29 @@
+"""Keeps `restore.sh` beside each journal: the way back for a person, without devswap, in plain shell."""
+
+from __future__ import annotations
+
+from devswap.journal import Journal, write_durably
+from devswap.shared import Shelf
+from devswap.steps.step import Cloud, from_json
+
+
+def write(journal: Journal, cloud: Cloud) -> None:
+    """Bring the script up to date with the journal; written before each step is done, and after each is undone."""
+    swap = journal.swap
+    lines = [
+        "#!/bin/sh",
+        f"# Gives {swap.service} in {swap.machine} back to production, without devswap.",
+        f"# devswap restore {swap.service} does the same and proves it; this is for when there is no devswap.",
+        "# Read it, then run it as root. Each line may be run again.",
+        "set -x",
+    ]
+    for entry in reversed(journal.entries):
+        step, captured, vault = from_json(entry.step), entry.captured, journal.folder
+        if step.shared is not None:
+            record = Shelf(cloud.shared).find(step.shared)
+            if record is None or len(record.holders) > 1:
+                lines += ["", f"# the {step.shared} is held by other swaps: their restore.sh has its way back"]
+                continue
+            captured, vault = record.captured, Shelf(cloud.shared).vault(step.shared)
+        lines += ["", f"# {step.describe()[1]}", *step.by_hand(captured, vault)]
+    write_durably(journal.folder / "restore.sh", ("\n".join(lines) + "\n").encode(), mode=0o700)
