@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from devswap.errors import DevswapError
+from devswap.journal import make_private
 from devswap.masking import mask
 
 _KEPT_LOGS = 50
@@ -70,7 +71,7 @@ def keep_log(state: Path) -> None:
     """Write everything of this run to a file of its own below `state`; where that is impossible, go without."""
     folder = state / "log"
     try:
-        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        make_private(folder)
         path = folder / f"{datetime.now().strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
         handler = logging.FileHandler(path, encoding="utf-8", delay=True)
         for old in sorted(folder.glob("*.log"))[: -_KEPT_LOGS + 1]:

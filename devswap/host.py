@@ -41,4 +41,11 @@ class Host:
         return Journals(self.state)
 
     def cloud(self, journal: Journal) -> Cloud:
-        return Cloud(machine=self.machine, vault=journal.folder, shared=self.state / "shared", saves=self.state / "saved", say=self.say, now=self.now)
+        return Cloud(
+            machine=self.machine,
+            vault=journal.folder,
+            shared=self.state / "shared",
+            saves=self.state / "saved",
+            say=self.say,
+            now=self.now,
+        )

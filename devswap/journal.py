@@ -32,6 +32,8 @@ class Owner:
     host: str
     terminal: str
     pid: int
+    started: int
+    """When that process began, in clock ticks since boot: process numbers are used again."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class Swap:
     """How production is run, for a second checkout: while swapped, its unit no longer shows it."""
     command: dict[str, Any] = field(default_factory=dict)
     """How development is started: see development.py."""
+    shares: list[str] = field(default_factory=list)
+    """What it may change together with other swaps, by the names of `Step.shared`."""
     fingerprint: dict[str, str] = field(default_factory=dict)
     """The facts of production before the first step."""
 
@@ -85,7 +89,7 @@ class Journal:
     @classmethod
     def create(cls, folder: Path, swap: Swap) -> Journal:
         """Raises FileExistsError where there is one already."""
-        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        make_private(folder)
         if (folder / "journal.json").exists():
             raise FileExistsError(folder)
         journal = cls(folder, swap)
@@ -164,7 +168,7 @@ class Journals:
     @contextmanager
     def changing(self, *, seconds: float = 60.0) -> Iterator[None]:
         """Hold the host's one lock for the time of an apply or an undo; the kernel drops it when its holder dies."""
-        self._state.mkdir(parents=True, mode=0o700, exist_ok=True)
+        make_private(self._state)
         descriptor = os.open(self._state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             _lock(descriptor, seconds)
@@ -187,6 +191,13 @@ def _lock(descriptor: int, seconds: float) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+def make_private(folder: Path) -> None:
+    """Make `folder` with those above it that are missing, all 0700: mkdir(2) gives that mode to the last one only."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
 
 
 def write_durably(path: Path, content: bytes, *, mode: int = 0o600) -> None:

@@ -76,10 +76,10 @@ def swap(host: Host, name: str, wanted: str | None = None) -> Journal:
     )
 
 
-def require_owner(host: Host, journal: Journal) -> None:
-    """Raise unless the swap is this user's: taking it from another is for them to decide."""
+def require_owner(host: Host, journal: Journal, *, take_over: bool = False) -> None:
+    """Raise unless the swap is this user's: taking it from another is for people to agree on."""
     theirs, mine = journal.swap.owner, host.owner
-    if (theirs.uid, theirs.host) != (mine.uid, mine.host):
+    if not take_over and (theirs.uid, theirs.host) != (mine.uid, mine.host):
         raise DevswapError(
             f"{journal.swap.service} is swapped by {theirs.user} on {theirs.terminal or theirs.host} "
             f"since {journal.swap.since}",

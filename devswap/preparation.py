@@ -6,7 +6,7 @@ If anything is wrong it is found here, and production never notices. What is mou
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -31,17 +31,18 @@ from devswap.discovery import units
 from devswap.errors import DevswapError
 from devswap.fingerprint import Watched
 from devswap.host import Host
-from devswap.journal import Journal, Swap
+from devswap.journal import Journal, Swap, make_private
 from devswap.machine import BackedMachine, Machine
 from devswap.overlay import Overlay
 from devswap.overlay import Request as OverlayRequest
 from devswap.package_index import IndexPolicy
 from devswap.probe import Probe
 from devswap.service import Database
+from devswap.shared import Shelf
 from devswap.slot import Mount as Mounting
 from devswap.slot import Slot
 from devswap.source import Checkout, Remotes
-from devswap.steps.database import SyncDatabase
+from devswap.steps.database import SyncDatabase, shared_database
 from devswap.steps.mount import Mount
 from devswap.steps.step import Step
 from devswap.steps.unit import RunDevelopment
@@ -56,6 +57,19 @@ class Wish:
     machine: str | None
     remote: str | None
     detach: bool
+    take_over: bool = False
+    """Even if the swap is another user's."""
+
+
+@dataclass(frozen=True)
+class Makers:
+    """Who makes the two things that are mounted: the checkout, and the overlay over production's packages."""
+
+    fetch: Callable[..., Checkout] = source.prepare
+    build: Callable[..., Overlay] = overlay.prepare
+
+
+MAKERS = Makers()
 
 
 @dataclass(frozen=True)
@@ -88,24 +102,24 @@ class Prepared:
         return isinstance(step, Mount) and not step.target.startswith(current.checkout.rpartition("/")[0] + "/")
 
 
-def prepare(host: Host, wish: Wish) -> Prepared:
+def prepare(host: Host, wish: Wish, makers: Makers = MAKERS) -> Prepared:
     """Raises DevswapError with production untouched, or with the swap as it was before."""
     service = host.catalogue().get(wish.service)
     found = locate.one(host, service, wish.machine)
     existing = host.journals.find(service.name, found.machine.address)
     if existing is not None:
-        _require_switchable(host, existing)
+        _require_switchable(host, existing, wish)
     deployment = _examined(found, existing)
-    checkout = fetch(host, deployment, wish)
+    checkout = fetch(host, deployment, wish, makers)
     if existing is None:
-        return _prepare_first(host, deployment, checkout, wish)
-    return _prepare_switch(host, deployment, checkout, existing)
+        return _prepare_first(host, deployment, checkout, wish, makers)
+    return _prepare_switch(host, deployment, checkout, existing, makers)
 
 
-def fetch(host: Host, deployment: Deployment, wish: Wish) -> Checkout:
+def fetch(host: Host, deployment: Deployment, wish: Wish, makers: Makers) -> Checkout:
     """The checkout on the host, owned by the invoking user."""
     project, home, chosen = deployment.service.project, host.home(), host.settings
-    return source.prepare(
+    return makers.fetch(
         project,
         wish.ref,
         remotes=Remotes(
@@ -117,17 +131,20 @@ def fetch(host: Host, deployment: Deployment, wish: Wish) -> Checkout:
     )
 
 
-def _prepare_first(host: Host, deployment: Deployment, checkout: Checkout, wish: Wish) -> Prepared:
+def _prepare_first(host: Host, deployment: Deployment, checkout: Checkout, wish: Wish, makers: Makers) -> Prepared:
     watched = watch(host, deployment)
     host.say(f"taking the fingerprint of production's {deployment.service.name}")
     before = fingerprint.take(watched, host.machine)
+    if watched.database and Shelf(host.state / "shared").find(shared_database(watched.database)):
+        # Another swap has migrated it: how it was before is in that swap's fingerprint.
+        before = {name: value for name, value in before.items() if not name.startswith("database ")}
     with host.journals.changing():
         journal = Journal.create(
             host.journals.folder(deployment.service.name, deployment.machine.address),
             _swap(host, deployment, checkout, wish, watched, before),
         )
     try:
-        return _build(host, deployment, checkout, journal, watched, number=1, replaces=False)
+        return _build(host, deployment, checkout, journal, watched, makers, number=1, replaces=False)
     except BaseException:
         _abandon_first(host, journal)
         raise
@@ -153,11 +170,13 @@ def _abandon_switch(host: Host, journal: Journal, number: int) -> None:
     )
 
 
-def _prepare_switch(host: Host, deployment: Deployment, checkout: Checkout, journal: Journal) -> Prepared:
+def _prepare_switch(
+    host: Host, deployment: Deployment, checkout: Checkout, journal: Journal, makers: Makers
+) -> Prepared:
     watched = fingerprint.watched_from_json(journal.swap.watched)
     number = journal.swap.slot + 1
     try:
-        return _build(host, deployment, checkout, journal, watched, number=number, replaces=True)
+        return _build(host, deployment, checkout, journal, watched, makers, number=number, replaces=True)
     except BaseException:
         _abandon_switch(host, journal, number)
         raise
@@ -169,13 +188,14 @@ def _build(
     checkout: Checkout,
     journal: Journal,
     watched: Watched,
+    makers: Makers,
     *,
     number: int,
     replaces: bool,
 ) -> Prepared:
     place = plan.slot(deployment.service.name, number)
     request = overlay_request(host, deployment, checkout)
-    built = _overlay(host, deployment, journal, request, place)
+    built = _overlay(host, deployment, journal, request, place, makers)
     for package in built.installed:
         host.say(f"installed {package.name} {package.version} from the {package.origin}: {package.why}")
     uid, gid = overlay.ids(deployment.machine, deployment.user, deployment.group)
@@ -212,7 +232,9 @@ def overlay_request(host: Host, deployment: Deployment, checkout: Checkout) -> O
     )
 
 
-def _overlay(host: Host, deployment: Deployment, journal: Journal, request: OverlayRequest, place: Slot) -> Overlay:
+def _overlay(
+    host: Host, deployment: Deployment, journal: Journal, request: OverlayRequest, place: Slot, makers: Makers
+) -> Overlay:
     @contextmanager
     def journaled(machine: Machine, wanted: Sequence[Mounting]) -> Iterator[None]:
         steps = mount_steps(deployment, wanted)
@@ -223,7 +245,7 @@ def _overlay(host: Host, deployment: Deployment, journal: Journal, request: Over
         del machine
         transaction.withdraw(journal, cloud, lambda step: isinstance(step, Mount) and step.target in targets)
 
-    return overlay.prepare(
+    return makers.build(
         deployment.machine,
         request,
         place,
@@ -329,7 +351,9 @@ def _sync(
     now = watched.database.open(host.machine).revisions()
     migrated = next((entry for entry in journal.entries if entry.step["kind"] == SyncDatabase.kind), None)
     first = migrated is not None and tree.missing_in(now)
-    before = migrated.captured["revisions"] if migrated is not None and first else now
+    if first:
+        _require_alone(host, journal, watched.database)
+    before = _revisions_before(host, watched.database) if first else now
     strangers = tree.strangers(before)
     if strangers:
         raise DevswapError(
@@ -343,6 +367,22 @@ def _sync(
     return plan.sync_database(
         deployment, place, watched.database, users, {"PYTHONPYCACHEPREFIX": place.bytecode}
     ), first
+
+
+def _require_alone(host: Host, journal: Journal, source: Source) -> None:
+    """Loading the dump under another swap's service would take its migration away."""
+    record = Shelf(host.cloud(journal).shared).find(shared_database(source))
+    others = [holder for holder in record.holders if holder != journal.folder.name] if record else []
+    if others:
+        raise DevswapError(
+            f"cannot switch: the database was migrated, and {', '.join(others)} still uses it as it is",
+            hint=f"restore the others first: devswap restore {others[0].partition('@')[0]}",
+        )
+
+
+def _revisions_before(host: Host, source: Source) -> list[str]:
+    record = Shelf(host.state / "shared").find(shared_database(source))
+    return list(record.captured["revisions"]) if record else []
 
 
 def _database_users(host: Host, deployment: Deployment, source: Source) -> tuple[tuple[str, str], ...]:
@@ -361,8 +401,8 @@ def _database_users(host: Host, deployment: Deployment, source: Source) -> tuple
     return tuple(found)
 
 
-def _require_switchable(host: Host, journal: Journal) -> None:
-    locate.require_owner(host, journal)
+def _require_switchable(host: Host, journal: Journal, wish: Wish) -> None:
+    locate.require_owner(host, journal, take_over=wish.take_over)
     if journal.swap.mode == "preparing":
         raise DevswapError(
             f"a checkout of {journal.swap.service} is under way, or was interrupted",
@@ -397,12 +437,13 @@ def _swap(
         watched=watched.as_json(),
         deployment=units.as_json(deployment),
         fingerprint=before,
+        shares=[shared_database(watched.database)] if watched.database else [],
     )
 
 
 def _cache(host: Host) -> Path:
     folder = host.state / "cache"
-    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    make_private(folder)
     return folder
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 from datetime import UTC, datetime
 from functools import cache
 
-from devswap import console, settings
+from devswap import console, owners, settings
 from devswap.discovery import machines
 from devswap.errors import DevswapError
 from devswap.host import Host
@@ -43,7 +42,7 @@ def open_host(*, yes: bool = False, **chosen_now: object) -> Host:
 
 
 def _owner(home: UserHome) -> Owner:
-    return Owner(user=home.user, uid=home.uid, host=socket.gethostname(), terminal=_terminal(), pid=os.getpid())
+    return owners.this_process(home.user, home.uid, _terminal())
 
 
 def _terminal() -> str:

@@ -1,4 +1,4 @@
-"""Captures of what several swaps change: the first swap that changes it takes the capture, the last that leaves undoes it.
+"""Captures of what several swaps change: the first that changes it takes the capture, the last that leaves undoes it.
 
     STATE/shared/KEY/record.json    {"name", "holders": [swap, …], "step", "captured"}
 
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from devswap.journal import write_durably
+from devswap.journal import make_private, write_durably
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Shelf:
     def vault(self, name: str) -> Path:
         """Where the capture of `name` keeps its large parts."""
         folder = self._folder / hashlib.sha256(name.encode()).hexdigest()[:16]
-        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        make_private(folder)
         return folder
 
     def find(self, name: str) -> Record | None:

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from devswap import fingerprint, locate, preparation, running, systemd, transaction
-from devswap.errors import DevswapError, NotWhole
+from devswap import development, fingerprint, locate, owners, preparation, running, systemd, transaction
+from devswap.errors import DevswapError, MachineGone, NotWhole
 from devswap.fingerprint import watched_from_json
 from devswap.foreground import Ended
 from devswap.host import Host
 from devswap.journal import Journal
-from devswap.preparation import Prepared, Wish
+from devswap.preparation import MAKERS, Makers, Prepared, Wish
 from devswap.pty import Terminal
 from devswap.running import Start
 from devswap.steps.database import SyncDatabase
@@ -22,6 +22,7 @@ from devswap.steps.step import from_json
 from devswap.steps.unit import RunDevelopment
 
 _SERVE_AGAIN_SECONDS = 60.0
+_OTHERS = ("file /etc/", "packages in ", "unit file ", "unit enablement")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Restored:
     identical: int
     facts: dict[str, str]
     changed_by_others: list[str]
+    held: list[str]
+    """What other swaps have changed too, and still hold."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,9 @@ class Planned:
     packages: list[str]
 
 
-def plan(host: Host, wish: Wish) -> Planned:
+def plan(host: Host, wish: Wish, makers: Makers = MAKERS) -> Planned:
     """Everything that `checkout` does while production serves, and then nothing more: it is all taken away again."""
-    prepared = preparation.prepare(host, wish)
+    prepared = preparation.prepare(host, wish, makers)
     try:
         swap, described = prepared.journal.swap, prepared.description
         mounted = [from_json(entry.step) for entry in prepared.journal.entries] if not prepared.replaces else []
@@ -70,12 +73,12 @@ def plan(host: Host, wish: Wish) -> Planned:
         preparation.abandon(host, prepared)
 
 
-def checkout(host: Host, wish: Wish) -> Ended | None:
+def checkout(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
     """Take a service over with a checkout; returns when it serves (detached) or when its foreground run ended.
 
     Whatever fails before production is stopped leaves it untouched; what fails afterwards is rolled back.
     """
-    prepared = preparation.prepare(host, wish)
+    prepared = preparation.prepare(host, wish, makers)
     if wish.detach:
         with _or_back(host, prepared.journal):
             start = _take_over(host, prepared, None)
@@ -87,10 +90,10 @@ def checkout(host: Host, wish: Wish) -> Ended | None:
         return running.foreground(host, start, terminal)
 
 
-def run(host: Host, service: str, machine: str | None, *, detach: bool) -> Ended | None:
+def run(host: Host, service: str, machine: str | None, *, detach: bool, take_over: bool = False) -> Ended | None:
     """Start the swapped service again, in the foreground unless `detach`; a run under way is ended first."""
     journal = locate.swap(host, service, machine)
-    locate.require_owner(host, journal)
+    locate.require_owner(host, journal, take_over=take_over)
     if journal.swap.mode == "preparing":
         raise NotWhole(f"the checkout of {service} was interrupted", hint=f"devswap restore {service}")
     preparation.refresh(host, journal)
@@ -101,33 +104,58 @@ def run(host: Host, service: str, machine: str | None, *, detach: bool) -> Ended
         return running.foreground(host, _start_again(host, journal, terminal), terminal)
 
 
-def restore(host: Host, journal: Journal) -> Restored:
+def restore(host: Host, journal: Journal, *, take_over: bool = False) -> Restored:
     """Bring production back and prove it by its fingerprint; needs the journal and the machine, nothing else.
 
-    Raises NotWhole with what is left, or with what differs.
+    A devswap of the same user that still runs the service is ended first. Raises NotWhole with what is left, or with
+    what differs.
     """
+    _end_owner(host, journal, take_over=take_over)
     with host.journals.changing(), _undisturbed(host):
-        before, untouched = dict(journal.swap.fingerprint), journal.swap.mode == "preparing"
-        transaction.rollback(journal, host.cloud(journal))
-        watched = watched_from_json(journal.swap.watched)
-        if not before:  # nothing but folders was mounted: there is nothing to compare yet
-            journal.remove()
-            return Restored(journal.swap.service, journal.swap.machine, 0, {}, [])
-        after = fingerprint.take(watched, host.machine, seconds=0.0 if untouched else _SERVE_AGAIN_SECONDS)
-        ours, others = _sorted_differences(before, after)
-        if ours:
-            raise NotWhole(
-                f"{journal.swap.service} is back, but not as it was:\n  " + "\n  ".join(ours),
-                hint=f"mend it, then devswap restore {journal.swap.service} compares again",
-            )
-        journal.remove()
-        return Restored(
-            journal.swap.service,
-            journal.swap.machine,
-            sum(before[name] == after.get(name) for name in before),
-            after,
-            others,
+        current = host.journals.find(journal.swap.service, journal.swap.machine)
+        if current is None:  # another restore, or the one we ended, was quicker
+            return Restored(journal.swap.service, journal.swap.machine, 0, {}, [], [])
+        return _restore(host, current)
+
+
+def _end_owner(host: Host, journal: Journal, *, take_over: bool) -> None:
+    owner = journal.swap.owner
+    if owner.pid == host.owner.pid or journal.swap.mode == "detached" or not owners.lives(owner):
+        return  # nobody is in the way of a restore, whoever it was
+    locate.require_owner(host, journal, take_over=take_over)
+    host.say(f"ending the devswap of {owner.user} on {owner.terminal or owner.host} (process {owner.pid})")
+    owners.end(owner)
+
+
+def _restore(host: Host, journal: Journal) -> Restored:
+    swap, cloud = journal.swap, host.cloud(journal)
+    transaction.rollback(journal, cloud)
+    watched = watched_from_json(swap.watched)
+    held = list(transaction.held_by_others(journal, cloud))
+    try:
+        after = fingerprint.take(
+            watched, host.machine, seconds=0.0 if swap.mode == "preparing" else _SERVE_AGAIN_SECONDS
         )
+    except MachineGone as error:
+        host.say(f"{error.message}: what was changed in it went with it")
+        journal.remove()
+        return Restored(swap.service, swap.machine, 0, {}, [], held)
+    unseen = held or not any(name.startswith("database ") for name in swap.fingerprint)
+    before, after = (_without_database(facts) if unseen else facts for facts in (swap.fingerprint, after))
+    ours, others = _sorted_differences(before, after)
+    if ours:
+        raise NotWhole(
+            f"{swap.service} is back, but not as it was:\n  " + "\n  ".join(ours),
+            hint=f"mend it, then devswap restore {swap.service} compares again",
+        )
+    journal.remove()
+    identical = sum(before[name] == after.get(name) for name in before)
+    return Restored(swap.service, swap.machine, identical, after, others, held)
+
+
+def _without_database(facts: dict[str, str]) -> dict[str, str]:
+    """A database that another swap holds, or held when this one began, is that swap's to compare."""
+    return {name: value for name, value in facts.items() if not name.startswith("database ")}
 
 
 def _take_over(host: Host, prepared: Prepared, terminal: Terminal | None) -> Start:
@@ -173,13 +201,10 @@ def _start_again(host: Host, journal: Journal, terminal: Terminal | None) -> Sta
 
 
 def _sorted_differences(before: dict[str, str], after: dict[str, str]) -> tuple[list[str], list[str]]:
-    """(what devswap is answerable for, what somebody else changed): configuration files are never touched by a step."""
-    ours: list[str] = []
-    others: list[str] = []
-    for line in fingerprint.differences(before, after):
-        by_others = line.startswith(("file /etc/", "packages in ", "unit file "))
-        (others if by_others and "/zz-devswap" not in line else ours).append(line)
-    return ours, others
+    """(what devswap is answerable for, what somebody else changed): no step ever touches production's own files."""
+    lines = fingerprint.differences(before, after)
+    theirs = [line for line in lines if line.startswith(_OTHERS) and development.NAME not in line]
+    return [line for line in lines if line not in theirs], theirs
 
 
 @contextmanager

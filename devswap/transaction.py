@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from devswap import way_back
@@ -37,6 +37,13 @@ def rollback(journal: Journal, cloud: Cloud) -> None:
     # A devswap that was killed between joining and its own entry is a holder all the same.
     for record in list(Shelf(cloud.shared).held_by(journal.folder.name)):
         _guarded(journal, from_json(record.step), lambda record=record: _leave(record, journal, cloud))  # type: ignore[misc]
+
+
+def held_by_others(journal: Journal, cloud: Cloud) -> Iterator[str]:
+    """What this swap had changed and other swaps still hold: its state is theirs to put back."""
+    for name in dict.fromkeys(journal.swap.shares):
+        if Shelf(cloud.shared).find(name) is not None:
+            yield name
 
 
 def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool]) -> None:

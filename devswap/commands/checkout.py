@@ -30,6 +30,7 @@ def checkout(
     detach: Annotated[  # noqa: FBT002
         bool, typer.Option("--detach", help="In the background; returns when it serves.")
     ] = False,
+    take_over: Annotated[bool, typer.Option("--take-over", help="Even if another user swapped it.")] = False,  # noqa: FBT002
     wait: Annotated[
         float | None, typer.Option("--wait", metavar="SECONDS", help="How long --detach may take to serve.")
     ] = None,
@@ -46,7 +47,7 @@ def checkout(
     The swap stays until devswap restore.
     """
     host = session.open_host(yes=yes, wait=wait, index_policy=index_policy)
-    wish = Wish(service=service, ref=ref, machine=machine, remote=remote, detach=detach)
+    wish = Wish(service=service, ref=ref, machine=machine, remote=remote, detach=detach, take_over=take_over)
     if dry_run:
         outcome.show_plan(swap.plan(host, wish), as_json=False)
         return

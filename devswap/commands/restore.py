@@ -20,7 +20,7 @@ def restore(
     machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
     take_over: Annotated[  # noqa: FBT002
-        bool, typer.Option("--take-over", help="Even if another user swapped it.")
+        bool, typer.Option("--take-over", help="End another user's run, if one is under way.")
     ] = False,
 ) -> None:
     """Bring production back, and prove it.
@@ -34,10 +34,8 @@ def restore(
         print("nothing is swapped; production runs everywhere")
     results, failures = [], []
     for journal in reversed(journals):
-        if not take_over:
-            locate.require_owner(host, journal)
         try:
-            results.append(swap.restore(host, journal))
+            results.append(swap.restore(host, journal, take_over=take_over))
         except NotWhole as error:
             failures.append(error)
     if as_json:
@@ -52,5 +50,7 @@ def restore(
 
 def _show(result: Restored) -> None:
     print(f"{result.service}: production is back in {result.machine}: {result.identical} facts identical")
+    for name in result.held:
+        print(f"  the {name} stays changed: other swaps hold it")
     for line in result.changed_by_others:
         print(f"  changed by someone else: {line}")

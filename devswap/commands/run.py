@@ -18,10 +18,11 @@ def run(
     detach: Annotated[  # noqa: FBT002
         bool, typer.Option("--detach", help="In the background; returns when it serves.")
     ] = False,
+    take_over: Annotated[bool, typer.Option("--take-over", help="Even if another user swapped it.")] = False,  # noqa: FBT002
     wait: Annotated[
         float | None, typer.Option("--wait", metavar="SECONDS", help="How long --detach may take to serve.")
     ] = None,
 ) -> None:
     """Start a swapped service again, after an edit of its checkout."""
     host = session.open_host(wait=wait)
-    outcome.show_run(service, swap.run(host, service, machine, detach=detach))
+    outcome.show_run(service, swap.run(host, service, machine, detach=detach, take_over=take_over))

@@ -15,6 +15,8 @@ from devswap.sandbox.templates import fill
 
 _MARK = "# built by devswap sandbox"
 _BOOT_SECONDS = 90.0
+# LXC leaves a lock file here for every container there ever was
+_LOCKS = Path("/run/lxc/lock")
 
 
 def container_root() -> Path:
@@ -123,3 +125,4 @@ class Container:
             raise DevswapError(f"container {self.name} is not one of the sandbox's own")
         if self.folder.exists():
             shutil.rmtree(self.folder)
+        (_LOCKS / str(self.folder.parent).lstrip("/") / f".{self.name}").unlink(missing_ok=True)

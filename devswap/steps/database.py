@@ -46,7 +46,7 @@ class SyncDatabase(Step):
 
     @property
     def shared(self) -> str | None:
-        return f"database {self.source.name} behind {self.source.address}"
+        return shared_database(self.source)
 
     def capture(self, cloud: Cloud) -> Any:
         database = self.source.open(cloud.machine)
@@ -102,13 +102,15 @@ class SyncDatabase(Step):
     def by_hand(self, captured: Any, vault: Path) -> list[str]:
         """As the database server's own root: no password is needed where the server is, and none is written here."""
         name, client = self.source.name, self.source.client
-        revision = f"SELECT GROUP_CONCAT(version_num ORDER BY version_num) FROM {name}.alembic_version"
-        tables = f"SELECT CONCAT('DROP TABLE {name}.', table_name, ';') FROM information_schema.tables"
+        # Read by a person before it is run, with names from the service's own configuration.
+        revision = f"SELECT GROUP_CONCAT(version_num ORDER BY version_num) FROM {name}.alembic_version"  # noqa: S608
+        tables = f"SELECT CONCAT('DROP TABLE {name}.', table_name, ';') FROM information_schema.tables"  # noqa: S608
         drop = f'echo "SET FOREIGN_KEY_CHECKS=0;"; mariadb -N -e "{tables} WHERE table_schema = \'{name}\'"'
+        before = ",".join(captured["revisions"])
         others = [(on, unit) for on, unit in self.users if (on, unit) != (self.on, self.source.unit)]
         return [
             f"{shell(self.on, 'systemctl', 'stop', self._sync_unit)} || true",
-            f'if [ "$({shell(client, "mariadb", "-N", "-e", revision)})" != "{",".join(captured["revisions"])}" ]; then',
+            f'if [ "$({shell(client, "mariadb", "-N", "-e", revision)})" != "{before}" ]; then',
             *(f"  {shell(on, 'systemctl', 'stop', unit)}" for on, unit in self.users),
             f"  {shell(client, 'sh', '-c', f'({drop}) | mariadb')}",
             f"  gunzip -c {shlex.quote(str(vault / captured['dump']))} | {shell(client, 'mariadb', name)}",
@@ -156,6 +158,11 @@ class SyncDatabase(Step):
     def describe(self) -> tuple[str, str]:
         commands = ", ".join(" ".join(command[1:]).rpartition("/")[2] for command in self.commands)
         return f"dump the database of {self.project}, then {commands}", "load the dump if the schema differs"
+
+
+def shared_database(source: Source) -> str:
+    """The name that all swaps with this database share it under."""
+    return f"database {source.name} behind {source.address}"
 
 
 def _is_reachable(cloud: Cloud, on: str) -> bool:
