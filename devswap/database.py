@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from devswap import process, systemd
 from devswap.configuration import Configuration
 from devswap.errors import CommandFailed, DevswapError, MachineGone
-from devswap.machine import Machine
+from devswap.machine import Machine, while_running
 
 _READ_PASSWORD = 'IFS= read -r MYSQL_PWD; export MYSQL_PWD; exec "$@"'  # noqa: S105 - the way a password takes, not one
 _FOLDERS = ("/usr/bin", "/usr/local/bin", "/usr/local/mysql/bin")
@@ -263,9 +263,7 @@ def connect(url: Url, machines: Iterable[Machine]) -> Database:
     """
     tried = []
     for machine in machines:
-        for client, dumper in _TOOLS:
-            if not all(_has(machine, tool) for tool in (client, dumper)):
-                continue
+        for client, dumper in while_running(machine, _tools, []):
             database = Database(machine, url, client=client, dumper=dumper)
             try:
                 database.query("SELECT 1")
@@ -278,6 +276,11 @@ def connect(url: Url, machines: Iterable[Machine]) -> Database:
         + ("; ".join(tried) or "no machine of this cloud has mariadb-dump or mysqldump"),
         hint="install the client where the service runs: apt-get install mariadb-client",
     )
+
+
+def _tools(machine: Machine) -> list[tuple[str, str]]:
+    """The pairs of client and dump tool that the machine has."""
+    return [pair for pair in _TOOLS if all(_has(machine, tool) for tool in pair)]
 
 
 def _has(machine: Machine, tool: str) -> bool:

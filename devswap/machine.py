@@ -6,15 +6,17 @@ Files are read and written from the host (see rootfs.py), commands run inside.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, TypeVar
 
 from devswap import mounts, process, pty
 from devswap.errors import DevswapError
 from devswap.process import Popen, Result
 from devswap.rootfs import Rootfs
+
+Seen = TypeVar("Seen")
 
 _BASE_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -117,6 +119,16 @@ class Machine(Protocol):
         """The mount points at or below `below`."""
 
     def open_terminal(self) -> pty.Terminal: ...
+
+
+def while_running(machine: Machine, look: Callable[[Machine], Seen], otherwise: Seen) -> Seen:
+    """What `look` sees; `otherwise` if the machine was stopped meanwhile, as any of many on a host may be."""
+    try:
+        return look(machine)
+    except (DevswapError, OSError):
+        if machine.is_running():
+            raise
+        return otherwise
 
 
 class BackedMachine:

@@ -15,7 +15,7 @@ from typing import Any
 from devswap import configuration, development, systemd
 from devswap.deployment import Deployment, Interpreter
 from devswap.errors import DevswapError
-from devswap.machine import Machine
+from devswap.machine import Machine, while_running
 from devswap.service import Service
 
 # In systemd's own order of precedence (systemd.unit(5)); the last one holds what it makes of init scripts.
@@ -72,13 +72,9 @@ def with_units(names: Iterable[str], machines: Iterable[Machine]) -> list[tuple[
 def _looked_at(machines: Iterable[Machine]) -> Iterator[tuple[Machine, dict[str, str]]]:
     """Each machine with its unit files; one that is stopped while it is looked at is left out."""
     for machine in machines:
-        try:
-            files = _unit_files(machine)
-        except (DevswapError, OSError):
-            if machine.is_running():
-                raise
-            continue
-        yield machine, files
+        files = while_running(machine, _unit_files, {})
+        if files:
+            yield machine, files
 
 
 def _unit_files(machine: Machine) -> dict[str, str]:
@@ -170,16 +166,18 @@ def from_json(found: Found, read: dict[str, Any]) -> Deployment:
 
 def private_links(machines: Iterable[Machine]) -> tuple[str, ...]:
     """Where OpenStack-Ansible's repository containers serve the wheels they built, as addresses."""
-    found = []
-    for machine in machines:
-        for release in machine.names(_WHEELS):
-            for system in machine.names(f"{_WHEELS}/{release}"):
-                if machine.is_folder(f"{_WHEELS}/{release}/{system}/wheels"):
-                    found += [
-                        f"http://{address}:8181/os-releases/{release}/{system}/wheels/"
-                        for address in machine.addresses()
-                    ]
-    return tuple(found)
+    nothing: list[str] = []
+    return tuple(link for machine in machines for link in while_running(machine, _wheels, nothing))
+
+
+def _wheels(machine: Machine) -> list[str]:
+    folders = [
+        f"{release}/{system}/wheels/"
+        for release in machine.names(_WHEELS)
+        for system in machine.names(f"{_WHEELS}/{release}")
+        if machine.is_folder(f"{_WHEELS}/{release}/{system}/wheels")
+    ]
+    return [f"http://{address}:8181/os-releases/{folder}" for folder in folders for address in machine.addresses()]
 
 
 def _running_command(machine: Machine, pid: int) -> list[str]:
