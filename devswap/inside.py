@@ -51,10 +51,7 @@ def environment(plan: dict[str, Any]) -> None:
     unreadable = list(_unreadable(plan["checkout"]))
     if unreadable:
         _emit({"unreadable": unreadable})
-    sys.path.insert(0, plan["tools"])
-    from virtualenv import cli_run
-
-    cli_run([plan["overlay"], "--no-seed", "--activators", "", "--no-vcs-ignore", "--no-periodic-update"])
+    _make_virtualenv(plan["overlay"], plan["tools"])
     site_packages = _site_packages(plan["overlay"])
     with open(os.path.join(site_packages, "_devswap.pth"), "w", encoding="utf-8") as file:
         file.write(_path_file(plan, site_packages))
@@ -115,6 +112,22 @@ def relocate(plan: dict[str, Any]) -> None:
     _emit({})
 
 
+def _make_virtualenv(overlay: str, tools: str) -> None:
+    """With virtualenv; with Python's own module where what virtualenv needs is too new for this Python.
+
+    The host has those packages for its own Python: how they fail on an older one is not foreseeable.
+    """
+    sys.path.insert(0, tools)
+    try:
+        from virtualenv import cli_run
+    except Exception:
+        import venv
+
+        venv.create(overlay, symlinks=True, with_pip=False)
+    else:
+        cli_run([overlay, "--no-seed", "--activators", "", "--no-vcs-ignore", "--no-periodic-update"])
+
+
 def _unreadable(folder: str) -> Any:
     """The files of the checkout that this user may not read; version control's own do not count."""
     if not os.access(folder, os.R_OK | os.X_OK):
@@ -136,7 +149,7 @@ def _path_file(plan: dict[str, Any], site_packages: str) -> str:
 
 def _remove_activation(overlay: str) -> None:
     for name in os.listdir(os.path.join(overlay, "bin")):
-        if name.startswith("activate"):
+        if name.lower().startswith("activate"):
             os.unlink(os.path.join(overlay, "bin", name))
 
 

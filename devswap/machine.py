@@ -121,14 +121,14 @@ class Machine(Protocol):
     def open_terminal(self) -> pty.Terminal: ...
 
 
-def while_running(machine: Machine, look: Callable[[Machine], Seen], otherwise: Seen) -> Seen:
-    """What `look` sees; `otherwise` if the machine was stopped meanwhile, as any of many on a host may be."""
+def while_running(machine: Machine, look: Callable[[Machine], Seen]) -> Seen | None:
+    """What `look` sees; None if the machine was stopped meanwhile, as any of many on a host may be."""
     try:
         return look(machine)
     except (DevswapError, OSError):
         if machine.is_running():
             raise
-        return otherwise
+        return None
 
 
 class BackedMachine:

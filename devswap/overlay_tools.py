@@ -20,6 +20,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from devswap.errors import DevswapError
 
@@ -28,14 +29,15 @@ _ROOT = "virtualenv"
 
 def folder(cache: Path, python_version: str) -> Path:
     """The tools for building with Python `python_version` ("3.11"), below `cache`; made if they are not there."""
-    from virtualenv.seed.wheels.embed import get_embed_wheel  # slow to import, and needed for building only
+    from virtualenv.seed.wheels.embed import BUNDLE_SUPPORT, get_embed_wheel  # slow, and needed for building only
 
     pip = get_embed_wheel("pip", python_version)
-    if pip is None:
+    # for a version that it does not list, it gives the newest pip: right for a newer Python, wrong for an older one
+    if pip is None or Version(python_version) < min(map(Version, BUNDLE_SUPPORT)):
         present = importlib.metadata.version(_ROOT)
         raise DevswapError(
             f"cannot build for Python {python_version}: virtualenv {present} knows no pip for it",
-            hint="pip install --upgrade virtualenv",
+            hint="another release of virtualenv may: see its documentation for the versions of Python that it supports",
         )
     distributions = list(_needed())
     target = cache / "tools" / _key(distributions, pip.path.name)

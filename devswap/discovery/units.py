@@ -72,7 +72,7 @@ def with_units(names: Iterable[str], machines: Iterable[Machine]) -> list[tuple[
 def _looked_at(machines: Iterable[Machine]) -> Iterator[tuple[Machine, dict[str, str]]]:
     """Each machine with its unit files; one that is stopped while it is looked at is left out."""
     for machine in machines:
-        files = while_running(machine, _unit_files, {})
+        files = while_running(machine, _unit_files)
         if files:
             yield machine, files
 
@@ -166,8 +166,7 @@ def from_json(found: Found, read: dict[str, Any]) -> Deployment:
 
 def private_links(machines: Iterable[Machine]) -> tuple[str, ...]:
     """Where OpenStack-Ansible's repository containers serve the wheels they built, as addresses."""
-    nothing: list[str] = []
-    return tuple(link for machine in machines for link in while_running(machine, _wheels, nothing))
+    return tuple(link for machine in machines for link in while_running(machine, _wheels) or ())
 
 
 def _wheels(machine: Machine) -> list[str]:
