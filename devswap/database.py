@@ -263,7 +263,7 @@ def connect(url: Url, machines: Iterable[Machine]) -> Database:
     """
     tried = []
     for machine in machines:
-        for client, dumper in while_running(machine, _tools, []):
+        for client, dumper in while_running(machine, _tools) or ():
             database = Database(machine, url, client=client, dumper=dumper)
             try:
                 database.query("SELECT 1")

@@ -93,8 +93,10 @@ def pip(plan: dict[str, Any]) -> None:
             file.write(text)
     os.environ.update(given["environment"])
     os.chdir(plan["build"])
-    runner = os.path.join(plan["tools"], "pip", "pip", "__main__.py")
-    _become([os.path.join(plan["overlay"], "bin", "python"), runner, *plan["arguments"]])
+    # the folder, not the script in it: only so pip finds itself
+    _become(
+        [os.path.join(plan["overlay"], "bin", "python"), os.path.join(plan["tools"], "pip", "pip"), *plan["arguments"]]
+    )
 
 
 def relocate(plan: dict[str, Any]) -> None:

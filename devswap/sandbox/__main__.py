@@ -25,6 +25,7 @@ def _print_up(era: str) -> None:
     for name, address in built.containers.items():
         print(f"{address:<16} {name}")
     state = "is up already" if built.already else f"is up after {built.seconds:.0f} s"
+    state += f", in {built.memory / 2**20:.0f} MiB of memory"
     print(f"the {built.era} sandbox {state}; credentials: {built.credentials}; next:")
     for command in built.next_commands:
         print(f"  {command}")

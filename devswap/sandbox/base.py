@@ -12,7 +12,7 @@ from pathlib import Path
 from devswap import process
 from devswap.sandbox.eras import Era
 from devswap.sandbox.layers import CA_BUNDLE, CONTAINER_PATH, Building, Cache, Layer
-from devswap.sandbox.sources import Distribution, host_apt_proxies, host_pip_environment
+from devswap.sandbox.sources import Distribution, host_apt_proxies
 from devswap.sandbox.templates import template_text
 
 Say = Callable[[str], None]
@@ -170,34 +170,3 @@ def _make_venv(workshop: Workshop, building: Building, venv: str) -> None:
         building.run(["cp", "-a", f"{path}/etc/heat", "/etc/heat"])
     elif venv == "utility":
         building.run(["ln", "-sfn", f"{path}/bin/openstack", "/usr/local/bin/openstack"])
-
-
-def build_wheels(workshop: Workshop, base: Layer) -> None:
-    """Every pinned package of the era as a wheel, compiled where PyPI has none; also leaves uv in the cache."""
-    era, cache = workshop.era, workshop.cache
-    pins = sorted({line for name in ("tools", *_all_venvs(era)) for line in era.pins(name).splitlines() if line})
-    marker = cache.folder("wheels") / f"{era.name}.complete"
-    wanted = "\n".join(pins) + "\n"
-    if marker.exists() and marker.read_text() == wanted and (cache.root / "tools" / "uv").exists():
-        return
-    builder = cache.layer_path("builder", str(base.path), *era.packages["builder"])
-    if not builder.exists():
-        workshop.say("builder: compiler and headers")
-        building = Building(cache, builder.name, base.stack)
-        install(building, cache, "builder", era.packages["builder"])
-        building.finish(builder)
-    workshop.say(f"wheels: {len(pins)} pinned packages")
-    building = Building(cache, f"wheels-{era.name}", (builder, *base.stack))
-    pins_file = cache.folder("wheels") / f"{era.name}.txt"
-    pins_file.write_text(wanted)
-    building.script(
-        "wheels.sh", "/run/wheels", "/run/pins.txt", str(2 * (os.cpu_count() or 1)),
-        binds={workshop.wheels: "/run/wheels", pins_file: "/run/pins.txt"}, environment=host_pip_environment(),
-    )  # fmt: skip
-    shutil.copy2(building.folder / "upper/opt/builder/bin/uv", cache.folder("tools") / "uv")
-    shutil.rmtree(building.folder)
-    marker.write_text(wanted)
-
-
-def _all_venvs(era: Era) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(venv for venvs in era.venvs.values() for venv in venvs))

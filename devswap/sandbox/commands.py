@@ -7,22 +7,23 @@ import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
 from devswap.errors import DevswapError
 from devswap.sandbox import network, repository
 from devswap.sandbox.addresses import free_bridge, free_range, interface_names, routed_networks
-from devswap.sandbox.base import Workshop, build_base, build_layer, build_wheels
+from devswap.sandbox.base import Workshop
+from devswap.sandbox.building import build_layers
 from devswap.sandbox.cloud import Cloud
 from devswap.sandbox.containers import container_root, existing_containers, running_containers
 from devswap.sandbox.eras import Era, era_named
 from devswap.sandbox.host import check_host, prepare_host, release_host
-from devswap.sandbox.layers import Cache, Layer, end_builds
+from devswap.sandbox.layers import Cache
 from devswap.sandbox.names import free_prefix
 from devswap.sandbox.openstack import fill_cloud, wait_until_serving
 from devswap.sandbox.record import Record, Shelf, new_record
+from devswap.sandbox.results import ContainerStatus, Down, Status, Up
 from devswap.sandbox.sources import host_distribution
 
 Say = Callable[[str], None]
@@ -32,46 +33,6 @@ CACHE = Path("/var/cache/devswap/sandbox")
 
 def shelf_path() -> Path:
     return Path(os.environ.get("DEVSWAP_STATE_DIR", "/var/lib/devswap")) / "sandbox"
-
-
-@dataclass(frozen=True)
-class Up:
-    """A sandbox that answers; `already` if it did so before."""
-
-    era: str
-    prefix: str
-    vip: str
-    containers: dict[str, str]
-    credentials: str
-    already: bool
-    seconds: float
-    next_commands: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Down:
-    era: str
-    removed: tuple[str, ...]
-    purged: bool
-
-
-@dataclass(frozen=True)
-class ContainerStatus:
-    name: str
-    address: str
-    running: bool
-
-
-@dataclass(frozen=True)
-class Status:
-    """One sandbox as it is now; `complete` says that an `up` came to its end, not that every service answers."""
-
-    era: str
-    prefix: str
-    network: str
-    bridge: str
-    complete: bool
-    containers: tuple[ContainerStatus, ...]
 
 
 def up(*, era: str = "current", prefix: str = "aio1", cache: Path = CACHE, say: Say) -> Up:
@@ -123,26 +84,6 @@ def _make(cloud: Cloud, cache_root: Path, say: Say) -> None:
     cloud.write_inventory()
 
 
-def build_layers(workshop: Workshop) -> dict[str, Layer]:
-    """The layers without virtualenvs are installed while the wheels are built; the others need the wheels."""
-    era, base = workshop.era, build_base(workshop)
-    names = [name for name in era.packages if name != "builder"]
-    plain = [name for name in names if name not in era.venvs]
-    layers: dict[str, Layer] = {}
-    with ThreadPoolExecutor(3) as pool:
-        wheels = pool.submit(build_wheels, workshop, base)
-        jobs = {name: pool.submit(build_layer, workshop, base, name) for name in plain}
-        try:
-            wheels.result()
-            jobs |= {name: pool.submit(build_layer, workshop, base, name) for name in era.venvs}
-            layers = {name: job.result() for name, job in jobs.items()}
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            end_builds()
-            raise
-    return layers
-
-
 def serve_repositories(cloud: Cloud, cache: Path, say: Say) -> None:
     """Into the running git server, so that a sandbox that is up gets the newest of them too."""
     repository.build(cloud.of("git").live_root() / "srv/git", cache=cache, say=say)
@@ -159,6 +100,7 @@ def _up(cloud: Cloud, *, already: bool, seconds: float) -> Up:
         credentials=f"/root/openrc in {utility}",
         already=already,
         seconds=seconds,
+        memory=sum(cloud.container(member).memory_bytes() for member in record.era.members),
         next_commands=(
             "devswap list",
             f"lxc-attach -n {utility} -- openstack --os-cloud default stack list",

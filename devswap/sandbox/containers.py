@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Sequence
@@ -113,6 +114,12 @@ class Container:
         """The running container's file tree as seen from the host."""
         init = process.run(["lxc-info", "--name", self.name, "--pid", "--no-humanize"]).stdout.strip()
         return Path("/proc") / init / "root"
+
+    def memory_bytes(self) -> int:
+        """As the kernel accounts for it, page cache included; 0 where it does not."""
+        said = process.run(["lxc-info", "--name", self.name, "--stats", "--no-humanize"]).stdout
+        found = re.search(r"^Memory use:\s+(\d+)$", said, re.MULTILINE)
+        return int(found[1]) if found else 0
 
     def stop(self) -> None:
         """At once: what a sandbox holds is thrown away or is on disk already."""

@@ -490,3 +490,37 @@ def test_the_bytecode_of_production_is_shared_and_that_of_a_checkout_is_its_own(
         compiled = site.machine.run(["find", SLOT.bytecode, "-name", "*.pyc"]).stdout.split()
         assert any("libold" in path for path in compiled)
         assert not any(SLOT.checkout in path for path in compiled)
+
+
+def _other_pythons() -> list[Path]:
+    """Interpreters of other versions that pyenv has built on this host: they need no more than any Debian has."""
+    folders = Path("~/.pyenv/versions").expanduser().glob("3.*")
+    return sorted(path for path in folders if (path / "bin/python3").exists() and int(path.name.split(".")[1]) >= 9)
+
+
+@pytest.mark.parametrize("home", _other_pythons(), ids=lambda path: path.name)
+def test_a_production_of_another_python_than_the_hosts_works_without_pip_and_setuptools(site: Site, home: Path) -> None:
+    version = ".".join(home.name.split(".")[:2])
+    venv = f"/openstack/venvs/demo-{home.name}"
+    packages = f"{venv}/lib/python{version}/site-packages"
+    # it finds its library by its own path only
+    site.machine.mount(home, str(home), readonly=True)
+    site.machine.run(["chmod", "a+x", *map(str, home.parents)])
+    site.machine.run([f"{home}/bin/python3", "-m", "venv", "--without-pip", venv])
+    unzip = "import sys, zipfile; [zipfile.ZipFile(name).extractall(sys.argv[1]) for name in sys.argv[2:]]"
+    wheels = [f"/srv/stage/present/{name}" for name in site.machine.names("/srv/stage/present") if "lib" in name]
+    site.machine.run(["python3", "-c", unzip, packages, *wheels])
+    before = _tree(site.machine, venv, "/etc")
+    interpreter = Interpreter(f"{venv}/bin/python", version, (packages,), venv)
+    request = site.request(
+        site.project("libold", "libprivate", code="import libold, libprivate"), interpreter=interpreter
+    )
+    built = site.prepare(request)
+    assert {(each.name, each.why) for each in built.installed} == {
+        ("setuptools", "the build of openstack-demo needs setuptools"),
+        ("libprivate", "openstack-demo needs libprivate"),
+    }
+    with site.mounted(built, request):
+        _check_import(site)
+        assert site.run(SLOT.python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])") == version
+    assert _tree(site.machine, venv, "/etc") == before
