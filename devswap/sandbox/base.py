@@ -77,6 +77,7 @@ def build_base(workshop: Workshop) -> Layer:
             "setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child",
             "debootstrap", "--variant=minbase", f"--cache-dir={cache.folder('debs', 'base')}",
             f"--include={','.join(_BASE_PACKAGES)}",
+            f"--components={','.join(distribution.components)}",
             distribution.suite, str(root), distribution.mirror,
         ],
         env=dict(os.environ) | {"PATH": CONTAINER_PATH, "LC_ALL": "C.UTF-8"},

@@ -16,7 +16,7 @@ from devswap.sandbox.addresses import free_bridge, free_range, interface_names, 
 from devswap.sandbox.base import Workshop
 from devswap.sandbox.building import build_layers
 from devswap.sandbox.cloud import Cloud
-from devswap.sandbox.containers import container_root, existing_containers, running_containers
+from devswap.sandbox.containers import container_root, containers_on, existing_containers, running_containers
 from devswap.sandbox.eras import Era, era_named
 from devswap.sandbox.host import check_host, prepare_host, release_host
 from devswap.sandbox.layers import Cache
@@ -45,10 +45,11 @@ def up(*, era: str = "current", prefix: str = "aio1", cache: Path = CACHE, say: 
         cloud = Cloud(shelf, record, root)
         cloud.forget_missing()
         complete = cloud.is_done("serving")
+        prepare_host()
+        # before the long work: whoever looks for a free range or bridge meanwhile sees that these are taken
+        network.bring_up(record)
         if not complete:
             _make(cloud, cache, say)
-        prepare_host(shelf)
-        network.bring_up(record)
         started = cloud.start()
         if started:
             say(f"started {len(started)} containers")
@@ -78,7 +79,8 @@ def _new(shelf: Shelf, era: Era, prefix: str) -> Record:
 def _make(cloud: Cloud, cache_root: Path, say: Say) -> None:
     era = cloud.record.era
     workshop = Workshop(era, host_distribution(), Cache(cache_root), say)
-    layers = build_layers(workshop)
+    with workshop.cache.locked(say):
+        layers = build_layers(workshop)
     say(f"containers: {len(era.members)} named {cloud.record.prefix}{era.separator}… on {cloud.record.network}")
     cloud.make(workshop, layers)
     cloud.write_inventory()
@@ -122,18 +124,22 @@ def down(*, era: str = "current", purge: bool = False, cache: Path = CACHE, say:
             cloud.remove()
             network.take_down(record)
             shutil.rmtree(shelf.folder(chosen))
-        if not shelf.records():
-            release_host(shelf)
-        if purge and shelf.records():
-            still = ", ".join(record.era_name for record in shelf.records())
-            raise DevswapError(
-                f"cannot remove the cache: the sandbox {still} lies on it",
-                hint=f"devswap sandbox down --era {shelf.records()[0].era_name} --purge",
-            )
-        if purge and cache.exists():
-            say(f"removing the cache {cache}")
-            shutil.rmtree(cache)
+        release_host()
+        if purge:
+            _purge(cache, say)
     return Down(chosen.name, removed, purge)
+
+
+def _purge(cache: Path, say: Say) -> None:
+    above = containers_on(cache, container_root())
+    if above:
+        raise DevswapError(
+            f"cannot remove the cache {cache}: {len(above)} containers lie on it, {above[0]} is one",
+            hint="devswap sandbox status  # shows which sandboxes there still are",
+        )
+    if cache.exists():
+        say(f"removing the cache {cache}")
+        shutil.rmtree(cache)
 
 
 def status(*, era: str | None = None) -> list[Status]:

@@ -33,6 +33,11 @@ def running_containers() -> set[str]:
     return set(process.run(["lxc-ls", "-1", "--running"]).stdout.split())
 
 
+def containers_on(cache: Path, root: Path) -> list[str]:
+    """The containers whose layers are in this cache, whoever made them."""
+    return [path.parent.name for path in sorted(root.glob("*/config")) if f":{cache}/" in path.read_text()]
+
+
 class Container:
     """One container, by its name; it lives in LXC's own folder so that every LXC tool sees it."""
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from devswap import process
 from devswap.errors import DevswapError
 from devswap.sandbox.layers import CONTAINER_PATH
-from devswap.sandbox.record import Shelf, write_atomically
+from devswap.sandbox.network import any_sandbox_left
+from devswap.sandbox.record import write_atomically
 
 # program → Debian's and Ubuntu's package
 _TOOLS = {
@@ -25,6 +26,8 @@ _TOOLS = {
 }
 # systemd takes about six inotify instances per container: with the usual 128 the twentieth hangs at boot
 _SETTINGS = {"net/ipv4/ip_forward": 1, "fs/inotify/max_user_instances": 1024}
+# in /run, because a reboot puts the settings back too; one for all sandboxes of this host, wherever their records are
+_REMEMBERED = Path("/run/devswap-sandbox.json")
 _SYSTEMD_HIERARCHY = Path("/sys/fs/cgroup/systemd")
 
 
@@ -39,9 +42,9 @@ def check_host() -> None:
         )
 
 
-def prepare_host(shelf: Shelf) -> None:
+def prepare_host() -> None:
     """Raise the kernel settings that are too low and remember what they were; nothing is lowered."""
-    path = shelf.root / "host.json"
+    path = _REMEMBERED
     before: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     for name, wanted in _SETTINGS.items():
         setting = Path("/proc/sys") / name
@@ -67,10 +70,10 @@ def needs_systemd_hierarchy(mounts: str) -> bool:
     )
 
 
-def release_host(shelf: Shelf) -> None:
-    """Put back the settings that `prepare_host` changed and that are still as it left them."""
-    path = shelf.root / "host.json"
-    if not path.exists():
+def release_host() -> None:
+    """Put back what `prepare_host` changed and is still as it left it, once the last sandbox of this host is gone."""
+    path = _REMEMBERED
+    if not path.exists() or any_sandbox_left():
         return
     before: dict[str, str] = json.loads(path.read_text())
     for name, wanted in _SETTINGS.items():

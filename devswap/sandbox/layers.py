@@ -6,11 +6,13 @@ what a killed build left behind is thrown away by the next one.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -43,6 +45,17 @@ class Cache:
         path = self.root.joinpath(*parts)
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+    @contextmanager
+    def locked(self, say: Callable[[str], None]) -> Iterator[None]:
+        """One builder at a time, also when sandboxes with records in different places share the cache."""
+        with (self.folder() / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                say("waiting for another sandbox to build its layers")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def layer_path(self, name: str, *contents: str) -> Path:
         """Named after everything that goes into it, so that a change of pins or packages makes another layer."""

@@ -7,10 +7,17 @@ from pathlib import Path
 from devswap import process
 from devswap.sandbox.record import Record
 
+_COMMENT = "devswap-sandbox-"
+
+
+def any_sandbox_left() -> bool:
+    """Whether some sandbox of this host still has its way out, also one whose record is elsewhere."""
+    return _COMMENT in process.run(["iptables", "--wait", "-t", "nat", "-S"], ok=(0, 1, 3)).stdout
+
 
 def _rules(record: Record) -> list[list[str]]:
     """Each as table, chain and match; the comment is how `down` and a reader know them."""
-    comment = ["-m", "comment", "--comment", f"devswap-sandbox-{record.era_name}"]
+    comment = ["-m", "comment", "--comment", f"{_COMMENT}{record.era_name}"]
     network, bridge = record.network, record.bridge
     return [
         ["nat", "POSTROUTING", "-s", network, "!", "-d", network, *comment, "-j", "MASQUERADE"],

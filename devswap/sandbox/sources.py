@@ -36,9 +36,17 @@ class Distribution:
     @property
     def mirror(self) -> str:
         """The URI that carries the release itself, not only its updates."""
+        return self._release.uri
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        return self._release.components
+
+    @property
+    def _release(self) -> AptSource:
         for source in self.sources:
             if self.suite in source.suites:
-                return source.uri
+                return source
         raise DevswapError(
             f"cannot find a mirror for {self.suite} in this host's apt sources",
             hint="apt-cache policy  # shows the sources apt reads",
