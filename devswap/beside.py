@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from devswap import locate, plan, running, systemd
+from devswap import development, locate, plan, running, systemd
 from devswap.errors import DevswapError
 from devswap.host import Host
 from devswap.journal import Swap
@@ -40,7 +40,7 @@ def _argv(machine: Machine, swap: Swap, command: Sequence[str]) -> list[str]:
     settings = {**systemd.environment(machine, swap.unit), **running.command_of(swap).environment}
     terminal = {"TERM": os.environ.get("TERM", "dumb")} if sys.stdin.isatty() else {}
     line = systemd.unit_argv(
-        f"{unit_prefix(swap.service)}{os.getpid()}.service",
+        development.beside_units(swap.service).replace("*", str(os.getpid())),
         command,
         user=owner["User"] or None,
         group=owner["Group"] or None,
@@ -48,7 +48,3 @@ def _argv(machine: Machine, swap: Swap, command: Sequence[str]) -> list[str]:
         cwd=plan.slot(swap.service, swap.slot).checkout,
     )
     return ["--pty" if word == "--pipe" and sys.stdin.isatty() else word for word in line]
-
-
-def unit_prefix(service: str) -> str:
-    return f"devswap-{service}-beside-"

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ def say(text: str) -> None:
     """One line of progress."""
     text = mask(text)
     log.info("%s", text)
-    print(_styled(f"• {text}", "2"), file=sys.stderr, flush=True)
+    # A terminal that has gone (lost ssh) must not stop a rollback that only wants to tell of itself.
+    with suppress(OSError):
+        print(_styled(f"• {text}", "2"), file=sys.stderr, flush=True)
 
 
 def show_error(error: DevswapError, cause: BaseException | None = None) -> None:

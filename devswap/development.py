@@ -45,6 +45,11 @@ def guard_unit(service: str) -> str:
     return f"devswap-{service}-guard.service"
 
 
+def beside_units(service: str) -> str:
+    """The pattern of the units that shells and commands beside the service run as."""
+    return f"devswap-{service}-beside-*.service"
+
+
 def guard_pipe(service: str) -> str:
     """Held open by devswap as long as it lives."""
     return f"{folder(service)}/alive"

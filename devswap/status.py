@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from devswap import development, fingerprint, probe, systemd
+from devswap import development, fingerprint, owners, probe, systemd
 from devswap.errors import DevswapError
 from devswap.host import Host
 from devswap.journal import Journal
@@ -63,9 +63,9 @@ def _look(host: Host, journal: Journal) -> tuple[str, bool, str]:
         return "machine gone", False, error.message
     unit = systemd.state(machine, swap.unit)
     if swap.mode == "preparing":
-        return "preparing", False, "production serves meanwhile"
+        return _preparing(owners.lives(swap.owner), swap.service)
     if not machine.exists(development.path(swap.unit)):
-        return "production", False, f"the machine was restarted; devswap restore {swap.service} completes it"
+        return "production", False, f"production runs again; devswap restore {swap.service} completes it"
     if not unit.is_active:
         return _idle(swap.mode, unit.code, unit.active, swap.service)
     watched = fingerprint.watched_from_json(swap.watched)
@@ -73,6 +73,12 @@ def _look(host: Host, journal: Journal) -> tuple[str, bool, str]:
         return "running", True, "its unit is active"
     answer = probe.ask(watched.probe, machine)
     return "running", answer.serving, answer.why
+
+
+def _preparing(alive: bool, service: str) -> tuple[str, bool, str]:  # noqa: FBT001
+    if alive:
+        return "preparing", False, "production serves meanwhile"
+    return "interrupted", False, f"production serves; devswap restore {service} cleans up"
 
 
 def _idle(mode: str, code: int, active: str, service: str) -> tuple[str, bool, str]:

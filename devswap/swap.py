@@ -87,7 +87,7 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
     with _terminal(host, prepared.journal) as terminal:
         with _or_back(host, prepared.journal):
             start = _take_over(host, prepared, terminal)
-        return running.foreground(host, start, terminal)
+        return _foreground(host, start, terminal)
 
 
 def run(host: Host, service: str, machine: str | None, *, detach: bool, take_over: bool = False) -> Ended | None:
@@ -96,12 +96,21 @@ def run(host: Host, service: str, machine: str | None, *, detach: bool, take_ove
     locate.require_owner(host, journal, take_over=take_over)
     if journal.swap.mode == "preparing":
         raise NotWhole(f"the checkout of {service} was interrupted", hint=f"devswap restore {service}")
+    _end_owner(host, journal, take_over=take_over)
     preparation.refresh(host, journal)
     if detach:
         running.detached(host, _start_again(host, journal, None), seconds=host.settings.wait)
         return None
     with _terminal(host, journal) as terminal:
-        return running.foreground(host, _start_again(host, journal, terminal), terminal)
+        return _foreground(host, _start_again(host, journal, terminal), terminal)
+
+
+def _foreground(host: Host, start: Start, terminal: Terminal) -> Ended:
+    """A kill or a lost terminal ends the run as Ctrl-C does; the swap stays."""
+    try:
+        return running.foreground(host, start, terminal)
+    except KeyboardInterrupt:
+        return Ended(by_user=True)
 
 
 def restore(host: Host, journal: Journal, *, take_over: bool = False) -> Restored:
@@ -161,6 +170,8 @@ def _without_database(facts: dict[str, str]) -> dict[str, str]:
 def _take_over(host: Host, prepared: Prepared, terminal: Terminal | None) -> Start:
     """From production serving to development allowed to start: the outage begins here."""
     journal = prepared.journal
+    if prepared.replaces:
+        _end_owner(host, journal, take_over=True)  # whether that may be was decided when the switch was prepared
     with host.journals.changing():
         mode = "foreground" if terminal else "detached"
         host.say(f"stopping {journal.swap.service} in {journal.swap.machine}")

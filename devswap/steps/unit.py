@@ -90,6 +90,7 @@ class RunDevelopment(Step):
     def undo(self, cloud: Cloud, captured: Any) -> None:  # noqa: ARG002
         machine = cloud.machine(self.on)
         systemd.stop(machine, development.guard_unit(self.service))
+        systemd.stop(machine, development.beside_units(self.service))
         machine.remove(development.guard_pipe(self.service))
         machine.remove(development.gate(self.service))
         # Without our drop-in the unit is production's again (the machine was restarted): not ours to stop.
