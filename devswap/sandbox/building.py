@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 from devswap.sandbox.base import Workshop, build_base, build_layer
-from devswap.sandbox.layers import Layer, end_builds
+from devswap.sandbox.containers import container_root, layers_in_use
+from devswap.sandbox.layers import Cache, Layer, end_builds
 from devswap.sandbox.wheels import build_wheels
 
 
@@ -26,4 +28,14 @@ def build_layers(workshop: Workshop) -> dict[str, Layer]:
             pool.shutdown(wait=False, cancel_futures=True)
             end_builds()
             raise
+    _prune(workshop.cache, [base, *layers.values()])
     return layers
+
+
+def _prune(cache: Cache, fresh: list[Layer]) -> None:
+    """Remove what layers of the same names were before their recipe changed, unless a container lies on it."""
+    names = {layer.path.name.rpartition("-")[0] for layer in fresh}
+    keep = {layer.path for layer in fresh} | layers_in_use(container_root())
+    for path in cache.folder("layers").iterdir():
+        if path.name.rpartition("-")[0] in names and path not in keep:
+            shutil.rmtree(path)

@@ -35,7 +35,20 @@ def running_containers() -> set[str]:
 
 def containers_on(cache: Path, root: Path) -> list[str]:
     """The containers whose layers are in this cache, whoever made them."""
-    return [path.parent.name for path in sorted(root.glob("*/config")) if f":{cache}/" in path.read_text()]
+    return [
+        name for name, layers in _layers_of_all(root).items() if any(layer.is_relative_to(cache) for layer in layers)
+    ]
+
+
+def layers_in_use(root: Path) -> set[Path]:
+    return {layer for layers in _layers_of_all(root).values() for layer in layers}
+
+
+def _layers_of_all(root: Path) -> dict[str, list[Path]]:
+    """Of every LXC container of this host that is an overlay, the trees it lies on."""
+    overlay = re.compile(r"^lxc\.rootfs\.path\s*=\s*overlay(?:fs)?:(\S+):[^:\s]+$", re.MULTILINE)
+    matches = {path.parent.name: overlay.search(path.read_text()) for path in sorted(root.glob("*/config"))}
+    return {name: [Path(layer) for layer in match[1].split(":")] for name, match in matches.items() if match}
 
 
 class Container:

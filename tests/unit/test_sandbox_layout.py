@@ -15,6 +15,7 @@ import pytest
 from devswap.errors import UsageError
 from devswap.sandbox.base import Workshop
 from devswap.sandbox.configuration import Configuration
+from devswap.sandbox.containers import containers_on, layers_in_use
 from devswap.sandbox.eras import CURRENT, ERAS, LIBERTY, Era, era_named
 from devswap.sandbox.files import File, Folder, write_archive
 from devswap.sandbox.host import needs_systemd_hierarchy
@@ -142,6 +143,18 @@ def test_an_archive_keeps_owners_modes_and_puts_folders_before_files(tmp_path: P
 def test_rabbits_password_hash_is_the_one_its_documentation_shows() -> None:
     # rabbitmq.com/docs/passwords: "test12" with the salt 908DC60A
     assert password_hash("test12", bytes.fromhex("908DC60A")) == "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"
+
+
+def test_layers_that_containers_lie_on_are_known_whoever_made_the_containers(tmp_path: Path) -> None:
+    for name, rootfs in {
+        "ours": "overlay:/cache/layers/a:/cache/layers/b:/lxc/ours/upper",
+        "plain": "/lxc/plain/rootfs",
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config").write_text(f"lxc.uts.name = {name}\nlxc.rootfs.path = {rootfs}\n")
+    assert layers_in_use(tmp_path) == {Path("/cache/layers/a"), Path("/cache/layers/b")}
+    assert containers_on(Path("/cache"), tmp_path) == ["ours"]
+    assert containers_on(Path("/elsewhere"), tmp_path) == []
 
 
 def test_each_project_has_its_own_virtual_host() -> None:
