@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from devswap.errors import DevswapError
@@ -17,6 +17,7 @@ from devswap.sandbox.templates import fill, template_text
 Say = Callable[[str], None]
 
 _PATIENCE = 90.0
+_EXECUTE = "import json, sys; exec(json.loads(sys.stdin.readline()))"
 
 
 def fill_cloud(cloud: Cloud, say: Say) -> None:
@@ -69,8 +70,8 @@ def _bootstrap_keystone(cloud: Cloud) -> None:
     admin_url = f"http://{record.vip}:35357" if record.era_name == "2015" else url
     cloud.of("keystone1").run(
         [
+            "env", f"OS_BOOTSTRAP_PASSWORD={record.secrets['admin_password']}",
             f"{venv_path(record.era, 'keystone')}/bin/keystone-manage", "bootstrap",
-            "--bootstrap-password", record.secrets["admin_password"],
             "--bootstrap-username", "admin", "--bootstrap-project-name", "admin", "--bootstrap-role-name", "admin",
             "--bootstrap-service-name", "keystone", "--bootstrap-region-id", "RegionOne",
             "--bootstrap-public-url", f"{url}/v3", "--bootstrap-internal-url", f"{url}/v3",
@@ -114,7 +115,7 @@ def _make_accounts(cloud: Cloud) -> None:
     wanted = {"vip": cloud.record.vip} | {
         name: secrets[name] for name in ("heat_service_password", "heat_domain_password")
     }
-    _python_in_utility(cloud, "accounts.python", input=json.dumps(wanted))
+    _python_in_utility(cloud, "accounts.python", given=json.dumps(wanted))
 
 
 def wait_until_serving(cloud: Cloud, seconds: float = 120.0) -> None:
@@ -136,12 +137,20 @@ def _ask_broker_for_engine(broker: Container) -> None:
 def put_into_rotation(cloud: Cloud, *services: str) -> None:
     """HAProxy saw its servers before they were up, and with OSA's timings it would believe in them 36 s later."""
     backends = [f"{service}-back" for service in services]
-    cloud.of("haproxy").run(["python3", "-c", template_text("rotation.python"), *backends], timeout=60)
+    _run_script(cloud.of("haproxy"), "python3", "rotation.python", backends)
 
 
-def _python_in_utility(cloud: Cloud, script: str, *arguments: str, input: str | None = None) -> None:  # noqa: A002
-    python = f"{venv_path(cloud.record.era, 'utility')}/bin/python"
-    cloud.of("utility").run([python, "-c", template_text(script), *arguments], input=input, timeout=240)
+def _python_in_utility(cloud: Cloud, script: str, *arguments: str, given: str = "") -> None:
+    _run_script(cloud.of("utility"), f"{venv_path(cloud.record.era, 'utility')}/bin/python", script, arguments, given)
+
+
+def _run_script(container: Container, python: str, script: str, arguments: Sequence[str], given: str = "") -> None:
+    """Run one of the sandbox's Python scripts in a container; it comes over standard input, before what it reads there.
+
+    So neither the script nor a password is in an argument, where an error message and `ps` would show it.
+    """
+    source = json.dumps(template_text(script))
+    container.run([python, "-c", _EXECUTE, *arguments], input=f"{source}\n{given}", timeout=240)
 
 
 def _repeat(action: Callable[[], object], what: str) -> None:
