@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _NUMBERED = re.compile(r"^(\d{3})_\w+\.py$")
@@ -17,6 +18,8 @@ class Migrations:
 
     known: frozenset[str]
     heads: frozenset[str]
+    digest: str = ""
+    """Of the text of all of them: a patchset may change a migration and keep its name."""
 
     def missing_in(self, revisions: Iterable[str]) -> bool:
         """Whether a database at `revisions` lacks migrations of this tree."""
@@ -32,7 +35,8 @@ def read(tree: Path, folders: Sequence[str]) -> Migrations:
     for folder in folders:
         files = sorted((tree / folder).rglob("*.py"))
         if files:
-            return _alembic(files) or _numbered(files)
+            texts = "\0".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
+            return replace(_alembic(files) or _numbered(files), digest=hashlib.sha256(texts.encode()).hexdigest()[:16])
     return Migrations(frozenset(), frozenset())
 
 

@@ -47,7 +47,12 @@ def takeover(deployment: Deployment, drop_in: str, sync: SyncDatabase | None) ->
 
 
 def sync_database(
-    deployment: Deployment, place: Slot, source: Source, users: tuple[tuple[str, str], ...], extra: Mapping[str, str]
+    deployment: Deployment,
+    place: Slot,
+    source: Source,
+    users: tuple[tuple[str, str], ...],
+    extra: Mapping[str, str],
+    digest: str,
 ) -> SyncDatabase:
     """The project's migration commands, run from the overlay as the service's user."""
     database = deployment.service.database
@@ -67,6 +72,7 @@ def sync_database(
         group=deployment.group,
         environment=tuple(sorted({**deployment.environment, **deployment.service.environment, **extra}.items())),
         users=users,
+        digest=digest,
     )
 
 

@@ -44,7 +44,7 @@ from devswap.slot import Slot
 from devswap.source import Checkout, Remotes
 from devswap.steps.database import SyncDatabase, shared_database
 from devswap.steps.mount import Mount
-from devswap.steps.step import Step
+from devswap.steps.step import Cloud, Step
 from devswap.steps.unit import RunDevelopment
 
 
@@ -57,6 +57,8 @@ class Wish:
     machine: str | None
     remote: str | None
     detach: bool
+    snapshot: bool = False
+    """Dump the database even if nothing is to be migrated."""
     take_over: bool = False
     """Even if the swap is another user's."""
 
@@ -113,7 +115,7 @@ def prepare(host: Host, wish: Wish, makers: Makers = MAKERS) -> Prepared:
     checkout = fetch(host, deployment, wish, makers)
     if existing is None:
         return _prepare_first(host, deployment, checkout, wish, makers)
-    return _prepare_switch(host, deployment, checkout, existing, makers)
+    return _prepare_switch(host, deployment, checkout, wish, existing, makers)
 
 
 def fetch(host: Host, deployment: Deployment, wish: Wish, makers: Makers) -> Checkout:
@@ -144,7 +146,7 @@ def _prepare_first(host: Host, deployment: Deployment, checkout: Checkout, wish:
             _swap(host, deployment, checkout, wish, watched, before),
         )
     try:
-        return _build(host, deployment, checkout, journal, watched, makers, number=1, replaces=False)
+        return _build(_Job(host, wish, makers, deployment, checkout, journal, watched, number=1, replaces=False))
     except BaseException:
         _abandon_first(host, journal)
         raise
@@ -171,50 +173,65 @@ def _abandon_switch(host: Host, journal: Journal, number: int) -> None:
 
 
 def _prepare_switch(
-    host: Host, deployment: Deployment, checkout: Checkout, journal: Journal, makers: Makers
+    host: Host, deployment: Deployment, checkout: Checkout, wish: Wish, journal: Journal, makers: Makers
 ) -> Prepared:
     watched = fingerprint.watched_from_json(journal.swap.watched)
     number = journal.swap.slot + 1
     try:
-        return _build(host, deployment, checkout, journal, watched, makers, number=number, replaces=True)
+        return _build(_Job(host, wish, makers, deployment, checkout, journal, watched, number=number, replaces=True))
     except BaseException:
         _abandon_switch(host, journal, number)
         raise
 
 
-def _build(
-    host: Host,
-    deployment: Deployment,
-    checkout: Checkout,
-    journal: Journal,
-    watched: Watched,
-    makers: Makers,
-    *,
-    number: int,
-    replaces: bool,
-) -> Prepared:
-    place = plan.slot(deployment.service.name, number)
+@dataclass(frozen=True)
+class _Job:
+    """One preparation under way."""
+
+    host: Host
+    wish: Wish
+    makers: Makers
+    deployment: Deployment
+    checkout: Checkout
+    journal: Journal
+    watched: Watched
+    number: int
+    replaces: bool
+
+    @property
+    def place(self) -> Slot:
+        return plan.slot(self.deployment.service.name, self.number)
+
+    @property
+    def cloud(self) -> Cloud:
+        return self.host.cloud(self.journal)
+
+
+def _build(job: _Job) -> Prepared:
+    host, deployment, checkout, place = job.host, job.deployment, job.checkout, job.place
     request = overlay_request(host, deployment, checkout)
-    built = _overlay(host, deployment, journal, request, place, makers)
+    built = _overlay(job, request)
     for package in built.installed:
         host.say(f"installed {package.name} {package.version} from the {package.origin}: {package.why}")
     uid, gid = overlay.ids(deployment.machine, deployment.user, deployment.group)
     mounts = overlay.mounts(built, request, place, cache=_cache(host), uid=uid, gid=gid)
-    transaction.apply(mount_steps(deployment, mounts), journal, host.cloud(journal))
+    transaction.apply(mount_steps(deployment, mounts), job.journal, job.cloud)
     check(host, deployment, checkout, built, place)
-    sync, first = _sync(host, deployment, checkout, journal, watched, place)
+    sync, first = _sync(job)
     command = plan.command(deployment, place, {"PYTHONPYCACHEPREFIX": place.bytecode})
     description = {
         "ref": checkout.ref,
         "commit": checkout.commit,
         "subject": checkout.subject,
         "checkout": str(checkout.path),
-        "slot": number,
+        "slot": job.number,
         "command": asdict(command),
         "package": deployment.service.package,
         "owner": host.owner,
     }
-    return Prepared(journal, deployment, built, description, sync, database_returns_first=first, replaces=replaces)
+    return Prepared(
+        job.journal, deployment, built, description, sync, database_returns_first=first, replaces=job.replaces
+    )
 
 
 def overlay_request(host: Host, deployment: Deployment, checkout: Checkout) -> OverlayRequest:
@@ -232,26 +249,24 @@ def overlay_request(host: Host, deployment: Deployment, checkout: Checkout) -> O
     )
 
 
-def _overlay(
-    host: Host, deployment: Deployment, journal: Journal, request: OverlayRequest, place: Slot, makers: Makers
-) -> Overlay:
-    @contextmanager
-    def journaled(machine: Machine, wanted: Sequence[Mounting]) -> Iterator[None]:
-        steps = mount_steps(deployment, wanted)
-        targets = {step.target for step in steps}
-        cloud = host.cloud(journal)
-        transaction.apply(steps, journal, cloud)
-        yield
-        del machine
-        transaction.withdraw(journal, cloud, lambda step: isinstance(step, Mount) and step.target in targets)
+def _overlay(job: _Job, request: OverlayRequest) -> Overlay:
+    """What the build mounts is in the journal as long as it is mounted."""
 
-    return makers.build(
-        deployment.machine,
+    @contextmanager
+    def journaled(machine: Machine, wanted: Sequence[Mounting]) -> Iterator[None]:  # noqa: ARG001
+        steps = mount_steps(job.deployment, wanted)
+        targets = {step.target for step in steps}
+        transaction.apply(steps, job.journal, job.cloud)
+        yield
+        transaction.withdraw(job.journal, job.cloud, lambda step: isinstance(step, Mount) and step.target in targets)
+
+    return job.makers.build(
+        job.deployment.machine,
         request,
-        place,
-        cache=_cache(host),
-        unit=f"devswap-{deployment.service.name}-overlay.service",
-        say=host.say,
+        job.place,
+        cache=_cache(job.host),
+        unit=f"devswap-{job.deployment.service.name}-overlay.service",
+        say=job.host.say,
         mounting=journaled,
     )
 
@@ -340,33 +355,31 @@ def _source(on: str, unit: str, config_files: tuple[str, ...], wanted: Database)
     return Source(on, unit, config_files, wanted.group, wanted.option, client="", name="", address="")
 
 
-def _sync(
-    host: Host, deployment: Deployment, checkout: Checkout, journal: Journal, watched: Watched, place: Slot
-) -> tuple[SyncDatabase | None, bool]:
+def _sync(job: _Job) -> tuple[SyncDatabase | None, bool]:
     """(the migration this checkout needs, whether an earlier one must be taken back first)."""
-    wanted = deployment.service.database
-    if wanted is None or watched.database is None:
+    host, wanted, source = job.host, job.deployment.service.database, job.watched.database
+    if wanted is None or source is None:
         return None, False
-    tree = migrations.read(checkout.path, wanted.migrations)
-    now = watched.database.open(host.machine).revisions()
-    migrated = next((entry for entry in journal.entries if entry.step["kind"] == SyncDatabase.kind), None)
-    first = migrated is not None and tree.missing_in(now)
+    tree = migrations.read(job.checkout.path, wanted.migrations)
+    now = source.open(host.machine).revisions()
+    applied = [entry.step["digest"] for entry in job.journal.entries if entry.step["kind"] == SyncDatabase.kind]
+    first = bool(applied) and (tree.missing_in(now) or tree.digest not in applied)
     if first:
-        _require_alone(host, journal, watched.database)
-    before = _revisions_before(host, watched.database) if first else now
-    strangers = tree.strangers(before)
-    if strangers:
+        _require_alone(host, job.journal, source)
+    before = _revisions_before(host, source) if first else now
+    if strangers := tree.strangers(before):
         raise DevswapError(
-            f"the database of {deployment.service.project} is newer than {checkout.ref}: it is at "
+            f"the database of {job.deployment.service.project} is newer than {job.checkout.ref}: it is at "
             f"{', '.join(sorted(strangers))}, which this checkout does not know",
             hint="rebase the change on what production runs, or take a newer branch",
         )
-    if not tree.missing_in(before):
+    pending = tree.missing_in(before)
+    if not pending and not job.wish.snapshot:
         return None, first
-    users = _database_users(host, deployment, watched.database)
-    return plan.sync_database(
-        deployment, place, watched.database, users, {"PYTHONPYCACHEPREFIX": place.bytecode}
-    ), first
+    users = _database_users(host, job.deployment, source)
+    extra = {"PYTHONPYCACHEPREFIX": job.place.bytecode}
+    sync = plan.sync_database(job.deployment, job.place, source, users, extra, tree.digest)
+    return sync if pending else replace(sync, commands=()), first
 
 
 def _require_alone(host: Host, journal: Journal, source: Source) -> None:

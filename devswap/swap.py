@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -34,6 +34,7 @@ class Restored:
     identical: int
     facts: dict[str, str]
     changed_by_others: list[str]
+    """What differs though no step of this swap is to blame, or by the user's own word."""
     held: list[str]
     """What other swaps have changed too, and still hold."""
 
@@ -113,10 +114,11 @@ def _foreground(host: Host, start: Start, terminal: Terminal) -> Ended:
         return Ended(by_user=True)
 
 
-def restore(host: Host, journal: Journal, *, take_over: bool = False) -> Restored:
+def restore(host: Host, journal: Journal, *, take_over: bool = False, kept: Collection[str] = ()) -> Restored:
     """Bring production back and prove it by its fingerprint; needs the journal and the machine, nothing else.
 
-    A devswap of the same user that still runs the service is ended first. Raises NotWhole with what is left, or with
+    A devswap of the same user that still runs the service is ended first. The kinds of step in `kept` are not undone:
+    what they changed stays, by the user's own word. Raises NotWhole with what is left, or with
     what differs.
     """
     _end_owner(host, journal, take_over=take_over)
@@ -124,7 +126,7 @@ def restore(host: Host, journal: Journal, *, take_over: bool = False) -> Restore
         current = host.journals.find(journal.swap.service, journal.swap.machine)
         if current is None:  # another restore, or the one we ended, was quicker
             return Restored(journal.swap.service, journal.swap.machine, 0, {}, [], [])
-        return _restore(host, current)
+        return _restore(host, current, kept)
 
 
 def _end_owner(host: Host, journal: Journal, *, take_over: bool) -> None:
@@ -136,9 +138,9 @@ def _end_owner(host: Host, journal: Journal, *, take_over: bool) -> None:
     owners.end(owner)
 
 
-def _restore(host: Host, journal: Journal) -> Restored:
+def _restore(host: Host, journal: Journal, kept: Collection[str]) -> Restored:
     swap, cloud = journal.swap, host.cloud(journal)
-    transaction.rollback(journal, cloud)
+    transaction.rollback(journal, cloud, kept=kept)
     watched = watched_from_json(swap.watched)
     held = list(transaction.held_by_others(journal, cloud))
     try:
@@ -149,17 +151,17 @@ def _restore(host: Host, journal: Journal) -> Restored:
         host.say(f"{error.message}: what was changed in it went with it")
         journal.remove()
         return Restored(swap.service, swap.machine, 0, {}, [], held)
-    unseen = held or not any(name.startswith("database ") for name in swap.fingerprint)
+    unseen = held or SyncDatabase.kind in kept or not any(name.startswith("database ") for name in swap.fingerprint)
     before, after = (_without_database(facts) if unseen else facts for facts in (swap.fingerprint, after))
     ours, others = _sorted_differences(before, after)
-    if ours:
+    if ours and not kept:
         raise NotWhole(
             f"{swap.service} is back, but not as it was:\n  " + "\n  ".join(ours),
             hint=f"mend it, then devswap restore {swap.service} compares again",
         )
     journal.remove()
     identical = sum(before[name] == after.get(name) for name in before)
-    return Restored(swap.service, swap.machine, identical, after, others, held)
+    return Restored(swap.service, swap.machine, identical, after, [*ours, *others], held)
 
 
 def _without_database(facts: dict[str, str]) -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from devswap import way_back
 from devswap.errors import DevswapError, MachineGone, NotWhole
@@ -28,15 +29,15 @@ def repeat(journal: Journal, cloud: Cloud) -> None:
             step.do(cloud)
 
 
-def rollback(journal: Journal, cloud: Cloud) -> None:
-    """Undo every step, last first, until the journal is empty.
+def rollback(journal: Journal, cloud: Cloud, *, kept: Collection[str] = ()) -> None:
+    """Undo every step, last first, until the journal is empty; the kinds in `kept` stand as they are.
 
     Raises NotWhole at the first undo that fails; its entry stays, and the next rollback goes on from there.
     """
-    withdraw(journal, cloud, lambda step: True)  # noqa: ARG005
+    withdraw(journal, cloud, lambda step: True, kept=kept)  # noqa: ARG005
     # A devswap that was killed between joining and its own entry is a holder all the same.
     for record in list(Shelf(cloud.shared).held_by(journal.folder.name)):
-        _guarded(journal, from_json(record.step), lambda record=record: _leave(record, journal, cloud))  # type: ignore[misc]
+        _guarded(journal, from_json(record.step), lambda record=record: _leave(record, journal, cloud, kept))  # type: ignore[misc]
 
 
 def held_by_others(journal: Journal, cloud: Cloud) -> Iterator[str]:
@@ -46,12 +47,12 @@ def held_by_others(journal: Journal, cloud: Cloud) -> Iterator[str]:
             yield name
 
 
-def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool]) -> None:
+def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool], *, kept: Collection[str] = ()) -> None:
     """Undo the `chosen` steps, last first, and leave the others done: a switch of checkouts replaces its mounts."""
     for entry in reversed(journal.entries):
         step = from_json(entry.step)
         if chosen(step):
-            _guarded(journal, step, lambda step=step, entry=entry: _undo(step, entry, journal, cloud))  # type: ignore[misc]
+            _guarded(journal, step, lambda step=step, entry=entry: _undo(step, entry, journal, cloud, kept))  # type: ignore[misc]
             journal.drop(entry)
             way_back.write(journal, cloud)
 
@@ -70,29 +71,33 @@ def _capture(step: Step, journal: Journal, cloud: Cloud) -> object:
     return {"shared": step.shared}
 
 
-def _undo(step: Step, entry: Entry, journal: Journal, cloud: Cloud) -> None:
+def _undo(step: Step, entry: Entry, journal: Journal, cloud: Cloud, kept: Collection[str]) -> None:
     if step.shared is None:
-        step.undo(cloud, entry.captured)
+        _end(step, cloud, entry.captured, kept)
         return
     record = Shelf(cloud.shared).find(step.shared)
     if record is not None:
-        _leave(record, journal, cloud)
+        _leave(record, journal, cloud, kept)
 
 
-def _leave(record: Record, journal: Journal, cloud: Cloud) -> None:
+def _leave(record: Record, journal: Journal, cloud: Cloud, kept: Collection[str]) -> None:
     """The last holder undoes; for the others it stays as it is."""
     swap, shelf = journal.folder.name, Shelf(cloud.shared)
     others = [holder for holder in record.holders if holder != swap]
     if others:
         cloud.say(f"the {record.name} stays as it is: held by {', '.join(others)}")
     else:
-        from_json(record.step).undo(replace(cloud, vault=shelf.vault(record.name)), record.captured)
+        _end(from_json(record.step), replace(cloud, vault=shelf.vault(record.name)), record.captured, kept)
     shelf.leave(record, swap)
+
+
+def _end(step: Step, cloud: Cloud, captured: Any, kept: Collection[str]) -> None:
+    (step.keep if step.kind in kept else step.undo)(cloud, captured)
 
 
 def _guarded(journal: Journal, step: Step, undo: Callable[[], None]) -> None:
     """Whatever goes wrong in an undo, a fault of ours included, production is not whole."""
-    again = f"devswap restore {journal.swap.service} goes on here"
+    again = f"devswap restore {journal.swap.service} (or with --skip {step.kind}, to leave this as it is)"
     try:
         undo()
     except MachineGone as error:
@@ -100,7 +105,7 @@ def _guarded(journal: Journal, step: Step, undo: Callable[[], None]) -> None:
             raise NotWhole(f"cannot {step.describe()[1]} in {step.on}: {error}", hint=again) from error
     except DevswapError as error:
         raise NotWhole(
-            f"cannot {step.describe()[1]} in {step.on}: {error}", hint=" && ".join(filter(None, (error.hint, again)))
+            f"cannot {step.describe()[1]} in {step.on}: {error}", hint=", then ".join(filter(None, (error.hint, again)))
         ) from error
     except Exception as error:
         raise NotWhole(f"cannot {step.describe()[1]} in {step.on}: {error!r}", hint=again) from error

@@ -30,6 +30,9 @@ def checkout(
     detach: Annotated[  # noqa: FBT002
         bool, typer.Option("--detach", help="In the background; returns when it serves.")
     ] = False,
+    snapshot: Annotated[  # noqa: FBT002
+        bool, typer.Option("--snapshot", help="Dump the database even if nothing is to be migrated.")
+    ] = False,
     take_over: Annotated[bool, typer.Option("--take-over", help="Even if another user swapped it.")] = False,  # noqa: FBT002
     wait: Annotated[
         float | None, typer.Option("--wait", metavar="SECONDS", help="How long --detach may take to serve.")
@@ -47,7 +50,9 @@ def checkout(
     The swap stays until devswap restore.
     """
     host = session.open_host(yes=yes, wait=wait, index_policy=index_policy)
-    wish = Wish(service=service, ref=ref, machine=machine, remote=remote, detach=detach, take_over=take_over)
+    wish = Wish(
+        service=service, ref=ref, machine=machine, remote=remote, detach=detach, snapshot=snapshot, take_over=take_over
+    )
     if dry_run:
         outcome.show_plan(swap.plan(host, wish), as_json=False)
         return

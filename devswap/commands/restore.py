@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from devswap import console, locate, session, swap
-from devswap.errors import NotWhole
+from devswap.errors import NotWhole, UsageError
+from devswap.steps.database import SyncDatabase
+from devswap.steps.step import Step
 from devswap.swap import Restored
 
 app = typer.Typer(rich_markup_mode=None)
@@ -19,6 +21,12 @@ def restore(
     services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Which; all by default.")] = None,
     machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
+    keep_database: Annotated[  # noqa: FBT002
+        bool, typer.Option("--keep-database", help="Leave a migrated database as it is; its dump is kept.")
+    ] = False,
+    skip: Annotated[
+        list[str] | None, typer.Option("--skip", metavar="STEP", help="Leave what a step changed as it is, for good.")
+    ] = None,
     take_over: Annotated[  # noqa: FBT002
         bool, typer.Option("--take-over", help="End another user's run, if one is under way.")
     ] = False,
@@ -29,13 +37,16 @@ def restore(
     checkout nor the network. Exit 3 if production is not whole: run it again.
     """
     host = session.open_host()
+    kept = {*(skip or ()), *([SyncDatabase.kind] if keep_database else ())}
+    if unknown := kept - set(Step.known):
+        raise UsageError(f"unknown step {unknown.pop()!r}", hint=f"known: {', '.join(sorted(Step.known))}")
     journals = [locate.swap(host, name, machine) for name in services] if services else host.journals.all()
     if not journals and not as_json:
         print("nothing is swapped; production runs everywhere")
     results, failures = [], []
     for journal in reversed(journals):
         try:
-            results.append(swap.restore(host, journal, take_over=take_over))
+            results.append(swap.restore(host, journal, take_over=take_over, kept=kept))
         except NotWhole as error:
             failures.append(error)
     if as_json:
@@ -53,4 +64,4 @@ def _show(result: Restored) -> None:
     for name in result.held:
         print(f"  the {name} stays changed: other swaps hold it")
     for line in result.changed_by_others:
-        print(f"  changed by someone else: {line}")
+        print(f"  changed, and not by devswap: {line}")

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from devswap import systemd
 from devswap.database import Database, Source
 from devswap.errors import CommandFailed, DevswapError, MachineGone
-from devswap.journal import write_durably
+from devswap.journal import make_private, write_durably
 from devswap.steps.step import Cloud, Step, shell
 
 _DUMP = "database.sql.gz"
@@ -35,6 +35,8 @@ class SyncDatabase(Step):
     environment: tuple[tuple[str, str], ...]
     users: tuple[tuple[str, str], ...]
     """(address, unit) of every service on this database: none may write while a dump is loaded."""
+    digest: str
+    """Of the migrations' text: what is applied is told by it, not by the revision's name alone."""
 
     kind: ClassVar[str] = "sync-database"
     outlives_restart: ClassVar[bool] = True
@@ -51,7 +53,7 @@ class SyncDatabase(Step):
     def capture(self, cloud: Cloud) -> Any:
         database = self.source.open(cloud.machine)
         _require_space(cloud, database)
-        cloud.say("saving the database before its migration")
+        cloud.say("saving the database as it is before")
         database.dump(cloud.vault / _DUMP)
         return {
             "dump": _DUMP,
@@ -62,7 +64,8 @@ class SyncDatabase(Step):
         }
 
     def do(self, cloud: Cloud) -> None:
-        cloud.say("migrating the database")
+        if self.commands:
+            cloud.say("migrating the database")
         for command in self.commands:
             self._migrate(cloud, command)
 
@@ -74,6 +77,16 @@ class SyncDatabase(Step):
             self._stop_users(cloud)
             self._load(cloud, database, captured)
         self._start_users(cloud)
+
+    def keep(self, cloud: Cloud, captured: Any) -> None:
+        """The database stays as it is now; its dump is kept among the saves."""
+        self._end_sync(cloud)
+        self.source.open(cloud.machine).wait_for_statements(seconds=_STATEMENT_SECONDS)
+        dump = cloud.vault / captured["dump"]
+        if dump.exists():
+            make_private(cloud.saves)
+            dump.replace(cloud.saves / f"before-{captured['save']}")
+            cloud.say(f"the database stays as it is; as it was before: {cloud.saves / ('before-' + captured['save'])}")
 
     def _migrate(self, cloud: Cloud, command: tuple[str, ...]) -> None:
         machine = cloud.machine(self.on)
@@ -121,7 +134,7 @@ class SyncDatabase(Step):
     def _load(self, cloud: Cloud, database: Database, captured: Any) -> None:
         save = cloud.saves / captured["save"]
         if not save.exists():  # made once: a retry would save a half-loaded database over it
-            cloud.saves.mkdir(mode=0o700, exist_ok=True)
+            make_private(cloud.saves)
             cloud.say(f"saving the database as it is now: {save}")
             database.dump(save)
         for line in _leaving(captured["rows"], database.rows()):
@@ -157,7 +170,9 @@ class SyncDatabase(Step):
 
     def describe(self) -> tuple[str, str]:
         commands = ", ".join(" ".join(command[1:]).rpartition("/")[2] for command in self.commands)
-        return f"dump the database of {self.project}, then {commands}", "load the dump if the schema differs"
+        return f"dump the database of {self.project}" + (
+            f", then {commands}" if commands else ""
+        ), "load the dump if the schema differs"
 
 
 def shared_database(source: Source) -> str:

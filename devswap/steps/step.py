@@ -57,6 +57,9 @@ class Step:
     def undo(self, cloud: Cloud, captured: Any) -> None:
         raise NotImplementedError
 
+    def keep(self, cloud: Cloud, captured: Any) -> None:
+        """Let the change stand for good (`restore --skip`): what undoing it would have needed may go."""
+
     @property
     def shared(self) -> str | None:
         """What other swaps may change too (a project's database): the first takes the capture, the last undoes it."""
