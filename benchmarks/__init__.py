@@ -1,0 +1,1 @@
+"""What devswap costs, beside the same work by hand, in one run."""

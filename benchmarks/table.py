@@ -1,0 +1,162 @@
+"""What was measured as Markdown: medians with the smallest and the largest, and the targets beside what was reached."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from benchmarks.command_line import Beside, CommandLine, Listed
+from benchmarks.takeover import AGAIN, EDITED, FIRST, NEXT, PIP, RESTART, UV, Rows, Spent, Timing
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound, with what was reached in the same unit."""
+
+    what: str
+    wanted: float
+    reached: float
+    unit: str = "×"
+
+    @property
+    def met(self) -> bool:
+        return self.reached <= self.wanted
+
+
+def takeovers(rows: Rows) -> str:
+    restart = _median(rows.timings[RESTART], _outage)
+    header = ("way", "total", "outage", "outage ÷ restart", "way back")
+    lines = [
+        (
+            way,
+            _spread(timing.total for timing in timings),
+            _spread(timing.outage for timing in timings),
+            f"{_median(timings, _outage) / restart:.2f}",
+            _spread(timing.restore for timing in timings if timing.restore is not None),
+        )
+        for way, timings in rows.timings.items()
+    ]
+    return _table(header, lines)
+
+
+def seconds_spent(rows: Rows) -> str:
+    """Only ways whose process systemd started as production's own unit have stamps to tell the parts apart."""
+    header = ("way", "before: preparing", "the service's stop", "nobody runs", "the service's start", "after: noticing")
+    lines = []
+    for way, timings in rows.timings.items():
+        spent = [timing.spent for timing in timings if timing.spent is not None]
+        if spent:
+            lines.append((way, *(f"{_median(spent, part):.2f} s" for part in _PARTS)))
+    return _table(header, lines)
+
+
+_PARTS: tuple[Callable[[Spent], float], ...] = (
+    lambda spent: spent.prepare,
+    lambda spent: spent.stop,
+    lambda spent: spent.between,
+    lambda spent: spent.start,
+    lambda spent: spent.finish,
+)
+
+
+def migrated(rows: Rows) -> str:
+    """What the database alone takes by hand."""
+    found = [timing.migrated for way in (PIP, UV) for timing in rows.timings[way] if timing.migrated]
+    dump, sync = _median(found, lambda each: each.dump), _median(found, lambda each: each.sync)
+    return f"By hand the dump took {dump:.2f} s and the db sync {sync:.2f} s of the outage."
+
+
+def commands(measured: CommandLine) -> str:
+    lines = [("`devswap --help` beside `python -c 'import typer'`", *_compared(measured.help))]
+    lines += [
+        (f"`devswap list` beside `lxc-ls -f`, {listed.containers} containers", *_compared(listed.beside))
+        for listed in (measured.few, measured.many)
+    ]
+    growth = (
+        f"For each further container `list` takes {measured.slope * 1000:.2f} ms more, "
+        f"`lxc-ls -f` {measured.their_slope * 1000:.2f} ms."
+    )
+    return f"{_table(('commands', 'devswap', 'beside it', 'ratio'), lines)}\n\n{growth}"
+
+
+def _compared(beside: Beside) -> tuple[str, str, str]:
+    return _spread(beside.ours, digits=3), _spread(beside.theirs, digits=3), f"{beside.ratio:.2f}"
+
+
+def targets(measured: Sequence[Target]) -> str:
+    lines = [
+        (
+            target.what,
+            f"≤ {target.wanted:.2f} {target.unit}",
+            f"{target.reached:.2f} {target.unit}",
+            "yes" if target.met else "**no**",
+        )
+        for target in measured
+    ]
+    return _table(("target", "wanted", "reached", "met"), lines)
+
+
+def harmless_targets(rows: Rows) -> list[Target]:
+    outage = {way: _median(timings, _outage) for way, timings in rows.timings.items()}
+    total = {way: _median(timings, lambda timing: timing.total) for way, timings in rows.timings.items()}
+    restart = total[RESTART]
+    ours = (FIRST, AGAIN, NEXT, EDITED)
+    longest = max(outage[way] for way in ours)
+    memory = max(timing.memory or 0 for way in ours for timing in rows.timings[way]) / 1024
+    return [
+        Target("outage of the first takeover, in restarts of production", 1.5, outage[FIRST] / outage[RESTART]),
+        Target("the same, more ambitious", 1.15, outage[FIRST] / outage[RESTART]),
+        Target("the longest outage of any way of devswap, in restarts", 1.15, longest / outage[RESTART]),
+        Target("total of the first takeover, in totals by hand with pip", 0.25, total[FIRST] / total[PIP]),
+        Target("total of the first takeover, in totals by hand with uv", 1.0, total[FIRST] / total[UV]),
+        Target("total of the next patchset: a restart and 4 s", restart + 4, total[NEXT], "s"),
+        Target("total of the same ref again: a restart and 1 s", restart + 1, total[AGAIN], "s"),
+        Target("total of `run` after an edit: a restart and 0.5 s", restart + 0.5, total[EDITED], "s"),
+        Target("devswap's own memory, at most", 80, memory, "MiB"),
+    ]
+
+
+def migration_targets(rows: Rows) -> list[Target]:
+    found = [timing.migrated for way in (PIP, UV) for timing in rows.timings[way] if timing.migrated]
+    by_hand = _median(found, lambda each: each.dump + each.sync) + _median(rows.timings[RESTART], _outage)
+    return [
+        Target(
+            "outage with a migration, in restart + dump + db sync",
+            1.15,
+            _median(rows.timings[FIRST], _outage) / by_hand,
+        )
+    ]
+
+
+def _outage(timing: Timing) -> float:
+    return timing.outage
+
+
+def command_targets(measured: CommandLine) -> list[Target]:
+    listed: Listed = measured.at_target
+    return [
+        Target("`devswap --help`, in imports of typer", 2.0, measured.help.ratio),
+        Target(f"`devswap list` with {listed.containers} containers, in `lxc-ls -f`", 2.5, listed.beside.ratio),
+        Target("`devswap list`, for each further container", 3.0, measured.slope * 1000, "ms"),
+    ]
+
+
+def _median(of: Sequence[_T], value: Callable[[_T], float]) -> float:
+    return statistics.median(value(each) for each in of)
+
+
+def _spread(values: Iterable[float], digits: int = 1) -> str:
+    found = sorted(values)
+    if not found:
+        return "–"
+    median = f"{statistics.median(found):.{digits}f} s"
+    return median if len(found) == 1 else f"{median} ({found[0]:.{digits}f}–{found[-1]:.{digits}f})"
+
+
+def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rule = ["---", *("---:" for _ in header[1:])]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *lines))

@@ -1,0 +1,214 @@
+"""Takes heat-engine over in every way, several times in turn, and notes what each took."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from benchmarks import by_hand, swapped
+from benchmarks.by_hand import ByHand, Migrated
+from benchmarks.observer import Observer, observing, settle
+from benchmarks.place import Place
+from benchmarks.swapped import Person, Program
+from devswap import systemd
+from devswap.sandbox.changes import HARMLESS, MIGRATION, change
+
+Say = Callable[[str], None]
+
+RESTART = "plain `systemctl restart` of production"
+PIP = "by hand with pip"
+UV = "by hand with uv, warm cache"
+FIRST = "devswap, the first time"
+NEXT = "devswap, next patchset"
+EDITED = "devswap, `run` after an edit of one's own tree"
+AGAIN = "devswap, the same ref again"
+
+_STAMPS = ("InactiveEnterTimestampMonotonic", "ExecMainStartTimestampMonotonic")
+
+
+@dataclass(frozen=True)
+class Spent:
+    """The seconds of a takeover in turn; the three in the middle are the outage."""
+
+    prepare: float
+    """Before production's last answer."""
+    stop: float
+    """From the last answer until systemd has seen the service end: the service's own."""
+    between: float
+    """Nobody runs: what devswap and systemd do while production is stopped."""
+    start: float
+    """From the start of development's process to its first answer: the service's own."""
+    finish: float
+    """From the first answer until the command returned."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One takeover and the way back, in seconds."""
+
+    total: float
+    outage: float
+    restore: float | None = None
+    spent: Spent | None = None
+    migrated: Migrated | None = None
+    memory: int | None = None
+    """Of devswap itself, in KiB."""
+
+
+@dataclass
+class Rows:
+    """Every way with what was measured of it, in the order in which they were first taken."""
+
+    change: str
+    timings: dict[str, list[Timing]] = field(default_factory=dict)
+
+    def add(self, way: str, timing: Timing) -> None:
+        self.timings.setdefault(way, []).append(timing)
+
+
+class Bench:
+    """Everything that the ways have in common: the place, the observer, and where scratch files go."""
+
+    def __init__(self, place: Place, observer: Observer, scratch: Path, say: Say) -> None:
+        self.place = place
+        self.scratch = scratch
+        self.say = say
+        self._observer = observer
+
+    def timed(self, way: str, act: Callable[[], object], *, waits: bool, stamped: bool) -> Timing:
+        """What `act` took. `waits`: it does not wait until the service serves, so the person does."""
+        self.say(way)
+        self._observer.wait_until_serving()
+        settle()
+        began = time.monotonic()
+        act()
+        returned = time.monotonic()
+        gap = self._observer.gap(began)
+        ended = gap.first if waits else returned
+        spent = None
+        if stamped:
+            shown = systemd.show(self.place.machine, self.place.unit, *_STAMPS)
+            stopped, started = (int(shown[name]) / 1e6 for name in _STAMPS)
+            spent = Spent(
+                gap.last - began, stopped - gap.last, started - stopped, gap.first - started, max(ended - gap.first, 0)
+            )
+        return Timing(total=ended - began, outage=gap.seconds, spent=spent)
+
+
+@contextmanager
+def bench(place: Place, scratch: Path, say: Say) -> Iterator[Bench]:
+    """uv is brought in and its cache warmed; at the end nothing of it is left in the machine."""
+    with observing(place) as observer:
+        by_hand.bring_uv(place)
+        try:
+            yield Bench(place, observer, scratch, say)
+        finally:
+            by_hand.take_uv_away(place)
+
+
+def warm(bench: Bench) -> None:
+    """Fill uv's cache, untimed."""
+    bench.say("filling uv's cache")
+    work = ByHand(bench.place, bench.scratch, by_hand.with_uv)
+    try:
+        work.prepare(change("heat", HARMLESS).ref(1))
+    finally:
+        work.clean()
+
+
+def harmless(bench: Bench, program: Path, rows: Rows) -> None:
+    """One round of every way with a change that leaves the database alone."""
+    wanted = change("heat", HARMLESS)
+    first, second = (f"review/{wanted.number}/{patchset}" for patchset in (1, 2))
+    rows.add(RESTART, _restart(bench))
+    rows.add(PIP, _by_hand(bench, PIP, by_hand.with_pip, wanted.ref(1), migrate=False))
+    rows.add(UV, _by_hand(bench, UV, by_hand.with_uv, wanted.ref(1), migrate=False))
+    with _devswap(bench, program) as (devswap, person):
+        rows.add(FIRST, _there_and_back(bench, FIRST, devswap, first))
+        rows.add(AGAIN, _checkout(bench, AGAIN, devswap, first))
+        rows.add(NEXT, _checkout(bench, NEXT, devswap, second))
+        tree = person.clone(bench.place, wanted.ref(2))
+        _checkout(bench, "devswap, one's own tree", devswap, str(tree))
+        _edit(tree)
+        rows.add(EDITED, _run_again(bench, EDITED, devswap))
+
+
+def migration(bench: Bench, program: Path, rows: Rows) -> None:
+    """One round with a change that migrates the database, and back."""
+    wanted = change("heat", MIGRATION)
+    rows.add(RESTART, _restart(bench))
+    rows.add(PIP, _by_hand(bench, PIP, by_hand.with_pip, wanted.ref(1), migrate=True))
+    rows.add(UV, _by_hand(bench, UV, by_hand.with_uv, wanted.ref(1), migrate=True))
+    with _devswap(bench, program) as (devswap, _):
+        for way in (FIRST, AGAIN):
+            rows.add(way, _there_and_back(bench, way, devswap, f"review/{wanted.number}/1"))
+
+
+def _restart(bench: Bench) -> Timing:
+    machine, unit = bench.place.machine, bench.place.unit
+    return bench.timed(RESTART, lambda: machine.run(["systemctl", "restart", unit]), waits=True, stamped=True)
+
+
+def _by_hand(bench: Bench, way: str, install: Callable[[Place], None], ref: str, *, migrate: bool) -> Timing:
+    work = ByHand(bench.place, bench.scratch, install)
+    migrated: list[Migrated | None] = []
+
+    def swap() -> None:
+        work.prepare(ref)
+        migrated.append(work.take_over(migrate=migrate))
+
+    try:
+        there = bench.timed(way, swap, waits=True, stamped=False)
+        back = bench.timed(f"{way}: back", work.give_back, waits=True, stamped=False)
+    finally:
+        work.clean()
+    return replace(there, restore=back.total, migrated=migrated[0])
+
+
+@contextmanager
+def _devswap(bench: Bench, program: Path) -> Iterator[tuple[Program, Person]]:
+    """A first day: nothing is known. Whatever happens inside, production is back at the end."""
+    state = bench.scratch / "state"
+    with swapped.person() as person:
+        devswap = swapped.installed(program, state, bench.place, uid=person.uid)
+        if state.exists():
+            _forget(devswap, state)  # a run that was killed left it
+        try:
+            yield devswap, person
+        finally:
+            _forget(devswap, state)
+
+
+def _forget(devswap: Program, state: Path) -> None:
+    devswap.run("restore")
+    shutil.rmtree(state)
+
+
+def _there_and_back(bench: Bench, way: str, devswap: Program, ref: str) -> Timing:
+    there = _checkout(bench, way, devswap, ref)
+    back = bench.timed(f"{way}: back", lambda: devswap.run("restore"), waits=False, stamped=False)
+    return replace(there, restore=back.total)
+
+
+def _checkout(bench: Bench, way: str, devswap: Program, ref: str) -> Timing:
+    where = bench.place.machine.name
+    return _by_devswap(bench, way, devswap, "checkout", "heat-engine", ref, "--machine", where, "--detach")
+
+
+def _run_again(bench: Bench, way: str, devswap: Program) -> Timing:
+    return _by_devswap(bench, way, devswap, "run", "heat-engine", "--detach")
+
+
+def _by_devswap(bench: Bench, way: str, devswap: Program, *words: str) -> Timing:
+    memory: list[int] = []
+    timing = bench.timed(way, lambda: memory.append(devswap.run(*words)), waits=False, stamped=True)
+    return replace(timing, memory=memory[0])
+
+
+def _edit(tree: Path) -> None:
+    with (tree / "heat/engine/service.py").open("a") as file:
+        file.write("\n# an edit\n")
