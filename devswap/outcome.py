@@ -11,12 +11,14 @@ from devswap.foreground import Ended
 from devswap.swap import Planned
 
 
-def show_run(service: str, ended: Ended | None) -> None:
+def show_run(service: str, ended: Ended | None, *, given_back: bool = False) -> None:
     """The last line says how to go on and how to go back; a service that died by itself is exit 3."""
     if ended is None:
         print(
             f"{service} runs in the background; devswap logs {service} -f shows it, devswap restore {service} ends it"
         )
+        return
+    if given_back:
         return
     if not ended.by_user:
         raise NotWhole(

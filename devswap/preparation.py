@@ -57,6 +57,8 @@ class Wish:
     machine: str | None
     remote: str | None
     detach: bool
+    restore_on_exit: bool = False
+    """Give production back when the foreground run ends, however it ends."""
     snapshot: bool = False
     """Dump the database even if nothing is to be migrated."""
     take_over: bool = False

@@ -20,9 +20,10 @@ from devswap.running import Start
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import from_json
 from devswap.steps.unit import RunDevelopment
+from devswap.watcher import Watcher
 
 _SERVE_AGAIN_SECONDS = 60.0
-_OTHERS = ("file /etc/", "packages in ", "unit file ", "unit enablement")
+_OTHERS = ("file /etc/", "packages in ", "unit file ", "unit enablement", "serving: was no")
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,23 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
     with _terminal(host, prepared.journal) as terminal:
         with _or_back(host, prepared.journal):
             start = _take_over(host, prepared, terminal)
-        return _foreground(host, start, terminal)
+        with _given_back(host, prepared.journal, wanted=wish.restore_on_exit):
+            return _foreground(host, start, terminal)
 
 
-def run(host: Host, service: str, machine: str | None, *, detach: bool, take_over: bool = False) -> Ended | None:
-    """Start the swapped service again, in the foreground unless `detach`; a run under way is ended first."""
+def run(
+    host: Host,
+    service: str,
+    machine: str | None,
+    *,
+    detach: bool,
+    restore_on_exit: bool = False,
+    take_over: bool = False,
+) -> Ended | None:
+    """Start the swapped service again, in the foreground unless `detach`; a run under way is ended first.
+
+    Raises NotWhole if it does not serve: the swap stays.
+    """
     journal = locate.swap(host, service, machine)
     locate.require_owner(host, journal, take_over=take_over)
     if journal.swap.mode == "preparing":
@@ -100,10 +113,36 @@ def run(host: Host, service: str, machine: str | None, *, detach: bool, take_ove
     _end_owner(host, journal, take_over=take_over)
     preparation.refresh(host, journal)
     if detach:
-        running.detached(host, _start_again(host, journal, None), seconds=host.settings.wait)
+        _detached_again(host, journal)
         return None
     with _terminal(host, journal) as terminal:
-        return _foreground(host, _start_again(host, journal, terminal), terminal)
+        with _given_back(host, journal, wanted=restore_on_exit):
+            return _foreground(host, _start_again(host, journal, terminal), terminal)
+
+
+def _detached_again(host: Host, journal: Journal) -> None:
+    service = journal.swap.service
+    try:
+        running.detached(host, _start_again(host, journal, None), seconds=host.settings.wait)
+    except DevswapError as error:
+        raise NotWhole(
+            error.message, hint=f"mend it and devswap run {service}, or devswap restore {service} gives production back"
+        ) from error
+
+
+@contextmanager
+def _given_back(host: Host, journal: Journal, *, wanted: bool) -> Iterator[None]:
+    """Where that is `wanted`, production comes back when the run ends, even if devswap is killed."""
+    if not wanted:
+        yield
+        return
+    watcher = Watcher(journal.swap.service, journal.swap.machine)
+    try:
+        yield
+    finally:
+        restored = restore(host, journal)
+        host.say(f"production is back: {restored.identical} facts identical")
+        watcher.dismiss()
 
 
 def _foreground(host: Host, start: Start, terminal: Terminal) -> Ended:

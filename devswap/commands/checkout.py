@@ -33,6 +33,9 @@ def checkout(
     snapshot: Annotated[  # noqa: FBT002
         bool, typer.Option("--snapshot", help="Dump the database even if nothing is to be migrated.")
     ] = False,
+    restore_on_exit: Annotated[  # noqa: FBT002
+        bool, typer.Option("--restore-on-exit", help="Give production back when the foreground run ends, however.")
+    ] = False,
     take_over: Annotated[bool, typer.Option("--take-over", help="Even if another user swapped it.")] = False,  # noqa: FBT002
     wait: Annotated[
         float | None, typer.Option("--wait", metavar="SECONDS", help="How long --detach may take to serve.")
@@ -56,4 +59,4 @@ def checkout(
     if dry_run:
         outcome.show_plan(swap.plan(host, wish), as_json=False)
         return
-    outcome.show_run(service, swap.checkout(host, wish))
+    outcome.show_run(service, swap.checkout(host, wish), given_back=restore_on_exit)

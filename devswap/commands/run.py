@@ -18,6 +18,9 @@ def run(
     detach: Annotated[  # noqa: FBT002
         bool, typer.Option("--detach", help="In the background; returns when it serves.")
     ] = False,
+    restore_on_exit: Annotated[  # noqa: FBT002
+        bool, typer.Option("--restore-on-exit", help="Give production back when the foreground run ends, however.")
+    ] = False,
     take_over: Annotated[bool, typer.Option("--take-over", help="Even if another user swapped it.")] = False,  # noqa: FBT002
     wait: Annotated[
         float | None, typer.Option("--wait", metavar="SECONDS", help="How long --detach may take to serve.")
@@ -25,4 +28,5 @@ def run(
 ) -> None:
     """Start a swapped service again, after an edit of its checkout."""
     host = session.open_host(wait=wait)
-    outcome.show_run(service, swap.run(host, service, machine, detach=detach, take_over=take_over))
+    ended = swap.run(host, service, machine, detach=detach, restore_on_exit=restore_on_exit, take_over=take_over)
+    outcome.show_run(service, ended, given_back=restore_on_exit)

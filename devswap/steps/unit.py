@@ -41,16 +41,25 @@ class HoldUnit(Step):
     def undo(self, cloud: Cloud, captured: Any) -> None:
         """What runs now is production: development was stopped by `RunDevelopment`, which comes after this step."""
         machine = cloud.machine(self.on)
-        if machine.exists(development.path(self.unit)):
-            machine.remove(development.path(self.unit))
-            machine.remove(development.path(self.unit).rpartition("/")[0])
-            systemd.reload(machine)
+        self._remove_drop_in(machine)
         remove_empty(machine, development.folder(self.service))
         found = systemd.state(machine, self.unit)
         if captured["active"] and not found.is_active:
             systemd.start(machine, self.unit)
         elif found.active == "failed" and captured["state"] != "failed":
             systemd.reset_failed(machine, self.unit)
+
+    def _remove_drop_in(self, machine: Machine) -> None:
+        """Each part by itself: a kill may have fallen between the file, its folder and systemd's own memory of it."""
+        path = development.path(self.unit)
+        folder = path.rpartition("/")[0]
+        for name in machine.names(folder):
+            if development.NAME in name:  # a half-written one has a longer name
+                machine.remove(f"{folder}/{name}")
+        if machine.is_folder(folder) and not machine.names(folder):
+            machine.remove(folder)
+        if path in systemd.show(machine, self.unit, "DropInPaths")["DropInPaths"].split():
+            systemd.reload(machine)
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
         start = [shell(self.on, "systemctl", "start", self.unit)] if captured["active"] else []
