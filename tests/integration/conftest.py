@@ -1,0 +1,116 @@
+"""A real cloud for each era, people who work on it, and a look at production before and after each test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devswap import sandbox
+from devswap.errors import DevswapError
+from tests.containers import require_lxc
+from tests.integration import cloud as clouds
+from tests.integration.cloud import Cloud
+from tests.integration.people import Desk, Person
+
+ERAS = ("current", "2015")
+CI = "CI" in os.environ
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test of a cloud runs on each era, unless it is marked with those it is about."""
+    if "cloud" not in metafunc.fixturenames:
+        return
+    about = metafunc.definition.get_closest_marker("eras")
+    wanted = metafunc.config.getoption("--era") or ERAS
+    eras = [era for era in (about.args if about else ERAS) if era in wanted]
+    metafunc.parametrize("cloud", eras, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def cloud(request: pytest.FixtureRequest) -> Iterator[Cloud]:
+    """The sandbox of an era, up and swept of what an aborted run left; nothing of devswap is in it at the end."""
+    require_lxc()
+    era, there = request.param, clouds.find(request.param) is not None
+    try:
+        sandbox.up(era=era, say=lambda line: print(line, file=sys.stderr))
+    except DevswapError as error:
+        if CI:
+            raise
+        pytest.skip(f"there is no sandbox of {era}: {error.message.splitlines()[0][:200]}")
+    found = clouds.find(era)
+    assert found is not None
+    _sweep(found)
+    found.wait_for_production()
+    before = found.look()
+    yield found
+    found.delete_stacks()
+    assert clouds.differences(before, found.look()) == []
+    _assert_nothing_is_left(found)
+    if CI and not there and not request.config.getoption("--keep-sandbox"):
+        sandbox.down(era=era, say=lambda line: print(line, file=sys.stderr))
+
+
+def _sweep(found: Cloud) -> None:
+    desk = Desk(found, Person("root"))
+    state = desk.environment().get("DEVSWAP_STATE_DIR", "/var/lib/devswap")
+    for folder in Path(state).glob(f"swaps/heat-engine@lxc:{found.heat}"):
+        print(f"restoring what an aborted run left: {folder}", file=sys.stderr)
+        desk.restore("--machine", found.heat, "--take-over")
+
+
+def _assert_nothing_is_left(found: Cloud) -> None:
+    assert found.sh("find /run/devswap /run/systemd/system -name '*devswap*' 2>/dev/null || true") == ""
+    assert found.sh("systemctl list-units --all --plain --no-legend 'devswap*'") == ""
+    assert clouds.host_mounts() == []
+    running = subprocess.run(["pgrep", "-af", f"lxc-attach.*{found.heat}"], capture_output=True, text=True, check=False)
+    assert running.stdout == ""
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Person, Person]]:
+    """Two people with accounts on this host."""
+    names = ("swap-ada", "swap-ben")
+    for name in names:
+        _remove_account(name)
+        home = tmp_path_factory.mktemp("home") / name
+        subprocess.run(["useradd", "--create-home", "--home-dir", home, "--shell", "/bin/bash", name], check=True)
+        for folder in (home.parent, home.parent.parent, home.parent.parent.parent):
+            folder.chmod(0o711)  # pytest's folders are root's alone
+    ada, ben = (Person(name) for name in names)
+    ada.run("git", "config", "--global", "user.name", "Ada")
+    ada.run("git", "config", "--global", "user.email", "ada@example.org")
+    yield ada, ben
+    for name in names:
+        _remove_account(name)
+
+
+def _remove_account(name: str) -> None:
+    subprocess.run(["userdel", "--force", name], capture_output=True, check=False)
+
+
+@pytest.fixture
+def desk(cloud: Cloud, people: tuple[Person, Person]) -> Desk:
+    return Desk(cloud, people[0])
+
+
+@pytest.fixture
+def neighbour(cloud: Cloud, people: tuple[Person, Person]) -> Desk:
+    """Somebody else on the same cloud."""
+    return Desk(cloud, people[1])
+
+
+@pytest.fixture
+def whole(cloud: Cloud, desk: Desk) -> Iterator[None]:
+    """Production is the same after a test as before it, whatever the test did; what it left swapped is restored."""
+    before = cloud.look()
+    yield
+    left = desk.devswap("status", "--json").stdout
+    ours = [swap for swap in clouds.swaps(left) if swap["machine"] == f"lxc:{cloud.heat}"]
+    if ours:
+        desk.restore("--machine", cloud.heat, "--take-over")
+    assert clouds.differences(before, cloud.look()) == []
