@@ -86,11 +86,11 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
             start = _take_over(host, prepared, None)
             running.detached(host, start, seconds=host.settings.wait)
         return None
-    with _terminal(host, prepared.journal) as terminal:
-        with _or_back(host, prepared.journal):
+    journal = prepared.journal
+    with _given_back(host, journal, wanted=wish.restore_on_exit), _terminal(host, journal) as terminal:
+        with _or_back(host, journal):
             start = _take_over(host, prepared, terminal)
-        with _given_back(host, prepared.journal, wanted=wish.restore_on_exit):
-            return _foreground(host, start, terminal)
+        return _foreground(host, start, terminal)
 
 
 def run(
@@ -115,9 +115,8 @@ def run(
     if detach:
         _detached_again(host, journal)
         return None
-    with _terminal(host, journal) as terminal:
-        with _given_back(host, journal, wanted=restore_on_exit):
-            return _foreground(host, _start_again(host, journal, terminal), terminal)
+    with _given_back(host, journal, wanted=restore_on_exit), _terminal(host, journal) as terminal:
+        return _foreground(host, _start_again(host, journal, terminal), terminal)
 
 
 def _detached_again(host: Host, journal: Journal) -> None:
@@ -140,8 +139,9 @@ def _given_back(host: Host, journal: Journal, *, wanted: bool) -> Iterator[None]
     try:
         yield
     finally:
-        restored = restore(host, journal)
-        host.say(f"production is back: {restored.identical} facts identical")
+        if host.journals.find(journal.swap.service, journal.swap.machine):
+            restored = restore(host, journal)
+            host.say(f"production is back: {restored.identical} facts identical")
         watcher.dismiss()
 
 

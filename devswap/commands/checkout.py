@@ -54,7 +54,14 @@ def checkout(
     """
     host = session.open_host(yes=yes, wait=wait, index_policy=index_policy)
     wish = Wish(
-        service=service, ref=ref, machine=machine, remote=remote, detach=detach, snapshot=snapshot, take_over=take_over
+        service=service,
+        ref=ref,
+        machine=machine,
+        remote=remote,
+        detach=detach,
+        restore_on_exit=restore_on_exit,
+        snapshot=snapshot,
+        take_over=take_over,
     )
     if dry_run:
         outcome.show_plan(swap.plan(host, wish), as_json=False)
