@@ -93,7 +93,11 @@ class Journal:
         if (folder / "journal.json").exists():
             raise FileExistsError(folder)
         journal = cls(folder, swap)
-        journal._write()
+        try:
+            journal._write()
+        except BaseException:  # the disk may be full with the file in its place: nothing has begun, nothing may be left
+            (folder / "journal.json").unlink(missing_ok=True)
+            raise
         return journal
 
     @classmethod

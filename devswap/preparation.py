@@ -163,8 +163,9 @@ def abandon(host: Host, prepared: Prepared) -> None:
 
 
 def _abandon_first(host: Host, journal: Journal) -> None:
-    transaction.rollback(journal, host.cloud(journal))
-    journal.remove()
+    with transaction.whole_or_said(journal):
+        transaction.rollback(journal, host.cloud(journal))
+        journal.remove()
 
 
 def _abandon_switch(host: Host, journal: Journal, number: int) -> None:

@@ -165,7 +165,8 @@ def restore(host: Host, journal: Journal, *, take_over: bool = False, kept: Coll
         current = host.journals.find(journal.swap.service, journal.swap.machine)
         if current is None:  # another restore, or the one we ended, was quicker
             return Restored(journal.swap.service, journal.swap.machine, 0, {}, [], [])
-        return _restore(host, current, kept)
+        with transaction.whole_or_said(current):
+            return _restore(host, current, kept)
 
 
 def _end_owner(host: Host, journal: Journal, *, take_over: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -53,8 +54,23 @@ def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool], *, 
         step = from_json(entry.step)
         if chosen(step):
             _guarded(journal, step, lambda step=step, entry=entry: _undo(step, entry, journal, cloud, kept))  # type: ignore[misc]
-            journal.drop(entry)
-            way_back.write(journal, cloud)
+            with whole_or_said(journal):
+                journal.drop(entry)
+                way_back.write(journal, cloud)
+
+
+@contextmanager
+def whole_or_said(journal: Journal) -> Iterator[None]:
+    """Whatever else goes wrong on the way back (a full disk, a fact that cannot be asked): production is not whole."""
+    service = journal.swap.service
+    try:
+        yield
+    except NotWhole:
+        raise
+    except (DevswapError, OSError) as error:
+        raise NotWhole(
+            f"cannot give {service} back to the end: {error}", hint=f"mend that, then devswap restore {service} goes on"
+        ) from error
 
 
 def _capture(step: Step, journal: Journal, cloud: Cloud) -> object:
