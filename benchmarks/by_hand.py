@@ -151,7 +151,7 @@ def take_uv_away(place: Place) -> None:
 
 
 def _wanted(place: Place) -> list[str]:
-    requirements = ["--requirement", f"{_FOLDER}/heat/requirements.txt", *_BESIDES, f"{_FOLDER}/heat"]
+    requirements = ["--requirement", f"{_FOLDER}/heat/requirements.txt", *_BESIDES, "--editable", f"{_FOLDER}/heat"]
     return ["--constraint", f"{place.venv}/constraints.txt", *requirements]
 
 
