@@ -20,6 +20,7 @@ from devswap import process, systemd
 from devswap.configuration import Configuration
 from devswap.errors import CommandFailed, DevswapError, MachineGone
 from devswap.machine import Machine, while_running
+from devswap.migrations import MIGRATE
 
 _READ_PASSWORD = 'IFS= read -r MYSQL_PWD; export MYSQL_PWD; exec "$@"'  # noqa: S105 - the way a password takes, not one
 _FOLDERS = ("/usr/bin", "/usr/local/bin", "/usr/local/mysql/bin")
@@ -82,7 +83,7 @@ class Database:
         if "alembic_version" in tables:
             return sorted(row[0] for row in self.query("SELECT version_num FROM alembic_version"))
         if "migrate_version" in tables:
-            return sorted(row[0] for row in self.query("SELECT version FROM migrate_version"))
+            return sorted(f"{MIGRATE} {row[0]}" for row in self.query("SELECT version FROM migrate_version"))
         return []
 
     def schema(self) -> str:

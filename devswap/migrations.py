@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+MIGRATE = "migrate"
+"""What the revisions of sqlalchemy-migrate, plain numbers, are told from alembic's by."""
+
 _NUMBERED = re.compile(r"^(\d{3})_\w+\.py$")
 
 
@@ -26,7 +29,12 @@ class Migrations:
         return bool(self.heads) and self.heads != frozenset(revisions)
 
     def strangers(self, revisions: Iterable[str]) -> frozenset[str]:
-        """The database's revisions that this tree has never heard of: its code cannot run on it."""
+        """The database's revisions that this tree has never heard of: its code cannot run on it.
+
+        Numbers of sqlalchemy-migrate are no strangers to alembic: each project's own tool goes on from there.
+        """
+        if not self.known or not any(name.startswith(MIGRATE) for name in self.known):
+            revisions = [name for name in revisions if not name.startswith(MIGRATE)]
         return frozenset(revisions) - self.known if self.known else frozenset()
 
 
@@ -53,8 +61,8 @@ def _alembic(files: Sequence[Path]) -> Migrations | None:
 def _numbered(files: Sequence[Path]) -> Migrations:
     """sqlalchemy-migrate: the file's number is the revision."""
     numbers = sorted(int(match[1]) for path in files if (match := _NUMBERED.match(path.name)))
-    known = frozenset(str(number) for number in numbers)
-    return Migrations(known, frozenset({str(numbers[-1])} if numbers else ()))
+    known = frozenset(f"{MIGRATE} {number}" for number in numbers)
+    return Migrations(known, frozenset({f"{MIGRATE} {numbers[-1]}"} if numbers else ()))
 
 
 def _assigned(path: Path) -> dict[str, list[str]]:

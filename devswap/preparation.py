@@ -247,7 +247,7 @@ def overlay_request(host: Host, deployment: Deployment, checkout: Checkout) -> O
         source=checkout.path,
         version=checkout.version,
         policy=IndexPolicy(host.settings.index_policy),
-        private_links=host.settings.private_links or units.private_links(host.running()),
+        private_links=host.settings.private_links or units.private_links(deployment.machine, host.running()),
         environment=deployment.environment,
     )
 

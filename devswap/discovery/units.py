@@ -164,9 +164,18 @@ def from_json(found: Found, read: dict[str, Any]) -> Deployment:
     )
 
 
-def private_links(machines: Iterable[Machine]) -> tuple[str, ...]:
-    """Where OpenStack-Ansible's repository containers serve the wheels they built, as addresses."""
-    return tuple(link for machine in machines for link in while_running(machine, _wheels) or ())
+def private_links(of: Machine, machines: Iterable[Machine]) -> tuple[str, ...]:
+    """Where OpenStack-Ansible's repository containers serve the wheels they built for the cloud of `of`, as addresses.
+
+    The containers of one cloud share the first word of their names (aio1-…, aio1_…).
+    """
+    cloud = _first_word(of)
+    own = [machine for machine in machines if _first_word(machine) == cloud]
+    return tuple(link for machine in own for link in while_running(machine, _wheels) or ())
+
+
+def _first_word(machine: Machine) -> str:
+    return re.split("[-_]", machine.name)[0]
 
 
 def _wheels(machine: Machine) -> list[str]:

@@ -1,0 +1,311 @@
+"""A whole simulated cloud: heat in three containers and its database in a fourth, with a host that devswap runs on."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from devswap import migrations
+from devswap.errors import DevswapError, MachineGone
+from devswap.host import Host
+from devswap.invoker import UserHome
+from devswap.journal import Owner
+from devswap.machine import Machine
+from devswap.overlay import Overlay, Request
+from devswap.preparation import Makers
+from devswap.service import load_catalogue
+from devswap.settings import Settings
+from devswap.slot import Mount, Slot
+from devswap.source import Checkout
+from devswap.systemd import run_in_unit
+from tests.simulated import images
+from tests.simulated.calls import Calls
+from tests.simulated.files import Files, Folder
+from tests.simulated.init import Init, Running
+from tests.simulated.machine import MachineState, SimulatedMachine
+from tests.simulated.mariadb import Schema, Server, SqlError
+from tests.simulated.processes import Invocation, Outcome
+
+NOW = "2026-01-01T00:00:00.000+00:00"
+_MIGRATIONS = "heat/db/migrations/versions"
+
+
+@dataclass
+class World:
+    """Everything that outlives devswap, but the host's disk."""
+
+    machines: dict[str, MachineState] = field(default_factory=dict)
+    servers: dict[str, Server] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    world: bytes
+    disk: Mapping[str, bytes]
+    digest: int
+
+
+class SimulatedCloud:
+    """`folder` is an empty folder of the host, best in memory: state, checkouts and overlays live there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.calls = Calls()
+        self.log: dict[tuple[str, str], list[str]] = {}
+        self.terminals: dict[str, int] = {}
+        self.said: list[str] = []
+        self.ends_by_itself = False
+        """Whether a foreground run ends without anybody's Ctrl-C."""
+        self._polls = 0
+        self.world = World()
+        for name, files in images.machines().items():
+            self.world.machines[name] = MachineState(files)
+            SimulatedMachine(self, name).boot()
+        self.world.servers[images.DATABASE_HOST] = images.server()
+
+    # --- devswap's side ---------------------------------------------------------------------------------------------
+
+    def host(self, *, user: str = "ada", uid: int = 0) -> Host:
+        """As a new process sees it."""
+        return Host(
+            settings=Settings(state_dir=self.state, wait=1.0),
+            catalogue=load_catalogue,
+            home=lambda: UserHome(user, uid, None, self.folder, self.folder / "home"),
+            owner=Owner(user=user, uid=uid, host="aio1", terminal="pts/0", pid=4242, started=0),
+            running=lambda: [machine for machine in map(self.machine, self.world.machines) if machine.is_running()],
+            machine=self.at,
+            choose=lambda question, options: None,
+            now=lambda: NOW,
+            say=self.said.append,
+        )
+
+    @property
+    def makers(self) -> Makers:
+        return Makers(fetch=self._fetch, build=self._build)
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    def machine(self, name: str) -> SimulatedMachine:
+        return SimulatedMachine(self, name)
+
+    def at(self, address: str) -> Machine:
+        name = address.removeprefix("lxc:")
+        if name not in self.world.machines:
+            raise MachineGone(f"there is no LXC container {name}", address=address)
+        return SimulatedMachine(self, name)
+
+    def checkout(self, name: str, *, revisions: Sequence[str] = images.REVISIONS, fate: str = "") -> Path:
+        """Sources that can be checked out as the ref `name`; `fate` is what becomes of them: dies, mute or nothing."""
+        folder = self.folder / "checkouts" / name
+        (folder / _MIGRATIONS).mkdir(parents=True)
+        below: str | None = None
+        for revision in revisions:
+            text = f"revision = {revision!r}\ndown_revision = {below!r}\n"
+            (folder / _MIGRATIONS / f"{revision}_change.py").write_text(text)
+            below = revision
+        overlay = self._overlay(folder)
+        (overlay / "bin").mkdir(parents=True)
+        for script in ("python", "heat-engine", "heat-manage"):
+            (overlay / "bin" / script).write_text("")
+        (overlay / "fate").write_text(fate)
+        return folder
+
+    def _overlay(self, checkout: Path) -> Path:
+        return self.folder / "overlays" / checkout.name
+
+    def _fetch(self, project: str, ref: str, **_: object) -> Checkout:
+        folder = self.folder / "checkouts" / ref
+        if not folder.is_dir():
+            raise DevswapError(f"{ref} is no branch, tag or commit of {project}")
+        return Checkout(
+            project=project,
+            path=folder,
+            ref=ref,
+            commit=f"{ref:0<40}",
+            subject=f"The change {ref}",
+            message=f"The change {ref}",
+            version="34.0.0.dev1",
+            branch="master",
+            dirty=False,
+            own_tree=False,
+            resolved=f"refs/heads/{ref}",
+        )
+
+    def _build(
+        self,
+        machine: Machine,
+        request: Request,
+        slot: Slot,
+        *,
+        unit: str,
+        mounting: Callable[[Machine, Sequence[Mount]], Any],
+        **_: object,
+    ) -> Overlay:
+        """As the real one where nothing is in the cache: with folders mounted for the time of a run in the machine."""
+        folder = self._overlay(request.source)
+        building = f"{os.path.dirname(os.path.dirname(slot.overlay))}/building"
+        with mounting(machine, [Mount(folder, f"{building}/overlay", readonly=False)]):
+            run_in_unit(machine, unit, ["true"], user=request.user, group=request.group)
+        return Overlay(folder=folder, key=request.source.name, installed=(), console_scripts={}, production="0")
+
+    # --- what runs in the machines ----------------------------------------------------------------------------------
+
+    def program(self, machine: SimulatedMachine, call: Invocation) -> Outcome | None:
+        """The Python programs; None for what is none of them."""
+        tool, *arguments = call.argv
+        if not tool.endswith("/python") or "-c" not in arguments:
+            return None
+        if not machine.files.exists(tool):
+            return Outcome(127, stderr=f"env: '{tool}': No such file or directory\n")
+        script, *words = arguments[arguments.index("-c") + 1 :]
+        if "import amqp" in script:
+            return Outcome(0, json.dumps(self._answer(machine, json.loads(call.stdin.splitlines()[0]))))
+        if "sys.base_prefix" in script:
+            virtualenv = os.path.dirname(os.path.dirname(tool))
+            folders = [f"{virtualenv}/lib/python3.11/site-packages"]
+            version = "2.7" if "python2" in tool else "3.11"
+            return Outcome(0, json.dumps({"version": version, "folders": folders, "virtualenv": virtualenv}))
+        if "find_spec" in script or "import_module" in script:
+            package, _, folder = words
+            return Outcome(0, json.dumps({"place": f"{folder}/{package}/__init__.py", "unreadable": [], "count": 0}))
+        return None
+
+    def is_over(self, machine: SimulatedMachine, argv: Sequence[str], read: str) -> bool:
+        """A probe goes on asking until the service serves, or its time is over."""
+        if "import amqp" not in " ".join(argv):
+            return True
+        self._polls += 1
+        asked = json.loads(read.splitlines()[0])
+        return self._answer(machine, asked)["serving"] is True or self._polls > 20 * asked["seconds"]
+
+    def _answer(self, machine: SimulatedMachine, asked: Mapping[str, Any]) -> dict[str, object]:
+        host = asked["host"] or machine.name
+        units = {"engine": "heat-engine.service"}
+        running = machine.init.units.get(units.get(asked["topic"], ""))
+        serving = running is not None and running.active == "active" and self._fate(machine, running.argv) != "mute"
+        queue = f"the queue {asked['topic']}.{host}"
+        return {"serving": serving, "why": f"{queue} has a consumer" if serving else f"{queue} has no consumer"}
+
+    def fate(self, machine: SimulatedMachine, argv: Sequence[str]) -> int:
+        """The exit code of a service that ends as soon as it was started; 0 for one that runs."""
+        return 1 if self._fate(machine, argv) == "dies" else 0
+
+    def _fate(self, machine: SimulatedMachine, argv: Sequence[str]) -> str:
+        found = machine.files.find(argv[0])
+        return (found.parent.parent / "fate").read_text() if isinstance(found, Path) else ""
+
+    def title(self, argv: Sequence[str]) -> str:
+        return ""
+
+    def migration(
+        self, machine: SimulatedMachine, call: Invocation
+    ) -> tuple[tuple[str, str, str, str], list[str]] | None:
+        """What a project's own migration command executes, where `call` is one."""
+        if len(call.argv) < 3 or not call.argv[1].endswith("/heat-manage") or call.argv[-1] != "db_sync":
+            return None
+        source = machine.files.find(call.argv[0].replace("/overlay/bin/python", "/checkout"))
+        if not (isinstance(source, Path) or machine.files.is_folder(call.argv[0].replace("/bin/python", ""))):
+            raise SqlError("no such program")
+        folder = Path(machine.files.find(call.argv[0]).__fspath__()).parent.parent  # type: ignore[union-attr]
+        tree = migrations.read(self.folder / "checkouts" / folder.name, [_MIGRATIONS])
+        now = self.schema(images.ACCOUNT).column("alembic_version")
+        missing = [revision for revision in sorted(tree.known) if [revision] > now]
+        todo = [sql for revision in missing for sql in images.CHANGES[revision]]
+        return images.ACCOUNT, todo
+
+    def schema(self, where: tuple[str, str, str, str]) -> Schema:
+        host, user, password, name = where
+        if host not in self.world.servers:
+            raise SqlError(f"ERROR 2002 (HY000): Can't connect to server on '{host}' (115)")
+        return self.world.servers[host].schema(user, password, name)
+
+    def person_acts(self, machine: SimulatedMachine, unit: str) -> bool:
+        """Called whenever devswap looks whether its foreground run has ended: Ctrl-C, and then the service ends."""
+        self._polls += 1
+        if self._polls % 2:
+            if not self.ends_by_itself:
+                os.kill(os.getpid(), signal.SIGINT)
+            return False
+        machine.end(unit, "inactive", 0)
+        return True
+
+    # --- time, and the death of a process ---------------------------------------------------------------------------
+
+    def devswap_dies(self) -> None:
+        for name in self.world.machines:
+            self.machine(name).devswap_died()
+
+    def time_passes(self) -> None:
+        for name in self.world.machines:
+            self.machine(name).time_passes()
+        for server in self.world.servers.values():
+            for schema in server.schemas.values():
+                schema.settle()
+
+    def take(self) -> Snapshot:
+        disk = {
+            str(path.relative_to(self.state)): path.read_bytes()
+            for path in self.state.rglob("*")
+            if path.is_file() and path.name != "lock"
+        }
+        return Snapshot(pickle.dumps(self.world), disk, hash((_canonical(self.world), tuple(sorted(disk.items())))))
+
+    def put_back(self, snapshot: Snapshot) -> None:
+        for descriptor in self.terminals.values():
+            os.close(descriptor)
+        self.terminals.clear()
+        self._polls = 0
+        self.world = pickle.loads(snapshot.world)
+        shutil.rmtree(self.state, ignore_errors=True)
+        for name, content in snapshot.disk.items():
+            path = self.state / name
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.write_bytes(content)
+
+
+def _canonical(value: object) -> object:
+    """Equal for equal states, whatever the order in which they came about."""
+    if isinstance(value, dict):
+        return tuple(sorted((key, _canonical(inner)) for key, inner in value.items()))
+    if isinstance(value, list):
+        return tuple(map(_canonical, value))
+    if isinstance(value, Files):  # what lies elsewhere never changes; `differences` looks at everything all the same
+        run, etc = value.root.names["run"], value.root.names["etc"]
+        assert isinstance(etc, Folder)
+        assert isinstance(run, Folder)
+        systemd = etc.names["systemd"]
+        assert isinstance(systemd, Folder)
+        return (_tree(run), _tree(systemd), _canonical(value.mounts))
+    if isinstance(value, Init):
+        return tuple(sorted((name, repr(unit)) for name, unit in value.units.items() if unit != Running())) + tuple(
+            sorted((name, repr(loaded)) for name, loaded in value.loaded.items())
+        )
+    if is_dataclass(value) and not isinstance(value, type):
+        return (type(value).__name__, *(_canonical(getattr(value, each.name)) for each in fields(value)))
+    return value
+
+
+def _tree(folder: Folder) -> object:
+    found: list[object] = []
+    for name in sorted(folder.names):
+        node = folder.names[name]
+        found.append((name, _tree(node) if isinstance(node, Folder) else repr(node)))
+    return tuple(found)
+
+
+@contextmanager
+def no_waiting(monkeypatch: Any) -> Iterator[None]:
+    """The clock's only fake: sleeping takes no time."""
+    with monkeypatch.context() as patched:
+        patched.setattr("time.sleep", lambda seconds: None)
+        yield

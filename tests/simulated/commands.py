@@ -1,0 +1,309 @@
+"""Interprets the commands that devswap runs in machines. An unknown one fails the test."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from tests.simulated.init import Loaded, Running, words
+from tests.simulated.mariadb import Schema, SqlError
+from tests.simulated.processes import Invocation, Outcome
+
+if TYPE_CHECKING:
+    from tests.simulated.machine import SimulatedMachine
+
+Effect = Outcome | Generator[None, None, Outcome]
+
+
+class UnknownCommandError(AssertionError):
+    """The simulation must learn it before a test can rely on it."""
+
+
+def interpret(machine: SimulatedMachine, call: Invocation) -> Effect:
+    """What only looks is answered at once; what changes something is a generator over the parts of its effect."""
+    tool, *rest = call.argv
+    if tool == "systemctl":
+        return _systemctl(machine, rest)
+    if tool == "systemd-run":
+        return _systemd_run(machine, rest, call)
+    if tool == "journalctl":
+        unit = next(word for word, before in zip(rest[1:], rest, strict=False) if before in ("--unit", "-u"))
+        return Outcome(0, "\n".join(machine.cloud.log.get((machine.name, unit), [])))
+    if tool == "sh":
+        return _shell(machine, call)
+    return machine.cloud.program(machine, call) or _plain(machine, call)
+
+
+def _plain(machine: SimulatedMachine, call: Invocation) -> Effect:
+    """What every system has."""
+    tool, *rest = call.argv
+    if tool == "true":
+        return Outcome()
+    if tool == "printenv":
+        value = call.env.get(rest[0])
+        return Outcome(1) if value is None else Outcome(0, f"{value}\n")
+    if tool == "id":
+        return Outcome(0, f"{call.user}\n")
+    if tool == "pwd":
+        return Outcome(0, f"{call.cwd}\n")
+    if tool == "cat":
+        return Outcome(0, call.stdin)
+    if tool == "sleep":
+        return Outcome(0)
+    if tool.startswith("no-such-"):
+        return Outcome(127, stderr=f"env: '{tool}': No such file or directory\n")
+    raise UnknownCommandError(f"the simulated {machine.name} does not know {shlex.join(call.argv)}")
+
+
+def _shell(machine: SimulatedMachine, call: Invocation) -> Effect:
+    script, arguments = call.argv[2], call.argv[4:]
+    if script.startswith("IFS= read -r MYSQL_PWD; export MYSQL_PWD"):
+        password, _, rest = call.stdin.partition("\n")
+        return _database_tool(machine, list(arguments), password, rest, closed=call.closed)
+    if match := re.fullmatch(r"exit (\d+)", script):
+        return Outcome(int(match[1]))
+    if match := re.fullmatch(r"kill -(KILL|TERM) \$\$", script):
+        return Outcome(137 if match[1] == "KILL" else 143)
+    if match := re.fullmatch(r"echo (\w+); echo (\w+) >&2", script):
+        return Outcome(0, f"{match[1]}\n", f"{match[2]}\n")
+    raise UnknownCommandError(f"the simulated {machine.name} has a shell that does not know {script!r}")
+
+
+# --- systemctl(1) ---------------------------------------------------------------------------------------------------
+
+
+def _systemctl(machine: SimulatedMachine, arguments: list[str]) -> Effect:
+    verb, *rest = arguments
+    options = [word for word in rest if word.startswith("--") and word != "--"]
+    units = [word for word in rest if not word.startswith("--")]
+    if verb == "show":
+        asked = next(word for word in options if word.startswith("--property=")).partition("=")[2].split(",")
+        return Outcome(0, "".join(f"{name}={value}\n" for name, value in _show(machine, units[0], asked).items()))
+    if verb == "is-active":
+        state = machine.init.units.get(units[0], Running()).active
+        return Outcome(0 if state == "active" else 3, f"{state}\n")
+    if verb == "is-system-running":
+        return Outcome(0, "running\n")
+    if verb == "daemon-reload":
+        return _reload(machine)
+    known = {"start": _start, "stop": _stop, "reset-failed": _reset_failed, "kill": _kill}
+    if verb not in known or len(units) != 1:
+        raise UnknownCommandError(f"the simulated systemctl does not know {arguments}")
+    return known[verb](machine, units[0])
+
+
+def _show(machine: SimulatedMachine, unit: str, asked: list[str]) -> dict[str, str]:
+    init = machine.init
+    loaded, found = init.load(unit), init.units.get(unit, Running())
+    init.forget(unit)
+    active = found.active == "active"
+    known = {
+        "LoadState": "loaded" if loaded else "not-found",
+        "ActiveState": found.active,
+        "SubState": found.sub,
+        "UnitFileState": _enablement(machine, unit, loaded),
+        "MainPID": str(init.pid(unit) if active else 0),
+        "ExecMainStatus": str(found.code),
+        "NeedDaemonReload": "no",
+    }
+    if loaded:
+        read = init.files.read
+        fresh = type(init)(init.files).load(unit)
+        known |= {
+            "NeedDaemonReload": "yes" if fresh != loaded else "no",
+            "User": loaded.one("User"),
+            "Group": loaded.one("Group"),
+            "Type": loaded.one("Type", "simple"),
+            "FragmentPath": loaded.fragment,
+            "DropInPaths": " ".join(loaded.drop_ins),
+            "Environment": " ".join(loaded.settings.get("Environment", [])),
+            "EnvironmentFiles": "\n".join(
+                f"{path} (ignore_errors={'yes' if path[0] == '-' else 'no'})"
+                for path in loaded.settings.get("EnvironmentFile", [])
+            ).lstrip("-"),
+            "ExecStart": " ".join(_shown_command(line) for line in loaded.settings.get("ExecStart", [])),
+            "AssertPathExists": loaded.one("AssertPathExists"),
+        }
+        del read
+    return {name: known.get(name, "") for name in asked}
+
+
+def _enablement(machine: SimulatedMachine, unit: str, loaded: Loaded | None) -> str:
+    if loaded is None:
+        return ""
+    if loaded.fragment.startswith("/run/systemd/transient"):
+        return "transient"
+    if machine.init.is_enabled(unit):
+        return "enabled"
+    return "disabled" if "WantedBy" in loaded.settings else "static"
+
+
+def _shown_command(line: str) -> str:
+    argv = words(line)
+    return (
+        f"{{ path={argv[0]} ; argv[]={' '.join(argv)} ; ignore_errors=no ; start_time=[n/a] ; "
+        "stop_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }"
+    )
+
+
+def _reload(machine: SimulatedMachine) -> Generator[None, None, Outcome]:
+    machine.init.reload()
+    yield
+    return Outcome()
+
+
+def _start(machine: SimulatedMachine, unit: str) -> Generator[None, None, Outcome]:
+    init = machine.init
+    loaded = init.load(unit)
+    if loaded is None:
+        return Outcome(5, stderr=f"Failed to start {unit}: Unit {unit} not found.\n")
+    if init.is_active(unit):
+        return Outcome()
+    gate = loaded.one("AssertPathExists")
+    if gate and not machine.files.exists(gate):
+        return Outcome(1, stderr=f"Assertion failed on job for {unit}.\n")
+    machine.launch(unit, loaded)
+    yield
+    return Outcome()
+
+
+def _stop(machine: SimulatedMachine, unit: str) -> Generator[None, None, Outcome]:
+    init = machine.init
+    if init.load(unit) is None:
+        return Outcome(5, stderr=f"Failed to stop {unit}: Unit {unit} not loaded.\n")
+    if init.is_active(unit):
+        machine.end(unit, "inactive", 0)
+        yield
+    init.forget(unit)
+    return Outcome()
+
+
+def _reset_failed(machine: SimulatedMachine, unit: str) -> Generator[None, None, Outcome]:
+    init = machine.init
+    if init.load(unit) is None:
+        return Outcome(1, stderr=f"Failed to reset failed state of unit {unit}: Unit {unit} not loaded.\n")
+    if init.unit(unit).active == "failed":
+        init.units[unit] = Running()
+        yield
+    init.forget(unit)
+    return Outcome()
+
+
+def _kill(machine: SimulatedMachine, unit: str) -> Generator[None, None, Outcome]:
+    if not machine.init.is_active(unit):
+        return Outcome(1, stderr=f"Failed to kill unit {unit}: No main process to kill\n")
+    machine.end(unit, "failed", 9)
+    yield
+    return Outcome()
+
+
+# --- systemd-run(1) -------------------------------------------------------------------------------------------------
+
+
+def _systemd_run(machine: SimulatedMachine, arguments: list[str], call: Invocation) -> Effect:
+    split = arguments.index("--")
+    options, argv = arguments[:split], arguments[split + 1 :]
+    named = [option.partition("=")[::2] for option in options]
+    given = {name: value for name, value in named if name != "--setenv"}
+    unit = given["--unit"]
+    if machine.init.load(unit) is not None and machine.init.unit(unit).active != "inactive":
+        return Outcome(1, stderr=f"Failed to start transient service unit: Unit {unit} was already loaded.\n")
+    inner = Invocation(
+        argv=tuple(argv),
+        env=dict(value.split("=", 1) for name, value in named if name == "--setenv"),
+        user=given.get("--uid", "root"),
+        cwd=given.get("--working-directory", "/"),
+        stdin=call.stdin,
+        closed=call.closed,
+    )
+    if "--wait" in given:
+        return _waited_for(machine, unit, inner)
+    return _guarding(machine, unit, inner)
+
+
+def _waited_for(machine: SimulatedMachine, unit: str, call: Invocation) -> Generator[None, None, Outcome]:
+    """The unit goes on without devswap; its statements are taken one by one, so that a kill can fall between them."""
+    machine.make_transient(unit, call.argv)
+    yield
+    try:
+        outcome = yield from _inner(machine, unit, call)
+    finally:
+        machine.end(unit, "inactive", 0)  # --collect: a failed one is not kept either
+    return outcome
+
+
+def _inner(machine: SimulatedMachine, unit: str, call: Invocation) -> Generator[None, None, Outcome]:
+    todo = machine.cloud.migration(machine, call)
+    if todo is None:
+        effect = interpret(machine, call)
+        if isinstance(effect, Outcome):
+            return effect
+        return (yield from effect)
+    running = machine.init.unit(unit)
+    running.schema, running.todo = todo
+    while running.todo:
+        try:
+            machine.cloud.schema(running.schema).execute(running.todo.pop(0))
+        except SqlError as error:
+            return Outcome(1, stderr=f"{error}\n")
+        yield
+    return Outcome()
+
+
+def _guarding(machine: SimulatedMachine, unit: str, call: Invocation) -> Generator[None, None, Outcome]:
+    machine.make_transient(unit, call.argv)
+    if call.argv[0] == "sh":
+        machine.init.unit(unit).pipe = call.argv[4]
+    yield
+    return Outcome()
+
+
+def end_of_pipe(machine: SimulatedMachine, unit: str) -> None:
+    """Devswap's end is closed: the guard's shell script goes on behind its `cat`."""
+    _, _, script, _, *arguments = machine.init.unit(unit).argv
+    for command in script.split(";")[1:]:
+        line = [re.sub(r"^\$(\d)$", lambda match: arguments[int(match[1]) - 1], word) for word in shlex.split(command)]
+        if line[:2] == ["rm", "-f"]:
+            for path in line[2:]:
+                machine.files.remove(path)
+        elif line[0] == "systemctl":
+            for _ in _parts(_systemctl(machine, line[1:])):
+                pass
+        else:
+            raise UnknownCommandError(f"a guard runs {line}")
+    machine.end(unit, "inactive", 0)
+
+
+def _parts(effect: Effect) -> Generator[None, None, None]:
+    if not isinstance(effect, Outcome):
+        yield from effect
+
+
+# --- mariadb(1), mariadb-dump(1) ------------------------------------------------------------------------------------
+
+
+def _database_tool(
+    machine: SimulatedMachine, argv: list[str], password: str, stdin: str, *, closed: bool
+) -> Effect:
+    tool, *arguments = argv
+    given = dict(word.partition("=")[::2] for word in arguments if word.startswith("--"))
+    try:
+        schema = machine.cloud.schema((given["--host"], given["--user"], password, arguments[-1]))
+        if tool.endswith("dump"):
+            rows = "--no-data" not in given
+            return Outcome(0, schema.dump(rows=rows, comments="--skip-comments" not in given))
+        if re.match(r"(SELECT|SHOW)\b", stdin):
+            return Outcome(0, "".join(f"{row}\n" for row in schema.execute(stdin)))
+    except SqlError as error:
+        return Outcome(1, stderr=f"{error}\n")
+    return _sql(schema, stdin, closed=closed)
+
+
+def _sql(schema: Schema, text: str, *, closed: bool) -> Generator[None, None, Outcome]:
+    try:
+        said = yield from schema.script(text, received=closed)
+    except SqlError as error:
+        return Outcome(1, stderr=f"{error}\n")
+    return Outcome(0, "".join(f"{row}\n" for row in said))

@@ -1,0 +1,106 @@
+"""What the simulated containers hold: heat as OpenStack-Ansible lays it out, and its database."""
+
+from __future__ import annotations
+
+from tests.simulated.files import Files
+from tests.simulated.mariadb import Schema, Server, Table
+
+HEAT = "aio1-heat-container"
+HEAT_CFN = "aio1-heat-cfn-container"
+GALERA = "aio1-galera-container"
+VENV = "/openstack/venvs/heat-33.0.1"
+DATABASE_HOST = "172.29.236.101"
+PASSWORD = "s@cr%t"
+ACCOUNT = (DATABASE_HOST, "heat", PASSWORD, "heat")
+REVISIONS = ("a1",)
+CHANGES = {
+    "a1": [],
+    "b2": [
+        "CREATE TABLE `stack_note` (`id` int, `text` text) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
+        "ALTER TABLE `stack` ADD COLUMN `note_id` int",
+        "INSERT INTO `stack_note` VALUES (1,'first')",
+        "UPDATE alembic_version SET version_num='b2'",
+    ],
+    "c3": ["ALTER TABLE `stack` ADD COLUMN `owner` int", "UPDATE alembic_version SET version_num='c3'"],
+}
+
+HEAT_CONF = """[DEFAULT]
+transport_url = rabbit://heat:broker@172.29.236.111:5671//heat?ssl=1
+[database]
+connection = mysql+pymysql://heat:s%40cr%25t@172.29.236.101/heat?charset=utf8
+"""
+UNIT = """# Ansible managed
+[Unit]
+Description={name} service
+[Service]
+Type=simple
+User=heat
+Group=heat
+ExecStart={venv}/bin/{name}
+Restart=on-failure
+[Install]
+WantedBy=multi-user.target
+"""
+OVERRIDE = f"""[Service]
+Environment = "PATH={VENV}/bin:/usr/bin:/bin"
+"""
+PASSWD = "root:x:0:0:root:/root:/bin/bash\nheat:x:110:112::/var/lib/heat:/bin/false\n"
+GROUP = "root:x:0:\nheat:x:112:\n"
+
+
+def machines() -> dict[str, Files]:
+    return {
+        HEAT: _heat("heat-engine", "heat-api"),
+        HEAT_CFN: _heat("heat-api-cfn"),
+        GALERA: _galera(),
+    }
+
+
+def server() -> Server:
+    tables = {
+        "alembic_version": Table("`version_num` varchar(32)", ["('a1')"]),
+        "stack": Table("`id` int, `name` varchar(255)", ["(1,'web')", "(2,'it''s; a -- name')"]),
+        "event": Table("`id` int", ["(1)", "(2)", "(3)"]),
+    }
+    return Server({"heat": PASSWORD}, {"heat": Schema(tables)})
+
+
+def put(files: Files, path: str, text: str) -> None:
+    files.make_folder(path.rpartition("/")[0])
+    files.write(path, text.encode())
+
+
+def bare() -> Files:
+    """A system that has booted."""
+    files = Files()
+    for folder in ("/run/systemd/system", "/etc/systemd/system", "/usr/bin", "/tmp", "/proc"):
+        files.make_folder(folder)
+    put(files, "/etc/passwd", PASSWD)
+    put(files, "/etc/group", GROUP)
+    return files
+
+
+def enable(files: Files, name: str) -> None:
+    files.make_folder("/etc/systemd/system/multi-user.target.wants")
+    files.link(f"/etc/systemd/system/multi-user.target.wants/{name}.service", f"/etc/systemd/system/{name}.service")
+
+
+def _heat(*services: str) -> Files:
+    files = bare()
+    put(files, f"{VENV}/etc/heat/heat.conf", HEAT_CONF)
+    put(files, f"{VENV}/bin/python", "\x7fELF")
+    put(files, f"{VENV}/lib/python3.11/site-packages/openstack_heat-33.0.1.dist-info/METADATA", "Name: openstack-heat\n")
+    files.link("/etc/heat", f"{VENV}/etc/heat")
+    for name in services:
+        put(files, f"{VENV}/bin/{name}", f"#!{VENV}/bin/python\n")
+        put(files, f"/etc/systemd/system/{name}.service", UNIT.format(name=name, venv=VENV))
+        put(files, f"/etc/systemd/system/{name}.service.d/override.conf", OVERRIDE)
+        enable(files, name)
+    return files
+
+
+def _galera() -> Files:
+    files = bare()
+    for tool in ("mariadb", "mariadb-dump"):
+        put(files, f"/usr/bin/{tool}", "\x7fELF")
+    return files

@@ -1,0 +1,153 @@
+"""A database server in memory, which understands the SQL that devswap, its dumps and its tests' migrations use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+
+class SqlError(Exception):
+    """What the client prints before it exits with 1."""
+
+
+@dataclass
+class Table:
+    """`columns` is the text between the brackets of CREATE TABLE; a row is the text of its VALUES."""
+
+    columns: str
+    rows: list[str] = field(default_factory=list)
+
+    def definition(self, name: str) -> str:
+        counter = f" AUTO_INCREMENT={len(self.rows) + 1}" if self.rows else ""
+        return f"CREATE TABLE `{name}` ({self.columns}) ENGINE=InnoDB{counter} DEFAULT CHARSET=utf8mb4"
+
+
+@dataclass
+class Schema:
+    tables: dict[str, Table] = field(default_factory=dict)
+    working: list[str] = field(default_factory=list)
+    """Statements that the server goes on with although their client is gone."""
+
+    def settle(self) -> None:
+        """Time has passed: what the server was working on is done."""
+        while self.working:
+            self.execute(self.working.pop(0))
+
+    def execute(self, sql: str) -> list[str]:
+        """One statement, as a whole: its rows, tab-separated."""
+        for pattern, answer in _STATEMENTS:
+            if match := pattern.fullmatch(sql.strip()):
+                return answer(self, match)
+        raise SqlError(f"ERROR 1064 (42000): You have an error in your SQL syntax: {sql[:80]}")
+
+    def script(self, text: str, *, received: bool) -> Generator[None, None, list[str]]:
+        """Many statements, each a part of the whole; with all of them `received`, the client outlives its devswap."""
+        said: list[str] = []
+        todo = statements(text)
+        try:
+            while todo:
+                said += self.execute(todo.pop(0))
+                self.working = list(todo) if received else []
+                yield
+        finally:
+            self.working = []
+        return said
+
+    def dump(self, *, rows: bool, comments: bool) -> str:
+        lines = ["-- MariaDB dump 10.19  Distrib 10.11.6-MariaDB, for debian-linux-gnu (x86_64)"] if comments else []
+        for name, table in sorted(self.tables.items()):
+            lines += [f"DROP TABLE IF EXISTS `{name}`;"] if comments else []
+            lines += [f"{table.definition(name)};"]
+            lines += [f"INSERT INTO `{name}` VALUES {row};" for row in table.rows] if rows else []
+        return "\n".join(lines + (["-- Dump completed on 2026-01-01  0:00:00"] if comments else [])) + "\n"
+
+    def table(self, name: str) -> Table:
+        if name not in self.tables:
+            raise SqlError(f"ERROR 1146 (42S02): Table '{name}' doesn't exist")
+        return self.tables[name]
+
+    def column(self, name: str) -> list[str]:
+        return [row.strip("()'") for row in self.table(name).rows]
+
+    def create(self, name: str, columns: str) -> list[str]:
+        if name in self.tables:
+            raise SqlError(f"ERROR 1050 (42S01): Table '{name}' already exists")
+        self.tables[name] = Table(columns)
+        return []
+
+    def drop(self, name: str) -> list[str]:
+        self.tables.pop(name, None)
+        return []
+
+    def alter(self, name: str, column: str) -> list[str]:
+        table = self.table(name)
+        if column in table.columns.split(", "):
+            raise SqlError(f"ERROR 1060 (42S21): Duplicate column name {column}")
+        table.columns += f", {column}"
+        return []
+
+    def insert(self, name: str, row: str) -> list[str]:
+        self.table(name).rows.append(row)
+        return []
+
+    def update(self, name: str, value: str) -> list[str]:
+        self.table(name).rows = [f"('{value}')"]
+        return []
+
+    def count(self, sql: str) -> list[str]:
+        return [f"{name}\t{len(self.table(name).rows)}" for name in re.findall(r"FROM `([^`]+)`", sql)]
+
+    def processes(self) -> list[str]:
+        """Whoever asks sees a statement at work; by the next question it is done."""
+        shown = [f"{number}\t{sql}" for number, sql in enumerate(self.working, 10)]
+        if self.working:
+            self.execute(self.working.pop(0))
+        return shown
+
+    def size(self) -> int:
+        return sum(16384 + 100 * len(table.rows) for table in self.tables.values())
+
+
+def statements(text: str) -> list[str]:
+    lines = [line for line in text.splitlines() if not line.startswith("--")]
+    return [part.strip() for part in re.split(r";\s*\n", "\n".join(lines) + "\n") if part.strip().rstrip(";")]
+
+
+_STATEMENTS = [
+    (re.compile(pattern, re.DOTALL), answer)
+    for pattern, answer in (
+        (r"SELECT 1", lambda schema, match: ["1"]),
+        (r"SET FOREIGN_KEY_CHECKS = [01]", lambda schema, match: []),
+        (r"SHOW TABLES", lambda schema, match: sorted(schema.tables)),
+        (
+            r"SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'",
+            lambda schema, match: [f"{name}\tBASE TABLE" for name in sorted(schema.tables)],
+        ),
+        (r"SHOW FULL TABLES WHERE Table_type = 'VIEW'", lambda schema, match: []),
+        (r"SELECT version(?:_num)? FROM (\w+)", lambda schema, match: schema.column(match[1])),
+        (r"SELECT COALESCE\(SUM\(data_length\), 0\) FROM .*", lambda schema, match: [str(schema.size())]),
+        (r"SELECT '[^']+', COUNT\(\*\) FROM .*", lambda schema, match: schema.count(match[0])),
+        (r"SELECT id, .* FROM information_schema.processlist .*", lambda schema, match: schema.processes()),
+        (r"CREATE TABLE `([^`]+)` \((.*)\) ENGINE=.*", lambda schema, match: schema.create(match[1], match[2])),
+        (r"DROP TABLE IF EXISTS `([^`]+)`", lambda schema, match: schema.drop(match[1])),
+        (r"ALTER TABLE `([^`]+)` ADD COLUMN (.*)", lambda schema, match: schema.alter(match[1], match[2])),
+        (r"INSERT INTO `([^`]+)` VALUES (.*)", lambda schema, match: schema.insert(match[1], match[2])),
+        (r"UPDATE (\w+) SET version_num='(.*)'", lambda schema, match: schema.update(match[1], match[2])),
+    )
+]
+
+
+@dataclass
+class Server:
+    """`accounts` are passwords by user."""
+
+    accounts: dict[str, str]
+    schemas: dict[str, Schema]
+
+    def schema(self, user: str, password: str, name: str) -> Schema:
+        if self.accounts.get(user) != password:
+            raise SqlError(f"ERROR 1045 (28000): Access denied for user '{user}'@'%' (using password: YES)")
+        if name not in self.schemas:
+            raise SqlError(f"ERROR 1049 (42000): Unknown database '{name}'")
+        return self.schemas[name]

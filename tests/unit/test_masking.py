@@ -1,0 +1,32 @@
+"""No secret reaches a person's screen."""
+
+from __future__ import annotations
+
+import pytest
+
+from devswap.masking import mask
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mysql+pymysql://heat:SECRET@db/heat?charset=utf8",
+        "mysql://heat:SECRET@SECRET@db/heat",
+        "rabbit://a:SECRET@h1:5671,b:SECRET@h2:5671//heat",
+        "connection = mysql://heat:%SECRET%40@db",
+        "password=SECRET",
+        "OS_PASSWORD: SECRET",
+        "'admin_password': 'SECRET'",
+        "auth_encryption_key = SECRET",
+        "MYSQL_PWD=SECRET",
+        "X-Auth-Token: SECRET",
+    ],
+)
+def test_secrets_are_masked(text: str) -> None:
+    assert "SECRET" not in mask(text)
+    assert "***" in mask(text)
+
+
+@pytest.mark.parametrize("text", ["https://opendev.org/openstack/heat", "ssh://git@host/x", "heat-engine runs at 10:20"])
+def test_what_holds_none_stays(text: str) -> None:
+    assert mask(text) == text

@@ -1,0 +1,59 @@
+"""The revisions of a source tree are read without running any of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from devswap import migrations
+
+FOLDERS = ("new/versions", "old/versions")
+
+
+def put(tree: Path, name: str, text: str = "") -> None:
+    (tree / name).parent.mkdir(parents=True, exist_ok=True)
+    (tree / name).write_text(text)
+
+
+def test_the_head_is_what_no_other_revision_builds_upon(tmp_path: Path) -> None:
+    put(tmp_path, "new/versions/a.py", "revision = 'a'\ndown_revision = None\n")
+    put(tmp_path, "new/versions/b.py", "revision: str = 'b'\ndown_revision: str = 'a'\n")
+    found = migrations.read(tmp_path, FOLDERS)
+    assert (found.known, found.heads) == ({"a", "b"}, {"b"})
+    assert found.missing_in(["a"])
+    assert not found.missing_in(["b"])
+    assert found.strangers(["z", "a"]) == {"z"}
+
+
+def test_branches_in_subfolders_have_a_head_each_and_a_merge_joins_them(tmp_path: Path) -> None:
+    put(tmp_path, "new/versions/x/a.py", "revision = 'a'\n")
+    put(tmp_path, "new/versions/expand/b.py", "revision = 'b'\ndown_revision = 'a'\n")
+    put(tmp_path, "new/versions/contract/c.py", "revision = 'c'\ndown_revision = 'a'\n")
+    assert migrations.read(tmp_path, FOLDERS).heads == {"b", "c"}
+    put(tmp_path, "new/versions/d.py", "revision = 'd'\ndown_revision = ('b', 'c')\n")
+    assert migrations.read(tmp_path, FOLDERS).heads == {"d"}
+
+
+def test_numbered_ones_are_counted(tmp_path: Path) -> None:
+    put(tmp_path, "old/versions/__init__.py")
+    put(tmp_path, "old/versions/071_first.py")
+    put(tmp_path, "old/versions/073_second.py")
+    found = migrations.read(tmp_path, FOLDERS)
+    assert (found.known, found.heads) == ({"migrate 71", "migrate 73"}, {"migrate 73"})
+
+
+def test_the_first_layout_that_is_there_counts(tmp_path: Path) -> None:
+    put(tmp_path, "old/versions/001_x.py")
+    put(tmp_path, "new/versions/a.py", "revision = 'a'\n")
+    assert migrations.read(tmp_path, FOLDERS).known == {"a"}
+
+
+def test_a_broken_file_is_passed_over(tmp_path: Path) -> None:
+    put(tmp_path, "new/versions/a.py", "revision = 'a'\n")
+    put(tmp_path, "new/versions/b.py", "revision = 'b'\ndown_revision = 'a'\nthis is no python\n")
+    assert migrations.read(tmp_path, FOLDERS).heads == {"a"}
+
+
+def test_a_tree_without_any_misses_nothing(tmp_path: Path) -> None:
+    found = migrations.read(tmp_path, FOLDERS)
+    assert not found.missing_in(["a"])
+    assert found.strangers(["a"]) == frozenset()
