@@ -284,9 +284,7 @@ def _parts(effect: Effect) -> Generator[None, None, None]:
 # --- mariadb(1), mariadb-dump(1) ------------------------------------------------------------------------------------
 
 
-def _database_tool(
-    machine: SimulatedMachine, argv: list[str], password: str, stdin: str, *, closed: bool
-) -> Effect:
+def _database_tool(machine: SimulatedMachine, argv: list[str], password: str, stdin: str, *, closed: bool) -> Effect:
     tool, *arguments = argv
     given = dict(word.partition("=")[::2] for word in arguments if word.startswith("--"))
     try:

@@ -89,7 +89,9 @@ def _heat(*services: str) -> Files:
     files = bare()
     put(files, f"{VENV}/etc/heat/heat.conf", HEAT_CONF)
     put(files, f"{VENV}/bin/python", "\x7fELF")
-    put(files, f"{VENV}/lib/python3.11/site-packages/openstack_heat-33.0.1.dist-info/METADATA", "Name: openstack-heat\n")
+    put(
+        files, f"{VENV}/lib/python3.11/site-packages/openstack_heat-33.0.1.dist-info/METADATA", "Name: openstack-heat\n"
+    )
     files.link("/etc/heat", f"{VENV}/etc/heat")
     for name in services:
         put(files, f"{VENV}/bin/{name}", f"#!{VENV}/bin/python\n")

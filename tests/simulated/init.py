@@ -25,7 +25,7 @@ class Loaded:
 
 @dataclass
 class Running:
-    """`todo` are the statements that a unit's program has still to execute on `schema` (server, user, password, name)."""
+    """`todo` is what a unit's program has still to execute on `schema` (server, user, password, name)."""
 
     active: str = "inactive"
     sub: str = "dead"
@@ -121,5 +121,5 @@ def _add(settings: dict[str, list[str]], text: str) -> None:
 
 
 def words(line: str) -> list[str]:
-    """A command line of a unit file: systemd's quoting, where %% is a percent sign and : turns $ into a plain letter."""
+    """A command line of a unit file in systemd's quoting: %% is a percent sign, and behind a colon $ is a dollar."""
     return [word.replace("%%", "%") for word in shlex.split(line.lstrip("-+!:@"))]

@@ -27,6 +27,8 @@ def test_secrets_are_masked(text: str) -> None:
     assert "***" in mask(text)
 
 
-@pytest.mark.parametrize("text", ["https://opendev.org/openstack/heat", "ssh://git@host/x", "heat-engine runs at 10:20"])
+@pytest.mark.parametrize(
+    "text", ["https://opendev.org/openstack/heat", "ssh://git@host/x", "heat-engine runs at 10:20"]
+)
 def test_what_holds_none_stays(text: str) -> None:
     assert mask(text) == text
