@@ -18,7 +18,7 @@ from devswap.sandbox.sources import host_pip_environment
 
 _FOLDER = "/opt/by-hand"
 _TOOLS = "/opt/by-hand-uv"
-_UNIT = "by-hand-heat-engine.service"
+UNIT = "by-hand-heat-engine.service"
 # Production's configuration needs them, and heat's requirements do not name them.
 _BESIDES = ("PyMySQL", "pymemcache", "python-memcached", "systemd-python")
 # No command of a person at a terminal comes for nothing, but none of these needs longer.
@@ -62,7 +62,7 @@ class ByHand:
         migrated = self._migrate() if migrate else None
         self._run(
             [
-                "systemd-run", "--quiet", "--collect", f"--unit={_UNIT}",
+                "systemd-run", "--quiet", "--collect", f"--unit={UNIT}",
                 f"--uid={self._place.user}", f"--gid={self._place.user}",
                 f"{_FOLDER}/venv/bin/heat-engine", "--config-file", CONFIG,
             ]
@@ -101,7 +101,7 @@ class ByHand:
             self._dump.unlink()
 
     def _stop(self) -> None:
-        self._run(["systemctl", "stop", _UNIT], ok=(0, 5))  # 5: not loaded
+        self._run(["systemctl", "stop", UNIT], ok=(0, 5))  # 5: not loaded
 
     def _run(self, argv: list[str], ok: tuple[int, ...] = (0,)) -> None:
         self._place.machine.run(argv, ok=ok, timeout=_SECONDS)

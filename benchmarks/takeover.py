@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import by_hand, swapped
 from benchmarks.by_hand import ByHand, Migrated
-from benchmarks.observer import Observer, observing, settle
+from benchmarks.observer import Gap, Observer, observing, settle
 from benchmarks.place import Place
 from benchmarks.swapped import Person, Program
 from devswap import systemd
@@ -26,8 +26,8 @@ FIRST = "devswap, the first time"
 NEXT = "devswap, next patchset"
 EDITED = "devswap, `run` after an edit of one's own tree"
 AGAIN = "devswap, the same ref again"
-
-_STAMPS = ("InactiveEnterTimestampMonotonic", "ExecMainStartTimestampMonotonic")
+# A restart is quickly done, and everything is compared with it.
+_RESTARTS = 3
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,11 @@ class Bench:
         self.say = say
         self._observer = observer
 
-    def timed(self, way: str, act: Callable[[], object], *, waits: bool, stamped: bool) -> Timing:
-        """What `act` took. `waits`: it does not wait until the service serves, so the person does."""
+    def timed(self, way: str, act: Callable[[], object], *, waits: bool, starts: str | None = None) -> Timing:
+        """What `act` took. `waits`: it does not wait until the service serves, so the person does.
+
+        `starts` is the unit that serves in the place of the one that production's unit ran before.
+        """
         self.say(way)
         self._observer.wait_until_serving()
         settle()
@@ -89,14 +92,22 @@ class Bench:
         returned = time.monotonic()
         gap = self._observer.gap(began)
         ended = gap.first if waits else returned
-        spent = None
-        if stamped:
-            shown = systemd.show(self.place.machine, self.place.unit, *_STAMPS)
-            stopped, started = (int(shown[name]) / 1e6 for name in _STAMPS)
-            spent = Spent(
-                gap.last - began, stopped - gap.last, started - stopped, gap.first - started, max(ended - gap.first, 0)
-            )
+        spent = self._spent(began, gap, ended, starts) if starts else None
         return Timing(total=ended - began, outage=gap.seconds, spent=spent)
+
+    def _spent(self, began: float, gap: Gap, ended: float, starts: str) -> Spent:
+        stopped = self._stamp(self.place.unit, "InactiveEnterTimestampMonotonic")
+        started = self._stamp(starts, "ExecMainStartTimestampMonotonic")
+        return Spent(
+            prepare=gap.last - began,
+            stop=stopped - gap.last,
+            between=started - stopped,
+            start=gap.first - started,
+            finish=max(ended - gap.first, 0),
+        )
+
+    def _stamp(self, unit: str, name: str) -> float:
+        return int(systemd.show(self.place.machine, unit, name)[name]) / 1e6
 
 
 @contextmanager
@@ -124,7 +135,8 @@ def harmless(bench: Bench, program: Path, rows: Rows) -> None:
     """One round of every way with a change that leaves the database alone."""
     wanted = change("heat", HARMLESS)
     first, second = (f"review/{wanted.number}/{patchset}" for patchset in (1, 2))
-    rows.add(RESTART, _restart(bench))
+    for _ in range(_RESTARTS):
+        rows.add(RESTART, _restart(bench))
     rows.add(PIP, _by_hand(bench, PIP, by_hand.with_pip, wanted.ref(1), migrate=False))
     rows.add(UV, _by_hand(bench, UV, by_hand.with_uv, wanted.ref(1), migrate=False))
     with _devswap(bench, program) as (devswap, person):
@@ -140,7 +152,8 @@ def harmless(bench: Bench, program: Path, rows: Rows) -> None:
 def migration(bench: Bench, program: Path, rows: Rows) -> None:
     """One round with a change that migrates the database, and back."""
     wanted = change("heat", MIGRATION)
-    rows.add(RESTART, _restart(bench))
+    for _ in range(_RESTARTS):
+        rows.add(RESTART, _restart(bench))
     rows.add(PIP, _by_hand(bench, PIP, by_hand.with_pip, wanted.ref(1), migrate=True))
     rows.add(UV, _by_hand(bench, UV, by_hand.with_uv, wanted.ref(1), migrate=True))
     with _devswap(bench, program) as (devswap, _):
@@ -150,7 +163,7 @@ def migration(bench: Bench, program: Path, rows: Rows) -> None:
 
 def _restart(bench: Bench) -> Timing:
     machine, unit = bench.place.machine, bench.place.unit
-    return bench.timed(RESTART, lambda: machine.run(["systemctl", "restart", unit]), waits=True, stamped=True)
+    return bench.timed(RESTART, lambda: machine.run(["systemctl", "restart", unit]), waits=True, starts=unit)
 
 
 def _by_hand(bench: Bench, way: str, install: Callable[[Place], None], ref: str, *, migrate: bool) -> Timing:
@@ -162,8 +175,8 @@ def _by_hand(bench: Bench, way: str, install: Callable[[Place], None], ref: str,
         migrated.append(work.take_over(migrate=migrate))
 
     try:
-        there = bench.timed(way, swap, waits=True, stamped=False)
-        back = bench.timed(f"{way}: back", work.give_back, waits=True, stamped=False)
+        there = bench.timed(way, swap, waits=True, starts=by_hand.UNIT)
+        back = bench.timed(f"{way}: back", work.give_back, waits=True)
     finally:
         work.clean()
     return replace(there, restore=back.total, migrated=migrated[0])
@@ -190,7 +203,7 @@ def _forget(devswap: Program, state: Path) -> None:
 
 def _there_and_back(bench: Bench, way: str, devswap: Program, ref: str) -> Timing:
     there = _checkout(bench, way, devswap, ref)
-    back = bench.timed(f"{way}: back", lambda: devswap.run("restore"), waits=False, stamped=False)
+    back = bench.timed(f"{way}: back", lambda: devswap.run("restore"), waits=False)
     return replace(there, restore=back.total)
 
 
@@ -205,7 +218,7 @@ def _run_again(bench: Bench, way: str, devswap: Program) -> Timing:
 
 def _by_devswap(bench: Bench, way: str, devswap: Program, *words: str) -> Timing:
     memory: list[int] = []
-    timing = bench.timed(way, lambda: memory.append(devswap.run(*words)), waits=False, stamped=True)
+    timing = bench.timed(way, lambda: memory.append(devswap.run(*words)), waits=False, starts=bench.place.unit)
     return replace(timing, memory=memory[0])
 
 
