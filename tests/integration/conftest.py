@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from devswap import sandbox
 from devswap.errors import DevswapError
+from devswap.sandbox.changes import HARMLESS
 from tests.containers import require_lxc
 from tests.integration import cloud as clouds
 from tests.integration.cloud import Cloud
@@ -74,9 +76,9 @@ def _assert_nothing_is_left(found: Cloud) -> None:
 @pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Person, Person]]:
     """Two people with accounts on this host."""
-    names = ("swap-ada", "swap-ben")
+    _sweep_accounts()
+    names = tuple(f"swap-{name}-{os.getpid()}" for name in ("ada", "ben"))
     for name in names:
-        _remove_account(name)
         home = tmp_path_factory.mktemp("home") / name
         subprocess.run(["useradd", "--create-home", "--home-dir", home, "--shell", "/bin/bash", name], check=True)
         for folder in (home.parent, home.parent.parent, home.parent.parent.parent):
@@ -86,11 +88,15 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Person, P
     ada.run("git", "config", "--global", "user.email", "ada@example.org")
     yield ada, ben
     for name in names:
-        _remove_account(name)
+        subprocess.run(["userdel", "--force", name], capture_output=True, check=False)
 
 
-def _remove_account(name: str) -> None:
-    subprocess.run(["userdel", "--force", name], capture_output=True, check=False)
+def _sweep_accounts() -> None:
+    """Remove those of runs that were aborted."""
+    for entry in pwd.getpwall():
+        pid = entry.pw_name.rpartition("-")[2]
+        if entry.pw_name.startswith(("swap-ada-", "swap-ben-")) and not Path("/proc", pid).exists():
+            subprocess.run(["userdel", "--force", entry.pw_name], capture_output=True, check=False)
 
 
 @pytest.fixture
@@ -102,6 +108,16 @@ def desk(cloud: Cloud, people: tuple[Person, Person]) -> Desk:
 def neighbour(cloud: Cloud, people: tuple[Person, Person]) -> Desk:
     """Somebody else on the same cloud."""
     return Desk(cloud, people[1])
+
+
+@pytest.fixture(scope="module")
+def taken(cloud: Cloud, people: tuple[Person, Person]) -> Iterator[Desk]:
+    """The desk of somebody who has taken heat-engine over with the harmless change, for all tests of a module."""
+    desk, before = Desk(cloud, people[0]), cloud.look()
+    desk.take(HARMLESS)
+    yield desk
+    desk.restore("--machine", cloud.heat)
+    assert clouds.differences(before, cloud.look()) == []
 
 
 @pytest.fixture

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pexpect
 
 from tests.integration.cloud import Cloud, Ran
 
+Environment = Mapping[str, str]
+PLAIN: Environment = MappingProxyType({})
 PROGRAM = str(Path(sys.executable).with_name("devswap"))
 
 
@@ -65,30 +71,35 @@ class Desk:
     cloud: Cloud
     person: Person
 
-    def environment(self, **more: str) -> dict[str, str]:
+    def environment(self, more: Environment = PLAIN) -> dict[str, str]:
         state = {name: value for name, value in os.environ.items() if name == "DEVSWAP_STATE_DIR"}
         sources = {"DEVSWAP_BRANCHES_URL": self.cloud.git, "DEVSWAP_CHANGES_URL": self.cloud.git}
         return {**self.person.sudo(), **state, **sources, **more}
 
-    def devswap(self, *argv: str, code: int = 0, cwd: Path | None = None, **environment: str) -> Ran:
+    def devswap(self, *argv: str, code: int = 0, cwd: Path | None = None, environment: Environment = PLAIN) -> Ran:
         """Run to the end, and hold its exit code against `code`."""
-        with self.start(*argv, cwd=cwd, **environment) as process:
+        with self.start(*argv, cwd=cwd, environment=environment) as process:
             out, err = process.communicate(timeout=300)
         assert process.returncode == code, f"devswap {' '.join(argv)} ended with {process.returncode}:\n{out}{err}"
         return Ran(process.returncode, out, err)
 
-    def start(self, *argv: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
-        """In a session of its own, without a terminal."""
-        return subprocess.Popen(
-            [PROGRAM, *argv],
-            env=self.environment(**environment),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    def start(
+        self, *argv: str, cwd: Path | None = None, feed: str = "", environment: Environment = PLAIN
+    ) -> subprocess.Popen[str]:
+        """In a session of its own, without a terminal; `feed` is what it can read from its standard input."""
+        with tempfile.TemporaryFile("w+") as given:
+            given.write(feed)
+            given.seek(0)
+            return subprocess.Popen(
+                [PROGRAM, *argv],
+                env=self.environment(environment),
+                cwd=cwd,
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
 
     def checkout(self, ref: str, *argv: str, code: int = 0) -> Ran:
         """Take heat-engine over in the background."""
@@ -117,11 +128,18 @@ class Desk:
         assert text.count(old) == 1, f"{old!r} is {text.count(old)} times in {path}"
         path.write_text(text.replace(old, new))
 
-    def terminal(self, *argv: str, rows: int = 24, columns: int = 80, **environment: str) -> pexpect.spawn[str]:
+    def terminal(self, *argv: str, rows: int = 24, columns: int = 80) -> pexpect.spawn[str]:
         """devswap on a real terminal. What it shows is kept in `.logfile_read` by whoever wants it."""
-        env: Any = {**self.environment(**environment), "TERM": "xterm"}
+        return self._spawn(PROGRAM, *argv, rows=rows, columns=columns)
+
+    def shell(self) -> pexpect.spawn[str]:
+        """A shell on a terminal, as devswap is usually started from."""
+        return self._spawn("bash", "--norc", "--noprofile", rows=24, columns=80)
+
+    def _spawn(self, program: str, *argv: str, rows: int, columns: int) -> pexpect.spawn[str]:
+        env: Any = {**self.environment(), "TERM": "xterm"}
         return pexpect.spawn(
-            PROGRAM,
+            program,
             list(argv),
             env=env,
             dimensions=(rows, columns),
@@ -129,3 +147,9 @@ class Desk:
             codec_errors="replace",
             timeout=90,
         )
+
+
+def seen(terminal: pexpect.spawn[str]) -> str:
+    """The group in what was last waited for."""
+    assert isinstance(terminal.match, re.Match)
+    return str(terminal.match.group(1))

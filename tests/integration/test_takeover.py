@@ -62,9 +62,9 @@ def test_a_harmless_change_serves_a_real_stack_and_goes_without_a_trace(cloud: C
     assert change.subject in shown
     now = swap_of(desk)
     assert (now["state"], now["serving"], now["healthy"], now["mode"]) == ("running", True, True, "detached")
-    assert str(now["owner"]).startswith("swap-ada@")
+    assert str(now["owner"]).startswith(f"{desk.person.name}@")
     assert desk.devswap("status", "--check").code == 0
-    assert f"{now['ref']} by swap-ada" in desk.devswap("list").stdout
+    assert f"{now['ref']} by {desk.person.name}" in desk.devswap("list").stdout
     given_back = desk.restore()
     assert f"production is back in lxc:{cloud.heat}" in given_back.stdout
     assert int(given_back.stdout.split(" facts identical")[0].split()[-1]) > 5
