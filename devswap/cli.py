@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import signal
 import sys
@@ -12,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from devswap import __version__, console
-from devswap.errors import DevswapError, Interrupted
+from devswap.errors import DevswapError, Interrupted, UsageError
 
 # Name and first line of every command, so that `--help` need not import them; a test holds them against the commands.
 COMMANDS = {
@@ -42,6 +43,14 @@ class _Commands(TyperGroup):
         command = typer.main.get_command(importlib.import_module(f"devswap.commands.{cmd_name}").app)
         command.name = cmd_name
         return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            raise UsageError(
+                f"there is no command {args[0]!r}", hint=f"devswap {near[0]}" if near else "devswap --help shows them"
+            )
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

@@ -20,6 +20,8 @@ _KEPT_LOGS = 50
 _log_file: list[Path] = []
 
 log = logging.getLogger(__name__)
+# Without a log file nothing is logged; Python would print warnings and errors on stderr itself.
+logging.getLogger("devswap").addHandler(logging.NullHandler())
 
 
 def say(text: str) -> None:

@@ -7,14 +7,19 @@ from typing import Annotated
 import typer
 
 from devswap import outcome, session, swap
+from devswap.commands import examples
 from devswap.preparation import Wish
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command(
-    epilog="Examples: devswap checkout heat-engine review/123 · devswap checkout heat-engine review/123/4 --detach · "
-    "devswap checkout heat-engine stable/2026.1 --remote https://git.example.org/heat · devswap checkout heat-engine ."
+    epilog=examples(
+        "devswap checkout heat-engine review/123",
+        "devswap checkout heat-engine review/123/4 --detach",
+        "devswap checkout heat-engine stable/2026.1 --remote https://git.example.org/heat",
+        "devswap checkout heat-engine .",
+    )
 )
 def checkout(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="As devswap list shows it.")],

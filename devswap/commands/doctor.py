@@ -8,11 +8,17 @@ from typing import Annotated
 import typer
 
 from devswap import console, doctor
+from devswap.commands import examples
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(epilog="Examples: devswap doctor · devswap doctor --json")
+@app.command(
+    epilog=examples(
+        "devswap doctor",
+        "devswap doctor --json",
+    )
+)
 def check(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
 ) -> None:

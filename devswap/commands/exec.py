@@ -7,13 +7,16 @@ from typing import Annotated
 import typer
 
 from devswap import beside, session
+from devswap.commands import examples
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command(
-    epilog="Examples: devswap exec heat-engine -- heat-manage db_version · "
-    "devswap exec heat-engine -- python -m pytest heat/tests/engine",
+    epilog=examples(
+        "devswap exec heat-engine -- heat-manage db_version",
+        "devswap exec heat-engine -- python -m pytest heat/tests/engine",
+    ),
     context_settings={"ignore_unknown_options": True},
 )
 def run(

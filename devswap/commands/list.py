@@ -7,12 +7,18 @@ from typing import Annotated
 import typer
 
 from devswap import console, session
+from devswap.commands import examples
 from devswap.discovery import units
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(epilog="Examples: devswap list · devswap list --json")
+@app.command(
+    epilog=examples(
+        "devswap list",
+        "devswap list --json",
+    )
+)
 def show(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
 ) -> None:

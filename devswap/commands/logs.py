@@ -7,11 +7,17 @@ from typing import Annotated
 import typer
 
 from devswap import logs, session
+from devswap.commands import examples
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(epilog="Examples: devswap logs heat-engine · devswap logs heat-engine -f")
+@app.command(
+    epilog=examples(
+        "devswap logs heat-engine",
+        "devswap logs heat-engine -f",
+    )
+)
 def show(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="As devswap list shows it.")],
     machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,

@@ -7,12 +7,18 @@ from typing import Annotated
 import typer
 
 from devswap import outcome, session, swap
+from devswap.commands import examples
 from devswap.preparation import Wish
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(epilog="Examples: devswap plan heat-engine review/123 · devswap plan heat-engine master --json")
+@app.command(
+    epilog=examples(
+        "devswap plan heat-engine review/123",
+        "devswap plan heat-engine master --json",
+    )
+)
 def plan(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="As devswap list shows it.")],
     ref: Annotated[str, typer.Argument(metavar="REF", help="As for devswap checkout.")],

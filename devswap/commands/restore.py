@@ -8,15 +8,21 @@ from typing import Annotated
 import typer
 
 from devswap import console, locate, session, swap
+from devswap.commands import examples
 from devswap.errors import NotWhole, UsageError
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Step
 from devswap.swap import Restored
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(epilog="Examples: devswap restore heat-engine · devswap restore (everything)")
+@app.command(
+    epilog=examples(
+        "devswap restore heat-engine",
+        "devswap restore",
+    )
+)
 def restore(
     services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Which; all by default.")] = None,
     machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,

@@ -7,11 +7,17 @@ from typing import Annotated
 import typer
 
 from devswap import outcome, session, swap
+from devswap.commands import examples
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(epilog="Examples: devswap run heat-engine · devswap run heat-engine --detach")
+@app.command(
+    epilog=examples(
+        "devswap run heat-engine",
+        "devswap run heat-engine --detach",
+    )
+)
 def run(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="A swapped one.")],
     machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,

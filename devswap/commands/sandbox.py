@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from devswap import console, sandbox, session
+from devswap.commands import examples
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
 
 class Era(StrEnum):
@@ -23,7 +24,13 @@ class Era(StrEnum):
 _ERA = typer.Option("--era", help="Whose layout: today's, or that of 2015 (on systemd).")
 
 
-@app.callback(epilog="Examples: devswap sandbox up · devswap sandbox up --era 2015 · devswap sandbox down --purge")
+@app.callback(
+    epilog=examples(
+        "devswap sandbox up",
+        "devswap sandbox up --era 2015",
+        "devswap sandbox down --purge",
+    )
+)
 def group() -> None:
     """Build a small real all-in-one to try devswap on.
 
@@ -32,7 +39,12 @@ def group() -> None:
     """
 
 
-@app.command(epilog="Examples: devswap sandbox up · devswap sandbox up --era 2015")
+@app.command(
+    epilog=examples(
+        "devswap sandbox up",
+        "devswap sandbox up --era 2015",
+    )
+)
 def up(era: Annotated[Era, _ERA] = Era.CURRENT) -> None:
     """Build the sandbox, or start it, or go on where an interrupted one stopped."""
     session.open_host()
@@ -45,7 +57,12 @@ def up(era: Annotated[Era, _ERA] = Era.CURRENT) -> None:
         print(f"  {command}")
 
 
-@app.command(epilog="Examples: devswap sandbox down · devswap sandbox down --purge")
+@app.command(
+    epilog=examples(
+        "devswap sandbox down",
+        "devswap sandbox down --purge",
+    )
+)
 def down(
     era: Annotated[Era, _ERA] = Era.CURRENT,
     purge: Annotated[bool, typer.Option("--purge", help="The cache of packages and images too.")] = False,  # noqa: FBT002
@@ -56,7 +73,12 @@ def down(
     print(f"removed {len(gone.removed)} containers" + (" and the cache" if gone.purged else ""))
 
 
-@app.command(epilog="Examples: devswap sandbox status · devswap sandbox status --json")
+@app.command(
+    epilog=examples(
+        "devswap sandbox status",
+        "devswap sandbox status --json",
+    )
+)
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
 ) -> None:

@@ -7,11 +7,16 @@ from typing import Annotated
 import typer
 
 from devswap import beside, session
+from devswap.commands import examples
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(epilog="Example: devswap shell heat-engine")
+@app.command(
+    epilog=examples(
+        "devswap shell heat-engine",
+    )
+)
 def shell(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="A swapped one.")],
     machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,

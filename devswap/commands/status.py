@@ -8,11 +8,17 @@ from typing import Annotated
 import typer
 
 from devswap import console, session, status
+from devswap.commands import examples
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@app.command(epilog="Examples: devswap status · devswap status --check && echo all well")
+@app.command(
+    epilog=examples(
+        "devswap status",
+        "devswap status --check && echo all well",
+    )
+)
 def show(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
     check: Annotated[bool, typer.Option("--check", help="Exit 1 unless every swap is healthy.")] = False,  # noqa: FBT002
