@@ -40,6 +40,12 @@ def gate(service: str) -> str:
     return f"{folder(service)}/go"
 
 
+def half_written(path: str) -> str:
+    """What a kill in the middle of Machine.write_text leaves beside `path`."""
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/.{name}.devswap"
+
+
 def guard_unit(service: str) -> str:
     """The unit in the machine that ends a foreground run when devswap has died."""
     return f"devswap-{service}-guard.service"

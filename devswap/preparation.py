@@ -259,9 +259,12 @@ def _overlay(job: _Job, request: OverlayRequest) -> Overlay:
     def journaled(machine: Machine, wanted: Sequence[Mounting]) -> Iterator[None]:  # noqa: ARG001
         steps = mount_steps(job.deployment, wanted)
         targets = {step.target for step in steps}
-        transaction.apply(steps, job.journal, job.cloud)
-        yield
-        transaction.withdraw(job.journal, job.cloud, lambda step: isinstance(step, Mount) and step.target in targets)
+        try:
+            transaction.apply(steps, job.journal, job.cloud)
+            yield
+        finally:
+            mine = lambda step: isinstance(step, Mount) and step.target in targets  # noqa: E731
+            transaction.withdraw(job.journal, job.cloud, mine)
 
     return job.makers.build(
         job.deployment.machine,

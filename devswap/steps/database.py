@@ -18,6 +18,7 @@ from devswap.steps.step import Cloud, Step, shell
 
 _DUMP = "database.sql.gz"
 _STOPPED = "stopped-for-the-load.json"
+_LOADING = "load-has-begun"
 _STATEMENT_SECONDS = 600.0
 _SPACE = 1.5  # a compressed dump is smaller than the rows: this leaves room for the save on restore
 
@@ -73,7 +74,7 @@ class SyncDatabase(Step):
         self._end_sync(cloud)
         database = self.source.open(cloud.machine)
         database.wait_for_statements(seconds=_STATEMENT_SECONDS)
-        if not _is_as_before(database, captured):
+        if (cloud.vault / _LOADING).exists() or not _is_as_before(database, captured):
             self._stop_users(cloud)
             self._load(cloud, database, captured)
         self._start_users(cloud)
@@ -140,9 +141,12 @@ class SyncDatabase(Step):
         for line in _leaving(captured["rows"], database.rows()):
             cloud.say(line)
         cloud.say("loading the database as it was before the migration")
+        # A load that is interrupted among the last rows has the schema of a whole one: only this tells it from that.
+        write_durably(cloud.vault / _LOADING, b"")
         database.load(cloud.vault / captured["dump"])
         if not _is_as_before(database, captured):
             raise DevswapError(f"the database of {self.project} is not as it was after its dump was loaded")
+        (cloud.vault / _LOADING).unlink()
 
     def _stop_users(self, cloud: Cloud) -> None:
         """Note them on disk first: a restore that is killed here must start them all the same."""

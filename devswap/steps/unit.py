@@ -53,9 +53,8 @@ class HoldUnit(Step):
         """Each part by itself: a kill may have fallen between the file, its folder and systemd's own memory of it."""
         path = development.path(self.unit)
         folder = path.rpartition("/")[0]
-        for name in machine.names(folder):
-            if development.NAME in name:  # a half-written one has a longer name
-                machine.remove(f"{folder}/{name}")
+        machine.remove(path)
+        machine.remove(development.half_written(path))
         if machine.is_folder(folder) and not machine.names(folder):
             machine.remove(folder)
         if path in systemd.show(machine, self.unit, "DropInPaths")["DropInPaths"].split():
@@ -102,6 +101,7 @@ class RunDevelopment(Step):
         systemd.stop(machine, development.beside_units(self.service))
         machine.remove(development.guard_pipe(self.service))
         machine.remove(development.gate(self.service))
+        machine.remove(development.half_written(development.gate(self.service)))
         # Without our drop-in the unit is production's again (the machine was restarted): not ours to stop.
         if machine.exists(development.path(self.unit)):
             systemd.stop(machine, self.unit)
