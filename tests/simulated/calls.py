@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import Enum
@@ -88,7 +89,8 @@ class Calls:
         if kind not in kinds:
             return
         if kind in (Kind.CTRL_C, Kind.CTRL_C_LATE):
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)  # whatever handles it now: a rollback does not let itself be disturbed
+            return
         if name.startswith("disk "):
             raise OSError(errno.ENOSPC, f"No space left on device ({name})")
         if name.startswith("file "):

@@ -106,13 +106,9 @@ def _show(machine: SimulatedMachine, unit: str, asked: list[str]) -> dict[str, s
         "UnitFileState": _enablement(machine, unit, loaded),
         "MainPID": str(init.pid(unit) if active else 0),
         "ExecMainStatus": str(found.code),
-        "NeedDaemonReload": "no",
     }
     if loaded:
-        read = init.files.read
-        fresh = type(init)(init.files).load(unit)
         known |= {
-            "NeedDaemonReload": "yes" if fresh != loaded else "no",
             "User": loaded.one("User"),
             "Group": loaded.one("Group"),
             "Type": loaded.one("Type", "simple"),
@@ -126,7 +122,6 @@ def _show(machine: SimulatedMachine, unit: str, asked: list[str]) -> dict[str, s
             "ExecStart": " ".join(_shown_command(line) for line in loaded.settings.get("ExecStart", [])),
             "AssertPathExists": loaded.one("AssertPathExists"),
         }
-        del read
     return {name: known.get(name, "") for name in asked}
 
 

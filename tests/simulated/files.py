@@ -93,12 +93,11 @@ class Files:
         self._put(path.rstrip("/"), Folder())
 
     def remove(self, path: str) -> None:
-        """As unlink(2) and rmdir(2): a symlink itself, a folder only if it is empty and nothing is mounted on it."""
+        """As unlink(2) and rmdir(2) from the host: a symlink itself, an empty folder, and what is mounted on that."""
         folder, name = self._parent(path.rstrip("/"))
         if folder is None:
             return
-        if any(each.target == self._resolved(path) for each in self.mounts):
-            raise OSError(errno.EBUSY, "Device or resource busy", path)
+        self.mounts = [each for each in self.mounts if each.target != path.rstrip("/")]
         if isinstance(folder, Path):
             _remove_on_host(folder / name)
             return

@@ -100,7 +100,7 @@ class Schema:
 
     def processes(self) -> list[str]:
         """Whoever asks sees a statement at work; by the next question it is done."""
-        shown = [f"{number}\t{sql}" for number, sql in enumerate(self.working, 10)]
+        shown = [f"10\t{sql}" for sql in self.working[:1]]
         if self.working:
             self.execute(self.working.pop(0))
         return shown

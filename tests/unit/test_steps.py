@@ -1,0 +1,199 @@
+"""What holds for every step there is: a new one is tested here as soon as it has an example."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import devswap.steps
+from devswap import development
+from devswap.database import Source
+from devswap.steps.database import SyncDatabase
+from devswap.steps.mount import Mount
+from devswap.steps.step import Cloud, Step, from_json
+from devswap.steps.unit import HoldUnit, RunDevelopment
+from tests.simulated import images
+from tests.simulated.cloud import SimulatedCloud, no_waiting
+from tests.simulated.comparison import differences
+
+for module in pkgutil.iter_modules(devswap.steps.__path__):
+    importlib.import_module(f"devswap.steps.{module.name}")
+
+ON = f"lxc:{images.HEAT}"
+UNIT = "heat-engine.service"
+SLOT = "/run/devswap/heat-engine/1"
+COMMAND = development.Command((f"{SLOT}/overlay/bin/python", f"{SLOT}/overlay/bin/heat-engine"), {}, simple=False)
+SOURCE = Source(
+    on=ON,
+    unit=UNIT,
+    config_files=("/etc/heat/heat.conf",),
+    group="database",
+    option="connection",
+    client=f"lxc:{images.GALERA}",
+    name="heat",
+    address=f"{images.DATABASE_HOST}:3306",
+)
+
+
+def example(kind: str, simulated: SimulatedCloud) -> Step:
+    overlay = simulated.folder / "overlays" / "migrates"
+    drop_in = development.drop_in("heat-engine", COMMAND, terminal=None)
+    examples: dict[str, Step] = {
+        "mount": Mount(ON, str(overlay), "/run/devswap/heat-engine/2/overlay", readonly=True),
+        "hold-unit": HoldUnit(ON, service="heat-engine", unit=UNIT, text=drop_in),
+        "run-development": RunDevelopment(ON, service="heat-engine", unit=UNIT),
+        "sync-database": SyncDatabase(
+            on=ON,
+            service="heat-engine",
+            project="heat",
+            source=SOURCE,
+            commands=((f"{SLOT}/overlay/bin/python", f"{SLOT}/overlay/bin/heat-manage", "db_sync"),),
+            user="heat",
+            group="heat",
+            environment=(),
+            users=((ON, UNIT), (ON, "heat-api.service"), (f"lxc:{images.HEAT_CFN}", "heat-api-cfn.service")),
+            digest="",
+        ),
+    }
+    return examples[kind]
+
+
+@pytest.fixture
+def simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
+    """With a checkout mounted, as it is before any step that runs something of it."""
+    found = SimulatedCloud(tmp_path)
+    found.checkout("migrates", revisions=("a1", "b2"))
+    machine = found.machine(images.HEAT)
+    machine.mount(tmp_path / "checkouts" / "migrates", f"{SLOT}/checkout", readonly=True)
+    machine.mount(tmp_path / "overlays" / "migrates", f"{SLOT}/overlay", readonly=True)
+    with no_waiting(monkeypatch):
+        yield found
+
+
+@pytest.fixture
+def cloud(simulated: SimulatedCloud) -> Cloud:
+    vault = simulated.state / "vault"
+    vault.mkdir(parents=True)
+    return Cloud(
+        machine=simulated.at,
+        vault=vault,
+        shared=simulated.state / "shared",
+        saves=simulated.state / "saved",
+        say=simulated.said.append,
+        now=lambda: "now",
+    )
+
+
+@pytest.fixture(params=sorted(Step.known))
+def step(request: pytest.FixtureRequest, simulated: SimulatedCloud) -> Step:
+    found = example(request.param, simulated)
+    if isinstance(found, RunDevelopment):  # it comes after the step that holds the unit
+        simulated.machine(images.HEAT).write_text(
+            development.path(UNIT), development.drop_in("x", COMMAND, terminal=None)
+        )
+    return found
+
+
+def captured_by(step: Step, cloud: Cloud) -> object:
+    """As it comes back from the journal."""
+    found: object = json.loads(json.dumps(step.capture(cloud)))
+    return found
+
+
+def test_capture_changes_nothing(step: Step, cloud: Cloud, simulated: SimulatedCloud) -> None:
+    before = simulated.take()
+    step.capture(cloud)
+    assert differences(simulated, before) == []
+
+
+def test_do_changes_something_and_undo_puts_it_back(step: Step, cloud: Cloud, simulated: SimulatedCloud) -> None:
+    captured, before = captured_by(step, cloud), simulated.take()
+    step.do(cloud)
+    assert differences(simulated, before) != []
+    step.undo(cloud, captured)
+    assert without_development(step, differences(simulated, before)) == []
+
+
+def test_undo_alone_changes_nothing(step: Step, cloud: Cloud, simulated: SimulatedCloud) -> None:
+    captured, before = captured_by(step, cloud), simulated.take()
+    step.undo(cloud, captured)
+    assert without_development(step, differences(simulated, before)) == []
+
+
+def test_undo_twice_equals_once(step: Step, cloud: Cloud, simulated: SimulatedCloud) -> None:
+    captured = captured_by(step, cloud)
+    step.do(cloud)
+    step.undo(cloud, captured)
+    once = simulated.take()
+    step.undo(cloud, captured)
+    assert differences(simulated, once) == []
+
+
+def test_do_twice_is_undone_once(step: Step, cloud: Cloud, simulated: SimulatedCloud) -> None:
+    """After a restart of the machine the journal's steps are done again."""
+    if step.outlives_restart or isinstance(step, Mount):
+        pytest.skip("is not done again where it is done already")
+    captured, before = captured_by(step, cloud), simulated.take()
+    step.do(cloud)
+    step.do(cloud)
+    step.undo(cloud, captured)
+    assert without_development(step, differences(simulated, before)) == []
+
+
+def test_a_step_read_back_from_a_journal_is_the_same(step: Step) -> None:
+    assert from_json(json.loads(json.dumps(step.as_json()))) == step
+
+
+def test_a_person_reads_what_it_does_and_how_to_undo_it_by_hand(step: Step, cloud: Cloud) -> None:
+    forward, backward = step.describe()
+    assert forward
+    assert backward
+    assert all(images.PASSWORD not in line for line in step.by_hand(captured_by(step, cloud), cloud.vault))
+
+
+def without_development(step: Step, lines: list[str]) -> list[str]:
+    """Undoing the run stops whatever runs behind our drop-in; what ran before is HoldUnit's to start again."""
+    return [line for line in lines if not (isinstance(step, RunDevelopment) and UNIT in line)]
+
+
+def test_a_held_unit_is_started_by_nobody(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    example("hold-unit", simulated).do(cloud)
+    machine = simulated.machine(images.HEAT)
+    refused = machine.run(["systemctl", "start", "--", UNIT], ok=(1,))
+    assert "Assertion failed" in refused.stderr
+    assert not machine.init.is_active(UNIT)
+
+
+def test_a_unit_that_did_not_run_is_not_started_by_its_undo(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    machine, step = simulated.machine(images.HEAT), example("hold-unit", simulated)
+    machine.run(["systemctl", "stop", "--", UNIT])
+    captured = captured_by(step, cloud)
+    step.do(cloud)
+    step.undo(cloud, captured)
+    assert not machine.init.is_active(UNIT)
+
+
+def test_rows_written_after_the_dump_are_saved_before_it_is_loaded(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    step = example("sync-database", simulated)
+    captured = captured_by(step, cloud)
+    step.do(cloud)
+    schema = simulated.schema(images.ACCOUNT)
+    schema.execute("INSERT INTO `event` VALUES (99)")
+    step.undo(cloud, captured)
+    assert "(99)" not in schema.table("event").rows
+    assert [path.name for path in cloud.saves.iterdir()] == ["heat-engine-now.sql.gz"]
+    assert any("1 rows of event leave" in line for line in simulated.said)
+
+
+def test_rows_stay_where_the_schema_is_the_same(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    step = example("sync-database", simulated)
+    captured = captured_by(step, cloud)
+    simulated.schema(images.ACCOUNT).execute("INSERT INTO `event` VALUES (99)")
+    step.undo(cloud, captured)
+    assert "(99)" in simulated.schema(images.ACCOUNT).table("event").rows
+    assert not cloud.saves.exists()
