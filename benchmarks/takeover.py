@@ -71,7 +71,7 @@ class Rows:
 
 
 class Bench:
-    """Everything that the ways have in common: the place, the observer, and where scratch files go."""
+    """Everything that the ways share: the place, the observer, and where scratch files go."""
 
     def __init__(self, place: Place, observer: Observer, scratch: Path, say: Say) -> None:
         self.place = place
