@@ -157,7 +157,7 @@ def _prepare_first(host: Host, deployment: Deployment, checkout: Checkout, wish:
 def abandon(host: Host, prepared: Prepared) -> None:
     """Take away what was mounted; production, or the swap as it was, never noticed."""
     if prepared.replaces:
-        _abandon_switch(host, prepared.journal, prepared.description["slot"])
+        _abandon_switch(host, prepared.journal)
     else:
         _abandon_first(host, prepared.journal)
 
@@ -168,10 +168,11 @@ def _abandon_first(host: Host, journal: Journal) -> None:
         journal.remove()
 
 
-def _abandon_switch(host: Host, journal: Journal, number: int) -> None:
-    folder = plan.slot(journal.swap.service, number).checkout.rpartition("/")[0] + "/"
+def _abandon_switch(host: Host, journal: Journal) -> None:
+    """All that is mounted besides what serves: an overlay under construction as well."""
+    serving = plan.slot(journal.swap.service, journal.swap.slot).checkout.rpartition("/")[0] + "/"
     transaction.withdraw(
-        journal, host.cloud(journal), lambda step: isinstance(step, Mount) and step.target.startswith(folder)
+        journal, host.cloud(journal), lambda step: isinstance(step, Mount) and not step.target.startswith(serving)
     )
 
 
@@ -183,7 +184,7 @@ def _prepare_switch(
     try:
         return _build(_Job(host, wish, makers, deployment, checkout, journal, watched, number=number, replaces=True))
     except BaseException:
-        _abandon_switch(host, journal, number)
+        _abandon_switch(host, journal)
         raise
 
 
@@ -221,7 +222,7 @@ def _build(job: _Job) -> Prepared:
     transaction.apply(mount_steps(deployment, mounts), job.journal, job.cloud)
     check(host, deployment, checkout, built, place)
     sync, first = _sync(job)
-    command = plan.command(deployment, place, {"PYTHONPYCACHEPREFIX": place.bytecode})
+    command = plan.command(deployment, place)
     description = {
         "ref": checkout.ref,
         "commit": checkout.commit,
@@ -383,8 +384,7 @@ def _sync(job: _Job) -> tuple[SyncDatabase | None, bool]:
     if not pending and not job.wish.snapshot:
         return None, first
     users = _database_users(host, job.deployment, source)
-    extra = {"PYTHONPYCACHEPREFIX": job.place.bytecode}
-    sync = plan.sync_database(job.deployment, job.place, source, users, extra, tree.digest)
+    sync = plan.sync_database(job.deployment, job.place, source, users, tree.digest)
     return sync if pending else replace(sync, commands=()), first
 
 
