@@ -145,7 +145,12 @@ def _unreadable(folder: str) -> Any:
 def _path_file(plan: dict[str, Any], site_packages: str) -> str:
     """The checkout before production's packages: production has a package of the same name."""
     sources = os.path.relpath(os.path.join(plan["checkout"], plan["sources"]), site_packages)
-    lines = [sources, *(f"import site; site.addsitedir({folder!r})" for folder in plan["site_folders"])]
+    shutil.copy(os.path.join(plan["tools"], "bytecode.py"), os.path.join(site_packages, "_devswap_bytecode.py"))
+    lines = [
+        "import _devswap_bytecode",
+        sources,
+        *(f"import site; site.addsitedir({folder!r})" for folder in plan["site_folders"]),
+    ]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -39,8 +39,6 @@ class Overlay:
     installed: tuple[Installed, ...]
     console_scripts: Mapping[str, str]
     """What each script calls: {"heat-engine": "heat.cmd.engine:main"}."""
-    production: str
-    """A digest of the production below it."""
 
 
 Mounted = Callable[[Machine, Sequence[Mount]], AbstractContextManager[None]]
@@ -54,21 +52,15 @@ def cached(machine: Machine, request: Request, *, cache: Path) -> Overlay | None
 def mounts(overlay: Overlay, request: Request, slot: Slot, *, cache: Path, uid: int, gid: int) -> tuple[Mount, ...]:
     """What must be mounted for the overlay to work, in this order.
 
-    Two folders for bytecode are made, writable for the service's user: production's is worth keeping for all checkouts,
-    but a checkout's is its own, since others appear at the same place with files of the same age.
+    A folder for bytecode is made, writable for the service's user: each checkout's own, since others appear at the same
+    place with files of the same age.
     """
-    folder = posixpath.dirname(slot.overlay)
-    shared = cache / "bytecode" / _digest(overlay.production, str(uid))
     own = cache / "bytecode" / _digest(str(request.source), request.interpreter.version, str(uid))
-    (shared / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
-    for path in (request.interpreter.path, "/usr", *request.interpreter.site_folders):
-        _own_folder(shared / path.split("/")[1], uid, gid)
     _own_folder(own, uid, gid)
     return (
         Mount(request.source, slot.checkout, readonly=True),
         Mount(overlay.folder, slot.overlay, readonly=True),
-        Mount(shared, slot.bytecode, readonly=False),
-        Mount(own, f"{slot.bytecode}{folder}", readonly=False),
+        Mount(own, slot.bytecode, readonly=False),
     )
 
 
@@ -117,7 +109,7 @@ def prepare(
             place = _build_slot(slot)
             with mounting(machine, _build_mounts(place, request, work, tools)):
                 inside = Inside(machine, place, unit, request.user, request.group)
-                facts = {**Build(inside, request, seen, say).run(), "production": seen.production}
+                facts = Build(inside, request, seen, say).run()
         folder = store.complete(seen.key, work, facts, kin=seen.kin)
     return _overlay(folder, seen.key, facts)
 
@@ -149,7 +141,7 @@ def _read(store: OverlayCache, key: str) -> Overlay | None:
 
 def _overlay(folder: Path, key: str, facts: Mapping[str, Any]) -> Overlay:
     installed = tuple(Installed(**each) for each in facts["installed"])
-    return Overlay(folder, key, installed, facts["console_scripts"], facts["production"])
+    return Overlay(folder, key, installed, facts["console_scripts"])
 
 
 def _own_folder(folder: Path, uid: int, gid: int) -> None:

@@ -18,7 +18,7 @@ from devswap.package_index import Indexes, IndexPolicy
 from devswap.requirements import Package
 
 # Changes when overlays of another build could no longer be used
-_FORMAT = "2"
+_FORMAT = "3"
 # What decides on a project's metadata, and so on everything in the overlay
 _INPUTS = (".txt", ".cfg", ".toml")
 
@@ -58,8 +58,6 @@ class Seen:
     """The same for the same overlay."""
     kin: str
     """The same for overlays that differ in the project's version only."""
-    production: str
-    """The same for the same interpreter with the same packages."""
 
 
 def look(machine: Machine, request: Request) -> Seen:
@@ -78,7 +76,7 @@ def look(machine: Machine, request: Request) -> Seen:
     packages = sorted(f"{name} {package.version}" for name, (_, package) in found.items())
     production = _digest([python.path, python.version, *python.site_folders, *packages])
     kin = _digest([_FORMAT, production, _wanted(request, indexes)])
-    return Seen(found, indexes, _digest([kin, request.version]), kin, production)
+    return Seen(found, indexes, _digest([kin, request.version]), kin)
 
 
 def _wanted(request: Request, indexes: Indexes) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from packaging.version import Version
 from devswap.errors import DevswapError
 
 _ROOT = "virtualenv"
+_OWN = ("inside.py", "bytecode.py")
 
 
 def folder(cache: Path, python_version: str) -> Path:
@@ -72,11 +73,12 @@ def _needed() -> Iterator[importlib.metadata.Distribution]:
 
 def _key(distributions: list[importlib.metadata.Distribution], pip: str) -> str:
     parts = sorted(f"{found.metadata['Name']} {found.version}" for found in distributions)
-    return hashlib.sha256("\n".join([*parts, pip, _inside()]).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join([*parts, pip, *_own().values()]).encode()).hexdigest()[:16]
 
 
-def _inside() -> str:
-    return (resources.files("devswap") / "inside.py").read_text(encoding="utf-8")
+def _own() -> dict[str, str]:
+    """The files of devswap itself that run in the machine."""
+    return {name: (resources.files("devswap") / name).read_text(encoding="utf-8") for name in _OWN}
 
 
 def _make(target: Path, distributions: list[importlib.metadata.Distribution], pip: Path, *, compiled: bool) -> None:
@@ -87,7 +89,8 @@ def _make(target: Path, distributions: list[importlib.metadata.Distribution], pi
             _copy(found, partial)
         with zipfile.ZipFile(pip) as wheel:
             wheel.extractall(partial / "pip")
-        (partial / "inside.py").write_text(_inside(), encoding="utf-8")
+        for name, text in _own().items():
+            (partial / name).write_text(text, encoding="utf-8")
         if compiled:  # bytecode of another Python would not be read
             compileall.compile_dir(partial, quiet=2)
         _readable(partial)

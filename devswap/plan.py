@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from devswap import development
 from devswap.database import Source
 from devswap.deployment import Deployment
@@ -22,7 +20,7 @@ def slot(service: str, number: int) -> Slot:
     return Slot(checkout=f"{folder}/checkout", overlay=f"{folder}/overlay")
 
 
-def command(deployment: Deployment, place: Slot, extra: Mapping[str, str]) -> Command:
+def command(deployment: Deployment, place: Slot) -> Command:
     """Production's own command with the overlay's interpreter and script, and settings that suit a terminal."""
     script = deployment.command[0].rpartition("/")[2]
     path = deployment.environment.get("PATH", _PATH)
@@ -33,7 +31,6 @@ def command(deployment: Deployment, place: Slot, extra: Mapping[str, str]) -> Co
             **deployment.service.one_worker,
             "PATH": f"{place.overlay}/bin:{path}",
             "PYTHONUNBUFFERED": "1",
-            **extra,
         },
         simple=deployment.forks,
     )
@@ -51,7 +48,6 @@ def sync_database(
     place: Slot,
     source: Source,
     users: tuple[tuple[str, str], ...],
-    extra: Mapping[str, str],
     digest: str,
 ) -> SyncDatabase:
     """The project's migration commands, run from the overlay as the service's user."""
@@ -70,7 +66,7 @@ def sync_database(
         commands=commands,
         user=deployment.user,
         group=deployment.group,
-        environment=tuple(sorted({**deployment.environment, **deployment.service.environment, **extra}.items())),
+        environment=tuple(sorted({**deployment.environment, **deployment.service.environment}.items())),
         users=users,
         digest=digest,
     )

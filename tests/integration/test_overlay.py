@@ -476,20 +476,17 @@ def test_a_build_that_is_killed_leaves_production_alone_and_the_next_one_succeed
     assert _tree(site.machine, VENV, "/etc") == before
 
 
-def test_the_bytecode_of_production_is_shared_and_that_of_a_checkout_is_its_own(site: Site) -> None:
+def test_the_bytecode_of_a_checkout_is_its_own_and_productions_is_used_as_it_is(site: Site) -> None:
     request = site.request(site.project(code="import libold"))
     built = site.prepare(request)
     with site.mounted(built, request):
         _check_import(site)
         compiled = site.machine.run(["find", SLOT.bytecode, "-name", "*.pyc"]).stdout.split()
-        checkout = [path for path in compiled if path.startswith(f"{SLOT.bytecode}{SLOT.checkout}/demo/")]
-        assert len(checkout) == 2
-        assert any(path.startswith(f"{SLOT.bytecode}{_site(site.python)}/libold") for path in compiled)
+        assert len(compiled) == 2
+        assert all(path.startswith(f"{SLOT.bytecode}/demo/") for path in compiled)
     other = site.request(make_project(site.folder / "other"))
     with site.mounted(site.prepare(other), other):
-        compiled = site.machine.run(["find", SLOT.bytecode, "-name", "*.pyc"]).stdout.split()
-        assert any("libold" in path for path in compiled)
-        assert not any(SLOT.checkout in path for path in compiled)
+        assert site.machine.run(["find", SLOT.bytecode, "-name", "*.pyc"]).stdout == ""
 
 
 def _other_pythons() -> list[Path]:
