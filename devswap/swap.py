@@ -116,16 +116,27 @@ def run(
         _detached_again(host, journal)
         return None
     with _given_back(host, journal, wanted=restore_on_exit), _terminal(host, journal) as terminal:
-        return _foreground(host, _start_again(host, journal, terminal), terminal)
+        with _still_held(service):
+            start = _start_again(host, journal, terminal)
+        return _foreground(host, start, terminal)
 
 
 def _detached_again(host: Host, journal: Journal) -> None:
-    service = journal.swap.service
-    try:
+    with _still_held(journal.swap.service):
         running.detached(host, _start_again(host, journal, None), seconds=host.settings.wait)
-    except DevswapError as error:
+
+
+@contextmanager
+def _still_held(service: str) -> Iterator[None]:
+    """What goes wrong inside leaves the swap as it is, and production is not whole meanwhile."""
+    try:
+        yield
+    except NotWhole:
+        raise
+    except (DevswapError, OSError) as error:
+        said = error.message if isinstance(error, DevswapError) else str(error)
         raise NotWhole(
-            error.message, hint=f"mend it and devswap run {service}, or devswap restore {service} gives production back"
+            said, hint=f"mend it and devswap run {service}, or devswap restore {service} gives production back"
         ) from error
 
 
@@ -148,7 +159,8 @@ def _given_back(host: Host, journal: Journal, *, wanted: bool) -> Iterator[None]
 def _foreground(host: Host, start: Start, terminal: Terminal) -> Ended:
     """A kill or a lost terminal ends the run as Ctrl-C does; the swap stays."""
     try:
-        return running.foreground(host, start, terminal)
+        with _still_held(start.journal.swap.service):
+            return running.foreground(host, start, terminal)
     except KeyboardInterrupt:
         return Ended(by_user=True)
 
