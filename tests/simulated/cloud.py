@@ -156,7 +156,7 @@ class SimulatedCloud:
         building = f"{os.path.dirname(os.path.dirname(slot.overlay))}/building"
         with mounting(machine, [Mount(folder, f"{building}/overlay", readonly=False)]):
             run_in_unit(machine, unit, ["true"], user=request.user, group=request.group)
-        return Overlay(folder=folder, key=request.source.name, installed=(), console_scripts={}, production="0")
+        return Overlay(folder=folder, key=request.source.name, installed=(), console_scripts={})
 
     # --- what runs in the machines ----------------------------------------------------------------------------------
 
@@ -261,6 +261,7 @@ class SimulatedCloud:
         return Snapshot(pickle.dumps(self.world), disk, hash((_canonical(self.world), tuple(sorted(disk.items())))))
 
     def put_back(self, snapshot: Snapshot) -> None:
+        self.calls.begin()
         for descriptor in self.terminals.values():
             os.close(descriptor)
         self.terminals.clear()

@@ -1,0 +1,123 @@
+"""Production comes back whole from a kill at any instant of any command, and from any failure of any call."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devswap import swap
+from devswap.host import Host
+from devswap.preparation import Wish
+from tests.crash.exploration import Command, Exploration, restore_everything
+from tests.simulated import disk, images
+from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting
+from tests.simulated.comparison import differences
+
+SERVICE = "heat-engine"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """In memory where there is such a place: thousands of journals are written durably."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir():
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="devswap-crash-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def cloud(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
+    simulated = SimulatedCloud(folder)
+    simulated.checkout("plain")
+    simulated.checkout("migrates", revisions=("a1", "b2"))
+    simulated.checkout("dies", revisions=("a1", "b2"), fate="dies")
+    with no_waiting(monkeypatch), disk.watched(monkeypatch, simulated.state, simulated.calls):
+        yield simulated
+
+
+def checkout(cloud: SimulatedCloud, ref: str, *, detach: bool = True) -> Command:
+    def command(host: Host) -> object:
+        return swap.checkout(host, Wish(SERVICE, ref, None, None, detach), cloud.makers)
+
+    return command
+
+
+def run_again(*, detach: bool) -> Command:
+    return lambda host: swap.run(host, SERVICE, None, detach=detach)
+
+
+def swapped(cloud: SimulatedCloud, ref: str) -> Snapshot:
+    checkout(cloud, ref)(cloud.host())
+    return cloud.take()
+
+
+def explore(cloud: SimulatedCloud, start: Snapshot, command: Command, whole: Snapshot, **options: Any) -> None:
+    """An error of `command` that is not NotWhole must leave everything as at its start, or production whole."""
+    stops_what_runs = options.pop("stops_what_runs", False)
+
+    def left() -> list[str]:
+        if stops_what_runs:
+            return []
+        cloud.time_passes()
+        against_start = [line for line in differences(cloud, start) if not line.startswith("left on the disk")]
+        return differences(cloud, whole) if against_start or start is whole else []
+
+    exploration = Exploration(cloud, whole, left, **options)
+    exploration.command(start, command)
+    exploration.restores()
+    print(exploration.count)
+    shown = "\n".join(exploration.problems[:12])
+    assert not exploration.problems, f"{len(exploration.problems)} problems\n{shown}"
+
+
+def test_production_comes_back_from_any_interruption_of_a_checkout_and_of_the_restores_after_it(
+    cloud: SimulatedCloud,
+) -> None:
+    start = cloud.take()
+    explore(cloud, start, checkout(cloud, "plain"), start, nested=True)
+
+
+@pytest.mark.parametrize("ref", ["migrates", "dies"])
+def test_production_comes_back_from_any_interruption_of_a_checkout_with_a_migration(
+    cloud: SimulatedCloud, ref: str
+) -> None:
+    start = cloud.take()
+    explore(cloud, start, checkout(cloud, ref), start)
+
+
+@pytest.mark.parametrize("reboots", [(images.HEAT,), (images.HEAT, images.HEAT_CFN, images.GALERA)])
+def test_production_comes_back_when_machines_restart_after_any_interruption(
+    cloud: SimulatedCloud, reboots: tuple[str, ...]
+) -> None:
+    start = cloud.take()
+    explore(cloud, start, checkout(cloud, "migrates"), start, reboots=reboots)
+
+
+@pytest.mark.parametrize(("first", "second"), [("plain", "migrates"), ("migrates", "plain"), ("plain", "dies")])
+def test_production_comes_back_from_any_interruption_of_a_second_checkout(
+    cloud: SimulatedCloud, first: str, second: str
+) -> None:
+    whole = cloud.take()
+    explore(cloud, swapped(cloud, first), checkout(cloud, second), whole)
+
+
+@pytest.mark.parametrize("where", ["background", "foreground"])
+def test_production_comes_back_from_any_interruption_of_another_run(cloud: SimulatedCloud, where: str) -> None:
+    whole = cloud.take()
+    explore(cloud, swapped(cloud, "migrates"), run_again(detach=where == "background"), whole, stops_what_runs=True)
+
+
+def test_production_comes_back_from_any_interruption_of_a_checkout_in_the_foreground(cloud: SimulatedCloud) -> None:
+    start = cloud.take()
+    explore(cloud, start, checkout(cloud, "plain", detach=False), start)
+
+
+def test_production_comes_back_from_any_interruption_of_its_restore(cloud: SimulatedCloud) -> None:
+    whole = cloud.take()
+    explore(cloud, swapped(cloud, "migrates"), lambda host: restore_everything(cloud), whole)
