@@ -163,7 +163,7 @@ class SimulatedCloud:
     def program(self, machine: SimulatedMachine, call: Invocation) -> Outcome | None:
         """The Python programs; None for what is none of them."""
         tool, *arguments = call.argv
-        if not tool.endswith("/python") or "-c" not in arguments:
+        if not tool.rpartition("/")[2].startswith("python") or "-c" not in arguments:
             return None
         if not machine.files.exists(tool):
             return Outcome(127, stderr=f"env: '{tool}': No such file or directory\n")

@@ -13,11 +13,13 @@ import pytest
 import devswap.steps
 from devswap import development
 from devswap.database import Source
+from devswap.errors import DevswapError
 from devswap.steps.database import SyncDatabase
 from devswap.steps.mount import Mount
 from devswap.steps.step import Cloud, Step, from_json
 from devswap.steps.unit import HoldUnit, RunDevelopment
 from tests.simulated import images
+from tests.simulated.calls import Fault, Kind
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
 
@@ -197,3 +199,21 @@ def test_rows_stay_where_the_schema_is_the_same(simulated: SimulatedCloud, cloud
     step.undo(cloud, captured)
     assert "(99)" in simulated.schema(images.ACCOUNT).table("event").rows
     assert not cloud.saves.exists()
+
+
+def test_a_load_that_was_interrupted_among_its_last_rows_is_done_again(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    """Its schema and its revision are those of a whole one."""
+    step = example("sync-database", simulated)
+    captured, before = captured_by(step, cloud), simulated.take()
+    step.do(cloud)
+    simulated.calls.begin()
+    step.undo(cloud, captured)
+    number = next(number for number, name in enumerate(simulated.calls.names) if "-- MariaDB dump" in name)
+    last = simulated.calls.parts[number] - 1
+    step.do(cloud)
+    simulated.calls.begin(Fault(number, Kind.HALF, last))
+    with pytest.raises(DevswapError):
+        step.undo(cloud, captured)
+    simulated.calls.begin()
+    step.undo(cloud, captured)
+    assert differences(simulated, before) == []

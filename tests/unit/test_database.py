@@ -1,0 +1,83 @@
+"""Database URLs are taken apart as SQLAlchemy does, and a dump is there only when it is complete."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from devswap import database
+from devswap.errors import DevswapError
+from tests.simulated import images
+from tests.simulated.calls import Fault, Kind
+from tests.simulated.cloud import SimulatedCloud
+
+URL = "mysql+pymysql://heat:s%40cr%25t@172.29.236.101/heat?charset=utf8"
+
+
+def test_a_password_may_hold_any_sign() -> None:
+    url = database.parse("mysql+pymysql://heat:p%40%2F%25:x@db.example:3307/heat?charset=utf8&ssl_ca=/etc/ca.pem")
+    assert (url.user, url.password, url.host, url.port, url.name) == ("heat", "p@/%:x", "db.example", 3307, "heat")
+    assert url.certificate_authority == "/etc/ca.pem"
+
+
+def test_a_url_is_never_shown_with_its_password() -> None:
+    assert "s@cr%t" not in repr(database.parse(URL))
+    assert "s@cr%t" not in str(database.parse(URL))
+
+
+@pytest.mark.parametrize("url", ["postgresql://a:b@c/d", "sqlite:////var/lib/x.db", "nonsense"])
+def test_other_databases_are_refused_by_name(url: str) -> None:
+    with pytest.raises(DevswapError, match="MariaDB and MySQL"):
+        database.parse(url)
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> SimulatedCloud:
+    return SimulatedCloud(tmp_path)
+
+
+def opened(cloud: SimulatedCloud) -> database.Database:
+    machines = [cloud.machine(images.HEAT), cloud.machine(images.GALERA)]
+    return database.connect(database.parse(URL), machines)
+
+
+def test_the_first_machine_with_the_tools_is_taken(cloud: SimulatedCloud) -> None:
+    assert opened(cloud).machine.name == images.GALERA
+
+
+def test_a_wrong_password_is_said_without_showing_it(cloud: SimulatedCloud) -> None:
+    with pytest.raises(DevswapError, match="Access denied") as caught:
+        database.connect(database.parse(URL.replace("s%40", "wrong")), [cloud.machine(images.GALERA)])
+    assert "wrongcr" not in caught.value.message
+
+
+def test_a_dump_is_loaded_back_whatever_was_added(cloud: SimulatedCloud, tmp_path: Path) -> None:
+    found, schema = opened(cloud), cloud.schema(images.ACCOUNT)
+    before = schema.dump(rows=True, comments=False)
+    hashed = found.schema()
+    found.dump(tmp_path / "dump.gz")
+    for sql in images.CHANGES["b2"]:
+        schema.execute(sql)
+    assert found.schema() != hashed
+    found.load(tmp_path / "dump.gz")
+    assert schema.dump(rows=True, comments=False) == before
+    assert found.schema() == hashed
+    assert gzip.decompress((tmp_path / "dump.gz").read_bytes()).rstrip().endswith(b"0:00:00")
+
+
+def test_rows_leave_the_schemas_hash_alone(cloud: SimulatedCloud) -> None:
+    found = opened(cloud)
+    hashed = found.schema()
+    cloud.schema(images.ACCOUNT).execute("INSERT INTO `event` VALUES (9)")
+    assert found.schema() == hashed
+    assert found.rows()["event"] == 4
+
+
+def test_a_dump_that_fails_leaves_no_dump(cloud: SimulatedCloud, tmp_path: Path) -> None:
+    found = opened(cloud)
+    cloud.calls.begin(Fault(0, Kind.RAISES))
+    with pytest.raises(DevswapError, match="cannot dump"):
+        found.dump(tmp_path / "dump.gz")
+    assert not (tmp_path / "dump.gz").exists()

@@ -1,0 +1,90 @@
+"""Services are found by looking at machines, and examined where they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from devswap.discovery import units
+from devswap.errors import DevswapError
+from devswap.service import load_catalogue
+from tests.simulated import images
+from tests.simulated.cloud import SimulatedCloud
+from tests.simulated.machine import SimulatedMachine
+
+SERVICE = load_catalogue().get("heat-engine")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> SimulatedMachine:
+    return SimulatedCloud(tmp_path).machine(images.HEAT)
+
+
+def found(machine: SimulatedMachine) -> units.Found:
+    (place,) = units.find([SERVICE], [machine])
+    return place
+
+
+def rewrite(machine: SimulatedMachine, text: str) -> None:
+    machine.write_text("/etc/systemd/system/heat-engine.service", text)
+    machine.run(["systemctl", "daemon-reload"])
+    machine.run(["systemctl", "stop", "--", "heat-engine.service"])
+    machine.run(["systemctl", "start", "--", "heat-engine.service"])
+
+
+def test_a_service_is_where_its_unit_is(machine: SimulatedMachine) -> None:
+    place = found(machine)
+    assert (place.unit, place.active) == ("heat-engine.service", True)
+    assert list(units.find([SERVICE], [machine.cloud.machine(images.GALERA)])) == []
+    assert units.version(place) == "33.0.1"
+
+
+def test_production_is_seen_in_its_main_process(machine: SimulatedMachine) -> None:
+    deployment = units.examine(found(machine))
+    assert deployment.interpreter.path == f"{images.VENV}/bin/python"
+    assert deployment.command == (f"{images.VENV}/bin/heat-engine",)
+    assert (deployment.user, deployment.group) == ("heat", "heat")
+    assert deployment.config_files == ("/etc/heat/heat.conf",)
+    assert deployment.environment["PATH"].startswith(images.VENV)
+
+
+def test_a_process_that_renamed_itself_is_known_by_its_unit(machine: SimulatedMachine) -> None:
+    machine.init.unit("heat-engine.service").title = "heat-engine: master process [heat-engine]"
+    assert units.examine(found(machine)).command == (f"{images.VENV}/bin/heat-engine",)
+
+
+def test_a_unit_that_does_not_run_is_known_by_its_file(machine: SimulatedMachine) -> None:
+    machine.run(["systemctl", "stop", "--", "heat-engine.service"])
+    place = found(machine)
+    assert not place.active
+    assert units.examine(place).command == (f"{images.VENV}/bin/heat-engine",)
+
+
+def test_the_older_layout_names_its_files_on_the_command_line(machine: SimulatedMachine) -> None:
+    line = f"ExecStart={images.VENV}/bin/heat-engine --config-file=/etc/heat/heat.conf --log-file=/var/log/heat.log"
+    rewrite(machine, f"[Service]\nUser=heat\nGroup=heat\nType=simple\n{line}\n")
+    deployment = units.examine(found(machine))
+    assert deployment.command[1:] == ("--config-file=/etc/heat/heat.conf", "--log-file=/var/log/heat.log")
+    assert deployment.config_files == ("/etc/heat/heat.conf",)
+
+
+def test_python_2_is_refused_by_name(machine: SimulatedMachine) -> None:
+    images.put(machine.files, "/usr/bin/python2", "\x7fELF")
+    images.put(machine.files, "/usr/bin/heat-engine", "#!/usr/bin/python2\n")
+    rewrite(machine, "[Service]\nUser=heat\nExecStart=/usr/bin/heat-engine\n")
+    with pytest.raises(DevswapError, match=r"Python 2\.7"):
+        units.examine(found(machine))
+
+
+def test_what_is_no_python_program_is_refused(machine: SimulatedMachine) -> None:
+    images.put(machine.files, "/usr/bin/heat-engine", "\x7fELF")
+    rewrite(machine, "[Service]\nUser=heat\nExecStart=/usr/bin/heat-engine\n")
+    with pytest.raises(DevswapError, match="is no Python program"):
+        units.examine(found(machine))
+
+
+def test_a_deployment_survives_the_journal(machine: SimulatedMachine) -> None:
+    place = found(machine)
+    deployment = units.examine(place)
+    assert units.from_json(place, units.as_json(deployment)) == deployment
