@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -76,6 +76,10 @@ class Database:
         argv = self._argv(self._client, "--batch", "--skip-column-names", "--raw", self._url.name)
         result = self._run(argv, sql)
         return [line.split("\t") for line in result.splitlines()]
+
+    def server(self) -> str:
+        """What the server calls itself: the name of the host that it runs on."""
+        return self.query("SELECT @@hostname")[0][0]
 
     def revisions(self) -> list[str]:
         """What alembic (or sqlalchemy-migrate) noted; none for a database nobody migrated yet."""
@@ -230,6 +234,8 @@ class Source:
     """The schema's."""
     address: str
     """Host and port, which with the name tell one database from another."""
+    server: str = ""
+    """What the server calls itself: the clouds of one host have databases of the same name."""
 
     def open(self, machine: Callable[[str], Machine]) -> Database:
         """Raises DevswapError where the database is not reached.
@@ -237,10 +243,13 @@ class Source:
         Where the service's machine is gone, and the password with it, the server's own root account is tried.
         """
         try:
-            url = read_url(machine(self.on), self)
+            return connect(read_url(machine(self.on), self), [machine(self.client)])
         except MachineGone:
             url = Url(user="root", password="", host="", port=0, name=self.name, certificate_authority=None)
-        return connect(url, [machine(self.client)])
+        found = connect(url, [machine(self.client)])
+        if found.server() != self.server:
+            raise DevswapError(f"cannot reach the database {self.name} of {self.on}: {self.client} has another one")
+        return found
 
 
 def read_url(machine: Machine, source: Source) -> Url:
@@ -277,6 +286,23 @@ def connect(url: Url, machines: Iterable[Machine]) -> Database:
         + ("; ".join(tried) or "no machine of this cloud has mariadb-dump or mysqldump"),
         hint="install the client where the service runs: apt-get install mariadb-client",
     )
+
+
+def connect_at_server(url: Url, machines: Sequence[Machine]) -> Database:
+    """Like `connect`, through the server's own machine where that can be: any other may belong to another cloud."""
+    found = connect(url, machines)
+    server = found.server()
+    for machine in machines:
+        if while_running(machine, _host_name) == server:
+            try:
+                return connect(url, [machine])
+            except DevswapError:
+                break
+    return found
+
+
+def _host_name(machine: Machine) -> str:
+    return (machine.read_text("/etc/hostname") or "").strip()
 
 
 def _tools(machine: Machine) -> list[tuple[str, str]]:

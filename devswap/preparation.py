@@ -354,8 +354,14 @@ def _database(host: Host, deployment: Deployment) -> Source | None:
     found = _source(here.address, deployment.unit, deployment.config_files, wanted)
     url = database.read_url(here, found)
     others = [machine for machine in host.running() if machine.address != here.address]
-    client = database.connect(url, [here, *others, BackedMachine(Local())])
-    return replace(found, client=client.machine.address, name=url.name, address=f"{url.host}:{url.port}")
+    reached = database.connect_at_server(url, [here, *others, BackedMachine(Local())])
+    return replace(
+        found,
+        client=reached.machine.address,
+        name=url.name,
+        address=f"{url.host}:{url.port}",
+        server=reached.server(),
+    )
 
 
 def _source(on: str, unit: str, config_files: tuple[str, ...], wanted: Database) -> Source:

@@ -118,6 +118,7 @@ _STATEMENTS = [
     (re.compile(pattern, re.DOTALL), answer)
     for pattern, answer in (
         (r"SELECT 1", lambda schema, match: ["1"]),
+        (r"SELECT @@hostname", lambda schema, match: ["galera"]),
         (r"SET FOREIGN_KEY_CHECKS = [01]", lambda schema, match: []),
         (r"SHOW TABLES", lambda schema, match: sorted(schema.tables)),
         (
