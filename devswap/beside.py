@@ -41,10 +41,13 @@ def _argv(machine: Machine, swap: Swap, command: Sequence[str]) -> list[str]:
     terminal = {"TERM": os.environ.get("TERM", "dumb")} if sys.stdin.isatty() else {}
     line = systemd.unit_argv(
         development.beside_units(swap.service).replace("*", str(os.getpid())),
-        command,
+        # systemd-run itself would look for the program on its own PATH, where the overlay is not
+        ["/usr/bin/env", "--", *command],
         user=owner["User"] or None,
         group=owner["Group"] or None,
         env={**settings, **terminal, "HOME": plan.slot(swap.service, swap.slot).bytecode},
         cwd=plan.slot(swap.service, swap.slot).checkout,
+        # a shell ignores SIGTERM, and must not keep a restore waiting
+        properties={"SendSIGHUP": "yes", "TimeoutStopSec": "5s"},
     )
     return ["--pty" if word == "--pipe" and sys.stdin.isatty() else word for word in line]

@@ -32,11 +32,19 @@ def one(host: Host, service: Service, wanted: str | None) -> Found:
             f"{service.name} runs in {len(chosen)} machines: {_names(chosen)}",
             hint=f"say which: --machine {chosen[0].machine.name}, or --yes for the first",
         )
+    if wanted is not None:
+        _require_awake(wanted)
     if places:
         raise UsageError(
             f"{service.name} does not run in {wanted}", hint=f"it runs in {_names(places)}: say --machine NAME"
         )
     raise _nowhere(service)
+
+
+def _require_awake(wanted: str) -> None:
+    asleep = [name for name in machines.stopped() if name.startswith(wanted.removeprefix("lxc:"))]
+    if asleep:
+        raise DevswapError(f"{asleep[0]} is stopped", hint=f"lxc-start -n {asleep[0]}, then try again")
 
 
 def _names(places: Sequence[Found]) -> str:

@@ -8,6 +8,8 @@ from devswap.host import Host
 from devswap.machine import Machine
 from devswap.service import Service
 
+_INTERRUPTED = 130
+
 
 def show(host: Host, name: str, wanted: str | None, *, follow: bool, lines: int) -> int:
     """Print the log on stdout until its end, or with `follow` until an interrupt; returns the reader's exit code."""
@@ -41,7 +43,9 @@ def _files(machine: Machine, service: Service, unit: str) -> list[str]:
 def _follow(machine: Machine, argv: list[str]) -> int:
     with machine.popen(argv) as reader:
         try:
-            return reader.wait()
+            code = reader.wait()
         except KeyboardInterrupt:
             reader.terminate()
             return 0
+    # On a terminal the machine's own end of it turns Ctrl-C into the reader's SIGINT; we never hear of it.
+    return 0 if code == _INTERRUPTED else code
