@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+
+_REPORTED = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -10,3 +14,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--strikes", type=int, default=6, metavar="N", help="how often a real swap is killed")
     group.addoption("--era", action="append", metavar="ERA", help="only on this sandbox: current or 2015; repeatable")
     group.addoption("--keep-sandbox", action="store_true", help="leave a sandbox that this run has built")
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Says a line at the end of the whole run: a count that was reached, a time that was measured."""
+    return request.config.stash.setdefault(_REPORTED, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(_REPORTED, []):
+        terminalreporter.write_line(line)

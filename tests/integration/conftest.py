@@ -74,21 +74,18 @@ def _assert_nothing_is_left(found: Cloud) -> None:
 
 
 @pytest.fixture(scope="session")
-def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Person, Person]]:
+def people() -> Iterator[tuple[Person, Person]]:
     """Two people with accounts on this host."""
     _sweep_accounts()
     names = tuple(f"swap-{name}-{os.getpid()}" for name in ("ada", "ben"))
     for name in names:
-        home = tmp_path_factory.mktemp("home") / name
-        subprocess.run(["useradd", "--create-home", "--home-dir", home, "--shell", "/bin/bash", name], check=True)
-        for folder in (home.parent, home.parent.parent, home.parent.parent.parent):
-            folder.chmod(0o711)  # pytest's folders are root's alone
+        subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", name], check=True)
     ada, ben = (Person(name) for name in names)
     ada.run("git", "config", "--global", "user.name", "Ada")
     ada.run("git", "config", "--global", "user.email", "ada@example.org")
     yield ada, ben
     for name in names:
-        subprocess.run(["userdel", "--force", name], capture_output=True, check=False)
+        subprocess.run(["userdel", "--force", "--remove", name], capture_output=True, check=False)
 
 
 def _sweep_accounts() -> None:
@@ -96,7 +93,7 @@ def _sweep_accounts() -> None:
     for entry in pwd.getpwall():
         pid = entry.pw_name.rpartition("-")[2]
         if entry.pw_name.startswith(("swap-ada-", "swap-ben-")) and not Path("/proc", pid).exists():
-            subprocess.run(["userdel", "--force", entry.pw_name], capture_output=True, check=False)
+            subprocess.run(["userdel", "--force", "--remove", entry.pw_name], capture_output=True, check=False)
 
 
 @pytest.fixture

@@ -153,7 +153,8 @@ def test_development_ends_with_its_devswap(cloud: Cloud, desk: Desk, how: str) -
     terminal.expect("answers from")
     assert cloud.engine_processes() != []
     if how == "killed":
-        os.kill(terminal.pid or 0, signal.SIGKILL)
+        assert terminal.pid is not None
+        os.kill(terminal.pid, signal.SIGKILL)
     else:
         terminal.ptyproc.fileobj.close()  # type: ignore[attr-defined]
         terminal.closed = True

@@ -1,0 +1,104 @@
+"""Commands, shells and logs beside a service that is taken over."""
+
+from __future__ import annotations
+
+import time
+
+import pexpect
+import pytest
+
+from devswap.sandbox.changes import HARMLESS
+from tests.integration.cloud import Cloud, wait_until
+from tests.integration.people import Desk, seen
+
+pytestmark = pytest.mark.sandbox
+
+
+@pytest.fixture
+def at(taken: Desk) -> tuple[str, ...]:
+    return ("heat-engine", "--machine", taken.cloud.heat)
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 77, 255])
+def test_exec_ends_with_the_code_of_its_command(taken: Desk, at: tuple[str, ...], code: int) -> None:
+    taken.devswap("exec", *at, "--", "sh", "-c", f"exit {code}", code=code)
+
+
+def test_exec_runs_as_the_services_user_in_the_checkout_with_the_overlays_python(
+    taken: Desk, at: tuple[str, ...]
+) -> None:
+    asked = (
+        "import os, pwd, sys, heat; print(pwd.getpwuid(os.getuid()).pw_name, os.getcwd(), sys.prefix, heat.__file__)"
+    )
+    user, folder, prefix, heat = taken.devswap("exec", *at, "--", "python", "-c", asked).stdout.split()
+    slot = folder.removesuffix("/checkout")
+    assert user == "heat"
+    assert slot.startswith("/run/devswap/heat-engine/")
+    assert (prefix, heat) == (f"{slot}/overlay", f"{folder}/heat/__init__.py")
+
+
+def test_exec_finds_the_checkouts_own_tools_and_productions_database(
+    cloud: Cloud, taken: Desk, at: tuple[str, ...]
+) -> None:
+    said = taken.devswap("exec", *at, "--", "heat-manage", "--config-file", "/etc/heat/heat.conf", "db_version")
+    assert cloud.sql("SELECT version_num FROM alembic_version") in said.said
+
+
+def test_exec_passes_its_standard_input_on(taken: Desk, at: tuple[str, ...]) -> None:
+    with taken.start("exec", *at, "--", "cat", feed="typed here") as process:
+        assert process.communicate(timeout=60)[0] == "typed here"
+
+
+def test_an_option_of_the_command_is_the_commands(taken: Desk, at: tuple[str, ...]) -> None:
+    assert taken.devswap("exec", *at, "--", "echo", "--machine", "-n", "--help").stdout == "--machine -n --help\n"
+
+
+def test_a_shell_is_a_real_one_in_the_checkout(taken: Desk, at: tuple[str, ...]) -> None:
+    shell = taken.terminal("shell", *at)
+    shell.expect(r"/checkout\$ ")
+    shell.sendline("echo at $(pwd) as $(id -un) on $(tty) end")
+    shell.expect(r"at (\S+) as heat on /dev/pts/\d+ end\r")
+    assert "/checkout" in seen(shell)
+    shell.sendline("sleep 100")
+    shell.sendcontrol("c")
+    shell.sendline("echo code $?")
+    shell.expect("code 130")
+    shell.sendline("exit 5")
+    shell.expect(pexpect.EOF)
+    shell.close()
+    assert shell.exitstatus == 5
+
+
+def test_a_program_that_does_not_exist_is_127_as_in_any_shell(taken: Desk, at: tuple[str, ...]) -> None:
+    assert "no-such-program" in taken.devswap("exec", *at, "--", "no-such-program", code=127).stderr
+
+
+def test_logs_show_development_while_it_is_swapped(cloud: Cloud, taken: Desk, at: tuple[str, ...]) -> None:
+    mark = cloud.change(HARMLESS).patchsets[-1].shows
+    assert f"Random strings carry the mark {mark}" in taken.devswap("logs", *at, "--lines", "2000").stdout
+    assert len(taken.devswap("logs", *at, "--lines", "3").stdout.splitlines()) <= 4
+
+
+def test_followed_logs_show_what_comes_and_end_with_ctrl_c(cloud: Cloud, taken: Desk, at: tuple[str, ...]) -> None:
+    follower = taken.terminal("logs", *at, "--follow", "--lines", "1", columns=250)
+    wait_until(lambda: bool(follower.read_nonblocking(100)), "the last line")
+    name = cloud.create_stack().name
+    follower.expect(name)
+    follower.sendcontrol("c")
+    follower.expect(pexpect.EOF)
+    follower.close()
+    assert follower.exitstatus == 0
+
+
+def test_a_shell_that_is_left_open_does_not_keep_restore_waiting(
+    cloud: Cloud, taken: Desk, at: tuple[str, ...]
+) -> None:
+    shell = taken.terminal("shell", *at)
+    shell.expect(r"/checkout\$ ")
+    began = time.monotonic()
+    taken.restore()
+    assert time.monotonic() - began < 45
+    shell.expect(pexpect.EOF)
+    shell.close()
+    assert cloud.sh("systemctl list-units --all --plain --no-legend 'devswap*'") == ""
+    taken.take(HARMLESS)

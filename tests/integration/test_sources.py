@@ -1,0 +1,92 @@
+"""Every kind of REF from a real git server, and checkouts that belong to the person who asked for them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from devswap.sandbox.changes import HARMLESS
+from tests.integration.cloud import Cloud
+from tests.integration.people import PLAIN, Desk, Environment
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("whole")]
+
+RANDOM = "heat/engine/resources/openstack/heat/random_string.py"
+STORED = "        self.data_set('value', random_string, redact=True)\n"
+
+
+def served(desk: Desk, ref: str) -> str:
+    """The commit of `ref` as the git server itself says."""
+    listed = desk.person.run("git", "ls-remote", f"{desk.cloud.git}/heat", ref, f"{ref}^{{}}")
+    return listed.splitlines()[-1].split()[0]
+
+
+def planned(desk: Desk, ref: str, *argv: str, environment: Environment = PLAIN) -> str:
+    """The commit that a checkout of `ref` would run: prepared to the last step, then taken away again."""
+    line = ("plan", "heat-engine", ref, "--machine", desk.cloud.heat, "--json", *argv)
+    commit: str = json.loads(desk.devswap(*line, environment=environment).stdout)["commit"]
+    return commit
+
+
+def test_a_ref_of_each_kind_is_the_commit_that_the_server_has(cloud: Cloud, desk: Desk) -> None:
+    change = cloud.change(HARMLESS)
+    first, second = served(desk, change.ref(1)), served(desk, change.ref(2))
+    branch = served(desk, f"refs/heads/{change.branch}")
+    before = cloud.start_of_production()
+    assert planned(desk, f"review/{change.number}") == second
+    assert planned(desk, f"review/{change.number}/1") == first
+    assert planned(desk, change.ref(1)) == first
+    assert planned(desk, change.branch) == branch
+    assert planned(desk, cloud.release()) == served(desk, f"refs/tags/{cloud.release()}")
+    assert planned(desk, branch[:12]) == branch
+    assert cloud.start_of_production() == before
+
+
+def test_another_repository_is_named_by_remote_or_in_the_ref(cloud: Cloud, desk: Desk) -> None:
+    fork = desk.own_tree("fork")
+    desk.edit(fork / RANDOM, STORED, f"        random_string = ('fork-' + random_string)[:length]\n{STORED}")
+    desk.person.run("git", "switch", "--quiet", "--create", "mine", cwd=fork)
+    desk.person.run("git", "commit", "--quiet", "--all", "--message", "Mark as a fork's", cwd=fork)
+    mine = desk.person.run("git", "rev-parse", "HEAD", cwd=fork)
+    nowhere = {"DEVSWAP_BRANCHES_URL": "git://127.0.0.1:9/x", "DEVSWAP_CHANGES_URL": "git://127.0.0.1:9/x"}
+    assert planned(desk, "mine", "--remote", f"file://{fork}", environment=nowhere) == mine
+    desk.checkout(f"file://{fork}@mine")
+    assert cloud.create_stack().word.startswith("fork-")
+
+
+def test_the_own_tree_runs_live_with_what_is_in_no_commit(cloud: Cloud, desk: Desk) -> None:
+    tree = desk.own_tree("live")
+    desk.edit(tree / RANDOM, STORED, f"        random_string = ('first-' + random_string)[:length]\n{STORED}")
+    before = _state(desk, tree)
+    desk.devswap("checkout", "heat-engine", ".", "--machine", cloud.heat, "--detach", cwd=tree)
+    assert cloud.create_stack().word.startswith("first-")
+    desk.edit(tree / RANDOM, "'first-'", "'second-'")
+    desk.devswap("run", "heat-engine", "--machine", cloud.heat, "--detach")
+    assert cloud.create_stack().word.startswith("second-")
+    desk.edit(tree / RANDOM, "'second-'", "'first-'")
+    desk.restore()
+    assert _state(desk, tree) == before
+
+
+def _state(desk: Desk, tree: Path) -> list[str]:
+    """The edits, and every file with its owner: nothing was added, nothing changed hands."""
+    edits = desk.person.run("git", "diff", cwd=tree)
+    files = sorted(f"{path.relative_to(tree)} {path.lstat().st_uid}" for path in tree.rglob("*"))
+    return [edits, *files]
+
+
+def test_a_checkout_is_its_users_to_edit_commit_and_amend(cloud: Cloud, desk: Desk) -> None:
+    number = cloud.change(HARMLESS).number
+    desk.checkout(f"review/{number}")
+    tree = desk.person.checkout(f"review~{number}")
+    assert {path.lstat().st_uid for path in [tree, *tree.rglob("*")]} == {desk.person.uid}
+    assert desk.person.run("git", "status", "--porcelain", cwd=tree) == ""
+    desk.edit(tree / RANDOM, f"MARK = '{cloud.change(HARMLESS).patchsets[-1].shows}'", "MARK = 'amended-'")
+    desk.person.run("git", "commit", "--quiet", "--all", "--amend", "--no-edit", cwd=tree)
+    desk.devswap("run", "heat-engine", "--machine", cloud.heat, "--detach")
+    assert cloud.create_stack().word.startswith("amended-")
+    desk.restore()
+    assert {path.lstat().st_uid for path in desk.person.home.rglob("*")} == {desk.person.uid}
+    desk.person.run("git", "reset", "--quiet", "--hard", served(desk, cloud.change(HARMLESS).ref(2)), cwd=tree)
