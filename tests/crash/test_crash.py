@@ -80,7 +80,7 @@ def test_production_comes_back_from_any_interruption_of_a_checkout_and_of_the_re
     cloud: SimulatedCloud,
 ) -> None:
     start = cloud.take()
-    explore(cloud, start, checkout(cloud, "plain"), start, nested=True)
+    explore(cloud, start, checkout(cloud, "plain"), start)
 
 
 @pytest.mark.parametrize("ref", ["migrates", "dies"])
