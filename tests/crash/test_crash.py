@@ -76,7 +76,7 @@ def explore(cloud: SimulatedCloud, start: Snapshot, command: Command, whole: Sna
     assert not exploration.problems, f"{len(exploration.problems)} problems\n{shown}"
 
 
-def test_production_comes_back_from_any_interruption_of_a_checkout_and_of_the_restores_after_it(
+def test_production_comes_back_from_any_interruption_of_a_first_checkout(
     cloud: SimulatedCloud,
 ) -> None:
     start = cloud.take()
