@@ -8,7 +8,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from tests.simulated.init import Loaded, Running, words
-from tests.simulated.mariadb import Schema, SqlError
+from tests.simulated.mariadb import SOCKET, Schema, SqlError
 from tests.simulated.processes import Invocation, Outcome
 
 if TYPE_CHECKING:
@@ -283,7 +283,8 @@ def _database_tool(machine: SimulatedMachine, argv: list[str], password: str, st
     tool, *arguments = argv
     given = dict(word.partition("=")[::2] for word in arguments if word.startswith("--"))
     try:
-        schema = machine.cloud.schema((given["--host"], given["--user"], password, arguments[-1]))
+        where = (given.get("--host", SOCKET), given["--user"], password, arguments[-1])
+        schema = machine.cloud.schema(where) if where[0] != SOCKET else machine.cloud.own_schema(machine, *where[1:])
         if tool.endswith("dump"):
             rows = "--no-data" not in given
             return Outcome(0, schema.dump(rows=rows, comments="--skip-comments" not in given))

@@ -6,6 +6,9 @@ import re
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
+SOCKET = "localhost"
+"""Where clients go that are told no host."""
+
 
 class SqlError(Exception):
     """What the client prints before it exits with 1."""
