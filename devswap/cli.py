@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import signal
 import sys
@@ -100,8 +101,8 @@ def main() -> NoReturn:
     except BrokenPipeError:  # the reader of our output has gone (| head)
         sys.stderr.close()
         sys.exit(1)
-    except Exception as error:  # a fault of ours: its story goes to the log
-        console.show_error(DevswapError(f"unexpected {type(error).__name__}: {error}", hint="devswap status"), error)
+    except Exception as error:
+        console.show_error(_explained(error), error)
         sys.exit(1)
     sys.exit(0)
 
@@ -109,6 +110,16 @@ def main() -> NoReturn:
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     """A lost terminal or a plain kill is rolled back like Ctrl-C."""
     raise KeyboardInterrupt
+
+
+def _explained(error: Exception) -> DevswapError:
+    """A full disk is for the user to mend; anything else is a fault of ours, and its story goes to the log."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = error.filename2 or error.filename
+        return DevswapError(
+            f"cannot write{f' {where}' if where else ''}: no space left", hint="df -h shows which disk is full"
+        )
+    return DevswapError(f"unexpected {type(error).__name__}: {error}", hint="devswap status")
 
 
 if __name__ == "__main__":
