@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import _bootstrap_external  # type: ignore[attr-defined]
+from importlib import _bootstrap_external
 from typing import Any
 
 _SLOT = os.path.dirname(sys.prefix)

@@ -7,6 +7,7 @@ import errno
 import importlib
 import signal
 import sys
+import time
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
@@ -30,6 +31,10 @@ COMMANDS = {
     "doctor": "Check whether this host is ready.",
     "sandbox": "Build a small real all-in-one to try devswap on.",
 }
+
+
+_ONE_INTERRUPT = 1.0
+"""Seconds within which several signals are one."""
 
 
 class _Commands(TyperGroup):
@@ -91,8 +96,7 @@ def devswap(
 
 def main() -> NoReturn:
     """The `devswap` script."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    _listen()
     try:
         app(prog_name="devswap")
     except DevswapError as error:
@@ -107,9 +111,20 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    """A lost terminal or a plain kill is rolled back like Ctrl-C."""
-    raise KeyboardInterrupt
+def _listen() -> None:
+    """A lost terminal or a plain kill is rolled back like Ctrl-C. What nohup had ignored stays ignored."""
+    heard = -_ONE_INTERRUPT
+
+    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        nonlocal heard
+        # The kernel and the shell both hang up on a lost terminal: the second must not cut the rollback of the first.
+        again, heard = time.monotonic() - heard < _ONE_INTERRUPT, time.monotonic()
+        if not again:
+            raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, interrupt)
 
 
 def _explained(error: Exception) -> DevswapError:

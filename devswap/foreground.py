@@ -15,7 +15,7 @@ import termios
 import time
 import tty
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -129,7 +129,8 @@ class Foreground:
             tty.setraw(descriptor)
             yield
         finally:
-            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+            with suppress(termios.error):  # the terminal has gone
+                termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -32,8 +32,6 @@ class Owner:
     host: str
     terminal: str
     pid: int
-    started: int
-    """When that process began, in clock ticks since boot: process numbers are used again."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Swap:
     checkout: str
     """The folder on the host."""
     mode: str
-    """preparing, foreground or detached."""
+    """preparing, foreground, detached, or restoring."""
     slot: int
     """Which folder below /run/devswap/SERVICE serves; a second checkout is prepared in the next one."""
     watched: dict[str, Any]
@@ -66,6 +64,8 @@ class Swap:
     """How development is started: see development.py."""
     shares: list[str] = field(default_factory=list)
     """What it may change together with other swaps, by the names of `Step.shared`."""
+    touched: list[str] = field(default_factory=list)
+    """The kinds of step that were ever done in it: a difference elsewhere is not its doing."""
     fingerprint: dict[str, str] = field(default_factory=dict)
     """The facts of production before the first step."""
 
@@ -119,7 +119,8 @@ class Journal:
             ) from error
 
     def push(self, entry: Entry) -> None:
-        self._become(self.swap, (*self.entries, entry))
+        touched = sorted({*self.swap.touched, entry.step["kind"]})
+        self._become(replace(self.swap, touched=touched), (*self.entries, entry))
 
     def drop(self, entry: Entry) -> None:
         """Forget an entry that is undone."""
@@ -164,34 +165,61 @@ class Journals:
         folder = self.folder(service, machine)
         return Journal.load(folder) if (folder / "journal.json").exists() else None
 
+    def claim_path(self, service: str, machine: str) -> Path:
+        """Where the claim on a swap is taken; not in its folder, which comes and goes."""
+        return self._state / "claims" / self.folder(service, machine).name
+
     def all(self) -> list[Journal]:
-        """In the order in which production was taken over."""
-        found = [Journal.load(path.parent) for path in sorted(self._state.glob("swaps/*/journal.json"))]
+        """Those that can be read, in the order in which production was taken over."""
+        found = [journal for journal in map(_load_if_there, self._folders()) if isinstance(journal, Journal)]
         return sorted(found, key=lambda journal: journal.swap.since)
 
+    def unreadable(self) -> list[NotWhole]:
+        """What is wrong with those that cannot: it must not be in the way of the others."""
+        return [error for error in map(_load_if_there, self._folders()) if isinstance(error, NotWhole)]
+
+    def _folders(self) -> list[Path]:
+        return [path.parent for path in sorted(self._state.glob("swaps/*/journal.json"))]
+
     @contextmanager
-    def changing(self, *, seconds: float = 60.0) -> Iterator[None]:
-        """Hold the host's one lock for the time of an apply or an undo; the kernel drops it when its holder dies."""
+    def changing(self, *, seconds: float | None = 60.0, say: Callable[[str], None] | None = None) -> Iterator[None]:
+        """Hold the host's one lock for the time of an apply or an undo; the kernel drops it when its holder dies.
+
+        Waits at most `seconds`; None: as long as it takes, as a way back must.
+        """
         make_private(self._state)
         descriptor = os.open(self._state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            _lock(descriptor, seconds)
+            _lock(descriptor, seconds, say)
             yield
         finally:
             os.close(descriptor)
 
 
-def _lock(descriptor: int, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
+def _load_if_there(folder: Path) -> Journal | NotWhole | None:
+    """The journal, what is wrong with it, or None where it was removed just now."""
+    try:
+        return Journal.load(folder)
+    except FileNotFoundError:
+        return None
+    except NotWhole as error:
+        return error
+
+
+def _lock(descriptor: int, seconds: float | None, say: Callable[[str], None] | None) -> None:
+    began = time.monotonic()
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            if time.monotonic() > deadline:
+            if seconds is not None and time.monotonic() - began > seconds:
                 raise DevswapError(
                     f"another devswap has been changing this host for {seconds:.0f} s",
                     hint="devswap status shows whose; try again when it is done",
                 ) from error
+            if say is not None:
+                say("waiting for another devswap that changes this host")
+                say = None
             time.sleep(0.05)
         else:
             return

@@ -67,21 +67,26 @@ def _nowhere(service: Service) -> DevswapError:
 
 def swap(host: Host, name: str, wanted: str | None = None) -> Journal:
     """The journal of the swapped service `name`; raises DevswapError where it is not swapped."""
-    found = [journal for journal in host.journals.all() if journal.swap.service == name]
-    if wanted is not None:
-        found = [
-            journal for journal in found if wanted in (journal.swap.machine, journal.swap.machine.partition(":")[2])
-        ]
+    known = host.journals.all()
+    found = [journal for journal in known if journal.swap.service == name and is_meant(journal, wanted)]
     if len(found) == 1:
         return found[0]
     if found:
         where = ", ".join(journal.swap.machine for journal in found)
         raise UsageError(f"{name} is swapped in {where}", hint=f"say which: --machine {found[0].swap.machine}")
-    swapped = ", ".join(sorted(journal.swap.service for journal in host.journals.all()))
+    for error in host.journals.unreadable():
+        raise error
+    swapped = ", ".join(sorted(f"{journal.swap.service} in {journal.swap.machine}" for journal in known))
     raise DevswapError(
-        f"{name} is not swapped",
+        f"{name} is not swapped" + (f" in {wanted}" if wanted else ""),
         hint=f"swapped here: {swapped}" if swapped else f"take it over: devswap checkout {name} REF",
     )
+
+
+def is_meant(journal: Journal, wanted: str | None) -> bool:
+    """Whether `wanted` names the machine of a swap: its address, its name or the beginning of its name."""
+    address = journal.swap.machine
+    return wanted is None or wanted == address or address.partition(":")[2].startswith(wanted.removeprefix("lxc:"))
 
 
 def require_owner(host: Host, journal: Journal, *, take_over: bool = False) -> None:

@@ -41,7 +41,7 @@ def _files(machine: Machine, service: Service, unit: str) -> list[str]:
 
 
 def _follow(machine: Machine, argv: list[str]) -> int:
-    with machine.popen(argv) as reader:
+    with machine.popen(argv, new_session=False) as reader:
         try:
             code = reader.wait()
         except KeyboardInterrupt:

@@ -81,7 +81,7 @@ class Machine(Protocol):
         stdin: IO[bytes] | int | None = None,
         stdout: IO[bytes] | int | None = None,
         stderr: IO[bytes] | int | None = None,
-        new_session: bool = False,
+        new_session: bool = True,
     ) -> Popen[bytes]:
         """Start `argv` inside. Killing it does not end what runs in there: see lxc-attach(1)."""
 
@@ -180,7 +180,7 @@ class BackedMachine:
         stdin: IO[bytes] | int | None = None,
         stdout: IO[bytes] | int | None = None,
         stderr: IO[bytes] | int | None = None,
-        new_session: bool = False,
+        new_session: bool = True,
     ) -> Popen[bytes]:
         entered = self._entered(argv, env, user, cwd)
         return process.popen(entered, stdin=stdin, stdout=stdout, stderr=stderr, new_session=new_session)

@@ -28,6 +28,7 @@ from devswap.backends.local import Local
 from devswap.database import Source
 from devswap.deployment import Deployment
 from devswap.discovery import units
+from devswap.discovery.units import Found
 from devswap.errors import DevswapError
 from devswap.fingerprint import Watched
 from devswap.host import Host
@@ -106,14 +107,18 @@ class Prepared:
         return isinstance(step, Mount) and not step.target.startswith(current.checkout.rpartition("/")[0] + "/")
 
 
-def prepare(host: Host, wish: Wish, makers: Makers = MAKERS) -> Prepared:
-    """Raises DevswapError with production untouched, or with the swap as it was before."""
-    service = host.catalogue().get(wish.service)
-    found = locate.one(host, service, wish.machine)
-    existing = host.journals.find(service.name, found.machine.address)
+def locate_place(host: Host, wish: Wish) -> Found:
+    """Where the service is that is meant; looks only."""
+    return locate.one(host, host.catalogue().get(wish.service), wish.machine)
+
+
+def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Prepared:
+    """Raises DevswapError with production untouched, or with the swap as it was before. The caller has the claim."""
+    existing = host.journals.find(place.service.name, place.machine.address)
     if existing is not None:
-        _require_switchable(host, existing, wish)
-    deployment = _examined(found, existing)
+        locate.require_owner(host, existing, take_over=wish.take_over)
+        transaction.require_complete(existing)
+    deployment = _examined(place, existing)
     checkout = fetch(host, deployment, wish, makers)
     if existing is None:
         return _prepare_first(host, deployment, checkout, wish, makers)
@@ -310,7 +315,8 @@ def refresh(host: Host, journal: Journal) -> None:
     place = plan.slot(swap.service, swap.slot)
     if place.checkout not in machine.mounted(place.checkout):
         host.say(f"{machine.name} was restarted: doing the steps of the swap again")
-        transaction.repeat(journal, host.cloud(journal))
+        with host.journals.changing():
+            transaction.repeat(journal, host.cloud(journal))
     owner = systemd.show(machine, swap.unit, "User", "Group")
     user = owner["User"] or "root"
     import_check.check_origin(
@@ -426,16 +432,7 @@ def _database_users(host: Host, deployment: Deployment, source: Source) -> tuple
     return tuple(found)
 
 
-def _require_switchable(host: Host, journal: Journal, wish: Wish) -> None:
-    locate.require_owner(host, journal, take_over=wish.take_over)
-    if journal.swap.mode == "preparing":
-        raise DevswapError(
-            f"a checkout of {journal.swap.service} is under way, or was interrupted",
-            hint=f"devswap restore {journal.swap.service}",
-        )
-
-
-def _examined(found: units.Found, existing: Journal | None) -> Deployment:
+def _examined(found: Found, existing: Journal | None) -> Deployment:
     """While swapped, the unit shows development's command: then production's is in the journal."""
     if existing is None:
         return units.examine(found)

@@ -107,12 +107,12 @@ def popen(
     env: Mapping[str, str] | None = None,
     cwd: str | os.PathLike[str] | None = None,
     identity: Identity | None = None,
-    new_session: bool = False,
+    new_session: bool = True,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start `argv` and return the running process; the caller waits for it.
 
-    `new_session` keeps the terminal's Ctrl-C and hang-up from it.
+    A `new_session` keeps the terminal's Ctrl-C and hang-up from it; what talks to the user goes without.
     """
     log.debug("start %s", mask(shlex.join(argv)))
     return _start(
@@ -137,7 +137,7 @@ def _start(
     env: Mapping[str, str] | None,
     cwd: str | os.PathLike[str] | None,
     identity: Identity | None,
-    new_session: bool = False,
+    new_session: bool = True,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     who: dict[str, Any] = {}
@@ -151,6 +151,7 @@ def _start(
             stderr=stderr,
             env=dict(env) if env is not None else None,
             cwd=cwd,
+            # Ctrl-C and a hang-up are this program's to answer: they must not end the client that loads a dump.
             start_new_session=new_session,
             pass_fds=tuple(pass_fds),
             **who,

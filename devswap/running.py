@@ -142,7 +142,7 @@ class _Guard:
         path = development.guard_pipe(swap.service)
         systemd.stop(machine, self._unit)
         self._descriptor = machine.open_pipe(path)
-        script = 'cat "$1"; rm -f "$2"; systemctl stop "$3"'
+        script = 'cat "$1"; rm -f "$2"; systemctl stop --no-block "$3"; sleep 8; systemctl kill --signal=KILL "$3"'
         machine.run(
             [
                 "systemd-run",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from devswap import development, fingerprint, owners, probe, systemd
-from devswap.errors import DevswapError
+from devswap import claims, development, fingerprint, probe, systemd
+from devswap.errors import DevswapError, MachineGone
 from devswap.host import Host
 from devswap.journal import Journal
+from devswap.machine import Machine
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class SwapStatus:
     checkout: str
     mode: str
     state: str
-    """running, stopped, ended, preparing, interrupted, production, machine stopped or machine gone."""
+    """running, stopped, ended, preparing, interrupted, restoring, production, machine stopped/gone, or unknown."""
     serving: bool
     why: str
     owner: str
@@ -59,11 +60,21 @@ def _look(host: Host, journal: Journal) -> tuple[str, bool, str]:
         machine = host.machine(swap.machine)
         if not machine.is_running():
             return "machine stopped", False, f"start it: lxc-start -n {machine.name}"
-    except DevswapError as error:
+        return _ask(host, journal, machine)
+    except MachineGone as error:
         return "machine gone", False, error.message
+    except (DevswapError, OSError, ValueError) as error:
+        return "unknown", False, str(error)
+
+
+def _ask(host: Host, journal: Journal, machine: Machine) -> tuple[str, bool, str]:
+    swap = journal.swap
     unit = systemd.state(machine, swap.unit)
+    if swap.mode == "restoring":
+        return "restoring", False, f"a restore is under way, or was interrupted: devswap restore {swap.service}"
     if swap.mode == "preparing":
-        return _preparing(owners.lives(swap.owner), swap.service)
+        claimed = claims.holder(host.journals.claim_path(swap.service, swap.machine)) is not None
+        return _preparing(claimed, swap.service)
     if not machine.exists(development.path(swap.unit)):
         return "production", False, f"production runs again; devswap restore {swap.service} completes it"
     if not unit.is_active:
@@ -78,7 +89,7 @@ def _look(host: Host, journal: Journal) -> tuple[str, bool, str]:
 def _preparing(alive: bool, service: str) -> tuple[str, bool, str]:  # noqa: FBT001
     if alive:
         return "preparing", False, "production serves meanwhile"
-    return "interrupted", False, f"production serves; devswap restore {service} cleans up"
+    return "interrupted", False, f"the checkout was interrupted; devswap restore {service} completes it"
 
 
 def _idle(mode: str, code: int, active: str, service: str) -> tuple[str, bool, str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
-from devswap import development, fingerprint, locate, owners, preparation, running, systemd, transaction
+from devswap import claims, development, fingerprint, locate, preparation, running, systemd, transaction
+from devswap.claims import Holder
 from devswap.errors import DevswapError, MachineGone, NotWhole
 from devswap.fingerprint import watched_from_json
 from devswap.foreground import Ended
@@ -18,8 +19,8 @@ from devswap.preparation import MAKERS, Makers, Prepared, Wish
 from devswap.pty import Terminal
 from devswap.running import Start
 from devswap.steps.database import SyncDatabase
-from devswap.steps.step import from_json
-from devswap.steps.unit import RunDevelopment
+from devswap.steps.step import Step, from_json
+from devswap.steps.unit import HoldUnit, RunDevelopment
 from devswap.watcher import Watcher
 
 _SERVE_AGAIN_SECONDS = 60.0
@@ -55,24 +56,31 @@ class Planned:
 
 def plan(host: Host, wish: Wish, makers: Makers = MAKERS) -> Planned:
     """Everything that `checkout` does while production serves, and then nothing more: it is all taken away again."""
-    prepared = preparation.prepare(host, wish, makers)
-    try:
-        swap, described = prepared.journal.swap, prepared.description
-        mounted = [from_json(entry.step) for entry in prepared.journal.entries] if not prepared.replaces else []
-        steps = [*mounted, *(prepared.switch_steps() if prepared.replaces else prepared.steps(""))]
-        return Planned(
-            service=swap.service,
-            machine=swap.machine,
-            ref=described["ref"],
-            commit=described["commit"],
-            subject=described["subject"],
-            steps=[dict(zip(("do", "undo"), step.describe(), strict=True)) for step in steps],
-            packages=[
-                f"{each.name} {each.version} from the {each.origin}: {each.why}" for each in prepared.overlay.installed
-            ],
-        )
-    finally:
-        preparation.abandon(host, prepared)
+    place = preparation.locate_place(host, wish)
+    with _claimed(host, wish.service, place.machine.address, "plan", take_over=wish.take_over):
+        prepared = preparation.prepare(host, wish, place, makers)
+        try:
+            return _planned(prepared)
+        finally:
+            with _undisturbed(host):
+                preparation.abandon(host, prepared)
+
+
+def _planned(prepared: Prepared) -> Planned:
+    swap, described = prepared.journal.swap, prepared.description
+    mounted = [from_json(entry.step) for entry in prepared.journal.entries] if not prepared.replaces else []
+    steps = [*mounted, *(prepared.switch_steps() if prepared.replaces else prepared.steps(""))]
+    return Planned(
+        service=swap.service,
+        machine=swap.machine,
+        ref=described["ref"],
+        commit=described["commit"],
+        subject=described["subject"],
+        steps=[dict(zip(("do", "undo"), step.describe(), strict=True)) for step in steps],
+        packages=[
+            f"{each.name} {each.version} from the {each.origin}: {each.why}" for each in prepared.overlay.installed
+        ],
+    )
 
 
 def checkout(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
@@ -80,15 +88,31 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
 
     Whatever fails before production is stopped leaves it untouched; what fails afterwards is rolled back.
     """
-    prepared = preparation.prepare(host, wish, makers)
-    if wish.detach:
-        with _or_back(host, prepared.journal):
-            start = _take_over(host, prepared, None)
-            running.detached(host, start, seconds=host.settings.wait)
+    place = preparation.locate_place(host, wish)
+    with (
+        _claimed(host, wish.service, place.machine.address, "checkout", take_over=wish.take_over),
+        _cleaned_up(host, wish.service, place.machine.address),
+    ):
+        prepared = preparation.prepare(host, wish, place, makers)
+        if not wish.detach:
+            return _foreground_first(host, prepared, wish)
+        _detached_first(host, prepared)
         return None
+
+
+def _detached_first(host: Host, prepared: Prepared) -> None:
+    with _or_back(host, prepared.journal):
+        start = _take_over(host, prepared, None)
+        running.detached(host, start, seconds=host.settings.wait)
+
+
+def _foreground_first(host: Host, prepared: Prepared, wish: Wish) -> Ended:
     journal = prepared.journal
-    with _given_back(host, journal, wanted=wish.restore_on_exit), _terminal(host, journal) as terminal:
+    with ExitStack() as until_ended:
         with _or_back(host, journal):
+            if wish.restore_on_exit:
+                until_ended.enter_context(_given_back(host, journal))
+            terminal = until_ended.enter_context(_terminal(host, journal))
             start = _take_over(host, prepared, terminal)
         return _foreground(host, start, terminal)
 
@@ -106,114 +130,151 @@ def run(
 
     Raises NotWhole if it does not serve: the swap stays.
     """
-    journal = locate.swap(host, service, machine)
-    locate.require_owner(host, journal, take_over=take_over)
-    if journal.swap.mode == "preparing":
-        raise NotWhole(f"the checkout of {service} was interrupted", hint=f"devswap restore {service}")
-    _end_owner(host, journal, take_over=take_over)
-    preparation.refresh(host, journal)
-    if detach:
-        _detached_again(host, journal)
-        return None
-    with _given_back(host, journal, wanted=restore_on_exit), _terminal(host, journal) as terminal:
-        with _still_held(service):
-            start = _start_again(host, journal, terminal)
-        return _foreground(host, start, terminal)
-
-
-def _detached_again(host: Host, journal: Journal) -> None:
-    with _still_held(journal.swap.service):
-        running.detached(host, _start_again(host, journal, None), seconds=host.settings.wait)
+    found = locate.swap(host, service, machine)
+    with _claimed(host, service, found.swap.machine, "run", take_over=take_over):
+        journal = locate.swap(host, service, found.swap.machine)
+        locate.require_owner(host, journal, take_over=take_over)
+        transaction.require_complete(journal)
+        with ExitStack() as until_ended:
+            if restore_on_exit:
+                until_ended.enter_context(_given_back(host, journal))
+            with _still_held(service):
+                preparation.refresh(host, journal)
+                if detach:
+                    running.detached(host, _start_again(host, journal, None), seconds=host.settings.wait)
+                    return None
+                terminal = until_ended.enter_context(_terminal(host, journal))
+                start = _start_again(host, journal, terminal)
+            return _foreground(host, start, terminal)
 
 
 @contextmanager
 def _still_held(service: str) -> Iterator[None]:
     """What goes wrong inside leaves the swap as it is, and production is not whole meanwhile."""
+    hint = f"mend it and devswap run {service}, or devswap restore {service} gives production back"
     try:
         yield
     except NotWhole:
         raise
-    except (DevswapError, OSError) as error:
-        said = error.message if isinstance(error, DevswapError) else str(error)
-        raise NotWhole(
-            said, hint=f"mend it and devswap run {service}, or devswap restore {service} gives production back"
-        ) from error
+    except KeyboardInterrupt as error:
+        raise NotWhole("interrupted; the service is still swapped", hint=hint) from error
+    except Exception as error:
+        said = error.message if isinstance(error, DevswapError) else f"{type(error).__name__}: {error}"
+        raise NotWhole(said, hint=hint) from error
 
 
 @contextmanager
-def _given_back(host: Host, journal: Journal, *, wanted: bool) -> Iterator[None]:
-    """Where that is `wanted`, production comes back when the run ends, even if devswap is killed."""
-    if not wanted:
+def _cleaned_up(host: Host, service: str, machine: str) -> Iterator[None]:
+    """An interrupt in the instant between preparing and taking over leaves mounts: they go too."""
+    try:
         yield
-        return
-    watcher = Watcher(journal.swap.service, journal.swap.machine)
+    except KeyboardInterrupt:
+        with _undisturbed(host):
+            left = host.journals.find(service, machine)
+            if left is not None and left.swap.mode == "preparing":
+                _bring_back(host, left)
+        raise
+
+
+@contextmanager
+def _given_back(host: Host, journal: Journal) -> Iterator[None]:
+    """Production comes back when the run ends, even if devswap is killed."""
+    swap = journal.swap
+    watcher = Watcher(swap.service, swap.machine)
     try:
         yield
     finally:
-        if host.journals.find(journal.swap.service, journal.swap.machine):
-            restored = restore(host, journal)
-            host.say(f"production is back: {restored.identical} facts identical")
-        watcher.dismiss()
+        with _undisturbed(host):
+            left = host.journals.find(swap.service, swap.machine)
+            if left is not None:
+                restored = _bring_back(host, left)
+                host.say(f"production is back: {restored.identical} facts identical")
+            watcher.dismiss()
 
 
 def _foreground(host: Host, start: Start, terminal: Terminal) -> Ended:
     """A kill or a lost terminal ends the run as Ctrl-C does; the swap stays."""
     try:
-        with _still_held(start.journal.swap.service):
-            return running.foreground(host, start, terminal)
+        return running.foreground(host, start, terminal)
     except KeyboardInterrupt:
         return Ended(by_user=True)
+    except Exception:
+        with _still_held(start.journal.swap.service):
+            raise
+        raise
 
 
 def restore(host: Host, journal: Journal, *, take_over: bool = False, kept: Collection[str] = ()) -> Restored:
     """Bring production back and prove it by its fingerprint; needs the journal and the machine, nothing else.
 
-    A devswap of the same user that still runs the service is ended first. The kinds of step in `kept` are not undone:
-    what they changed stays, by the user's own word. Raises NotWhole with what is left, or with
-    what differs.
+    A devswap of the same user that still works on the swap is ended first; another restore is waited for. The kinds of
+    step in `kept` are not undone: what they changed stays, by the user's own word. Raises NotWhole with what is left or
+    with what differs.
     """
-    _end_owner(host, journal, take_over=take_over)
-    with host.journals.changing(), _undisturbed(host):
-        current = host.journals.find(journal.swap.service, journal.swap.machine)
+    swap = journal.swap
+    with _claimed(host, swap.service, swap.machine, claims.RESTORE, take_over=take_over), _undisturbed(host):
+        current = host.journals.find(swap.service, swap.machine)
         if current is None:  # another restore, or the one we ended, was quicker
-            return Restored(journal.swap.service, journal.swap.machine, 0, {}, [], [])
-        with transaction.whole_or_said(current):
-            return _restore(host, current, kept)
+            return Restored(swap.service, swap.machine, 0, {}, [], [])
+        return _bring_back(host, current, kept)
 
 
-def _end_owner(host: Host, journal: Journal, *, take_over: bool) -> None:
-    owner = journal.swap.owner
-    if owner.pid == host.owner.pid or journal.swap.mode == "detached" or not owners.lives(owner):
-        return  # nobody is in the way of a restore, whoever it was
-    locate.require_owner(host, journal, take_over=take_over)
-    host.say(f"ending the devswap of {owner.user} on {owner.terminal or owner.host} (process {owner.pid})")
-    owners.end(owner)
+@contextmanager
+def _claimed(host: Host, service: str, machine: str, doing: str, *, take_over: bool) -> Iterator[None]:
+    """The claim on a swap, for as long as it is worked on."""
+
+    def busy(found: Holder) -> None:
+        owner = found.owner
+        where = f"{owner.user} on {owner.terminal or owner.host} (process {owner.pid})"
+        if found.doing == claims.RESTORE:
+            host.say(f"waiting for the restore of {where}")
+            return
+        if (owner.uid, owner.host) != (host.owner.uid, host.owner.host) and not take_over:
+            raise DevswapError(
+                f"{service} is in the hands of {where}: devswap {found.doing}", hint="ask them, or say --take-over"
+            )
+        host.say(f"ending devswap {found.doing} of {where}")
+        claims.end(found)
+
+    with claims.claim(host.journals.claim_path(service, machine), Holder(host.owner, doing), busy=busy):
+        yield
 
 
-def _restore(host: Host, journal: Journal, kept: Collection[str]) -> Restored:
+def _bring_back(host: Host, journal: Journal, kept: Collection[str] = ()) -> Restored:
+    """Undo everything, then compare; the caller has the claim."""
     swap, cloud = journal.swap, host.cloud(journal)
-    transaction.rollback(journal, cloud, kept=kept)
-    watched = watched_from_json(swap.watched)
-    held = list(transaction.held_by_others(journal, cloud))
+    untouched = swap.mode == "preparing" and HoldUnit.kind not in swap.touched
+    with transaction.whole_or_said(journal), host.journals.changing(seconds=None, say=host.say):
+        if not untouched:
+            with suppress(OSError):  # a full disk: it only tells `run` that there is nothing to run any more
+                journal.describe(mode="restoring")
+        transaction.rollback(journal, cloud, kept=kept)
+    with transaction.whole_or_said(journal):
+        return _proven(host, journal, kept, seconds=0.0 if untouched else _SERVE_AGAIN_SECONDS)
+
+
+def _proven(host: Host, journal: Journal, kept: Collection[str], *, seconds: float) -> Restored:
+    swap = journal.swap
+    held = list(transaction.held_by_others(journal, host.cloud(journal)))
     try:
-        after = fingerprint.take(
-            watched, host.machine, seconds=0.0 if swap.mode == "preparing" else _SERVE_AGAIN_SECONDS
-        )
+        after = fingerprint.take(watched_from_json(swap.watched), host.machine, seconds=seconds)
     except MachineGone as error:
+        if error.address != swap.machine:
+            raise
         host.say(f"{error.message}: what was changed in it went with it")
         journal.remove()
         return Restored(swap.service, swap.machine, 0, {}, [], held)
-    unseen = held or SyncDatabase.kind in kept or not any(name.startswith("database ") for name in swap.fingerprint)
+    unseen = held or not any(name.startswith("database ") for name in swap.fingerprint)
     before, after = (_without_database(facts) if unseen else facts for facts in (swap.fingerprint, after))
-    ours, others = _sorted_differences(before, after)
-    if ours and not kept:
+    ours, others = _sorted_differences(before, after, touched=swap.touched, kept=kept)
+    if ours:
         raise NotWhole(
             f"{swap.service} is back, but not as it was:\n  " + "\n  ".join(ours),
             hint=f"mend it, then devswap restore {swap.service} compares again",
         )
     journal.remove()
     identical = sum(before[name] == after.get(name) for name in before)
-    return Restored(swap.service, swap.machine, identical, after, [*ours, *others], held)
+    return Restored(swap.service, swap.machine, identical, after, others, held)
 
 
 def _without_database(facts: dict[str, str]) -> dict[str, str]:
@@ -224,26 +285,26 @@ def _without_database(facts: dict[str, str]) -> dict[str, str]:
 def _take_over(host: Host, prepared: Prepared, terminal: Terminal | None) -> Start:
     """From production serving to development allowed to start: the outage begins here."""
     journal = prepared.journal
-    if prepared.replaces:
-        _end_owner(host, journal, take_over=True)  # whether that may be was decided when the switch was prepared
     with host.journals.changing():
-        mode = "foreground" if terminal else "detached"
         host.say(f"stopping {journal.swap.service} in {journal.swap.machine}")
         stopped_at = time.monotonic()
         if prepared.replaces:
             _switch(host, prepared)
         else:
-            journal.describe(mode=mode, **prepared.description)
+            journal.describe(**prepared.description)
             steps = prepared.steps(running.drop_in_text(journal.swap, terminal))
             transaction.apply(steps, journal, host.cloud(journal))
         running.write_drop_in(host.machine(journal.swap.machine), journal.swap, terminal)
-        journal.describe(mode=mode)
+        # Only now: `run` goes by it, and would else start what nothing can undo.
+        journal.describe(mode="foreground" if terminal else "detached")
     return Start(journal, stopped_at)
 
 
 def _switch(host: Host, prepared: Prepared) -> None:
     """Development of the first checkout makes way for the second; what was captured of production stays."""
     journal, cloud = prepared.journal, host.cloud(prepared.journal)
+    if not host.machine(journal.swap.machine).exists(development.path(journal.swap.unit)):
+        transaction.repeat(journal, cloud)  # the machine was restarted: production runs, and must be held again
     transaction.withdraw(journal, cloud, lambda step: isinstance(step, RunDevelopment))
     if prepared.database_returns_first:
         transaction.withdraw(journal, cloud, lambda step: isinstance(step, SyncDatabase))
@@ -253,23 +314,27 @@ def _switch(host: Host, prepared: Prepared) -> None:
 
 
 def _start_again(host: Host, journal: Journal, terminal: Terminal | None) -> Start:
-    machine = host.machine(journal.swap.machine)
+    swap, machine = journal.swap, host.machine(journal.swap.machine)
     with host.journals.changing():
         stopped_at = time.monotonic()
-        systemd.stop(machine, journal.swap.unit)
-        running.write_drop_in(machine, journal.swap, terminal)
-        RunDevelopment(journal.swap.machine, service=journal.swap.service, unit=journal.swap.unit).do(
-            host.cloud(journal)
-        )
+        systemd.stop(machine, development.guard_unit(swap.service))
+        systemd.stop(machine, swap.unit)
+        running.write_drop_in(machine, swap, terminal)
+        RunDevelopment(swap.machine, service=swap.service, unit=swap.unit).do(host.cloud(journal))
         journal.describe(mode="foreground" if terminal else "detached", owner=host.owner)
     return Start(journal, stopped_at)
 
 
-def _sorted_differences(before: dict[str, str], after: dict[str, str]) -> tuple[list[str], list[str]]:
-    """(what devswap is answerable for, what somebody else changed): no step ever touches production's own files."""
+def _sorted_differences(
+    before: dict[str, str], after: dict[str, str], *, touched: Collection[str], kept: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """(what devswap is answerable for, what somebody else changed, or the user chose to keep)."""
+    theirs = (*_OTHERS, *(start for kind in kept for start in Step.known[kind].facts))
+    if SyncDatabase.kind not in touched:
+        theirs = (*theirs, *SyncDatabase.facts)
     lines = fingerprint.differences(before, after)
-    theirs = [line for line in lines if line.startswith(_OTHERS) and development.NAME not in line]
-    return [line for line in lines if line not in theirs], theirs
+    excused = [line for line in lines if line.startswith(theirs) and development.NAME not in line]
+    return [line for line in lines if line not in excused], excused
 
 
 @contextmanager
@@ -280,9 +345,12 @@ def _or_back(host: Host, journal: Journal) -> Iterator[None]:
     except NotWhole:
         raise
     except BaseException as error:
-        host.say(f"{_reason(error)}: bringing production back")
-        restored = restore(host, journal)
-        host.say(f"production is back: {restored.identical} facts identical")
+        with _undisturbed(host):
+            host.say(f"{_reason(error)}: bringing production back")
+            left = host.journals.find(journal.swap.service, journal.swap.machine)
+            if left is not None:
+                restored = _bring_back(host, left)
+                host.say(f"production is back: {restored.identical} facts identical")
         raise
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from devswap.errors import DevswapError, MachineGone, NotWhole
 from devswap.journal import Entry, Journal
 from devswap.shared import Record, Shelf
 from devswap.steps.step import Cloud, Step, from_json
+from devswap.steps.unit import HoldUnit, RunDevelopment
 
 
 def apply(steps: Iterable[Step], journal: Journal, cloud: Cloud) -> None:
@@ -41,6 +42,14 @@ def rollback(journal: Journal, cloud: Cloud, *, kept: Collection[str] = ()) -> N
         _guarded(journal, from_json(record.step), lambda record=record: _leave(record, journal, cloud, kept))  # type: ignore[misc]
 
 
+def require_complete(journal: Journal) -> None:
+    """Raise unless the journal holds production and lets development run: only then can either be started again."""
+    kinds = {entry.step["kind"] for entry in journal.entries}
+    if journal.swap.mode not in ("foreground", "detached") or not {HoldUnit.kind, RunDevelopment.kind} <= kinds:
+        service = journal.swap.service
+        raise NotWhole(f"the swap of {service} is not complete: it was interrupted", hint=f"devswap restore {service}")
+
+
 def held_by_others(journal: Journal, cloud: Cloud) -> Iterator[str]:
     """What this swap had changed and other swaps still hold: its state is theirs to put back."""
     for name in dict.fromkeys(journal.swap.shares):
@@ -50,13 +59,27 @@ def held_by_others(journal: Journal, cloud: Cloud) -> Iterator[str]:
 
 def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool], *, kept: Collection[str] = ()) -> None:
     """Undo the `chosen` steps, last first, and leave the others done: a switch of checkouts replaces its mounts."""
+    unwritten: OSError | None = None
     for entry in reversed(journal.entries):
-        step = from_json(entry.step)
-        if chosen(step):
-            _guarded(journal, step, lambda step=step, entry=entry: _undo(step, entry, journal, cloud, kept))  # type: ignore[misc]
-            with whole_or_said(journal):
-                journal.drop(entry)
-                way_back.write(journal, cloud)
+        step = _read(journal, entry)
+        if not chosen(step):
+            continue
+        _guarded(journal, step, lambda step=step, entry=entry: _undo(step, entry, journal, cloud, kept))  # type: ignore[misc]
+        try:
+            journal.drop(entry)
+            way_back.write(journal, cloud)
+        except OSError as error:  # a full disk must not keep production stopped: what is undone may be undone twice
+            unwritten = error
+    if unwritten is not None:
+        raise NotWhole(
+            f"cannot note in {journal.folder} what is undone: {unwritten}",
+            hint=f"make room there, then devswap restore {journal.swap.service} goes on",
+        ) from unwritten
+
+
+def _read(journal: Journal, entry: Entry) -> Step:
+    with whole_or_said(journal):
+        return from_json(entry.step)
 
 
 @contextmanager
@@ -67,9 +90,11 @@ def whole_or_said(journal: Journal) -> Iterator[None]:
         yield
     except NotWhole:
         raise
-    except (DevswapError, OSError) as error:
+    except Exception as error:
+        said = str(error) if isinstance(error, DevswapError | OSError) else repr(error)
         raise NotWhole(
-            f"cannot give {service} back to the end: {error}", hint=f"mend that, then devswap restore {service} goes on"
+            f"cannot give {service} back to the end: {said}",
+            hint=f"mend that, then devswap restore {service} goes on",
         ) from error
 
 
@@ -91,6 +116,8 @@ def _undo(step: Step, entry: Entry, journal: Journal, cloud: Cloud, kept: Collec
     if step.shared is None:
         _end(step, cloud, entry.captured, kept)
         return
+    with suppress(MachineGone):
+        step.leave(cloud)
     record = Shelf(cloud.shared).find(step.shared)
     if record is not None:
         _leave(record, journal, cloud, kept)
@@ -113,7 +140,8 @@ def _end(step: Step, cloud: Cloud, captured: Any, kept: Collection[str]) -> None
 
 def _guarded(journal: Journal, step: Step, undo: Callable[[], None]) -> None:
     """Whatever goes wrong in an undo, a fault of ours included, production is not whole."""
-    again = f"devswap restore {journal.swap.service} (or with --skip {step.kind}, to leave this as it is)"
+    again = f"devswap restore {journal.swap.service}"
+    again += f" (or with --skip {step.kind}, to leave this as it is)" if step.facts else " goes on here"
     try:
         undo()
     except MachineGone as error:

@@ -18,8 +18,10 @@ class Watcher:
         reader, self._writer = os.pipe()
         try:
             self._process = process.popen(
-                [sys.executable, "-m", "devswap.watcher", service, machine],
+                [sys.executable, "-P", "-m", "devswap.watcher", service, machine],
                 stdin=reader,
+                # -P and the folder: nothing is imported from where the user stands, which may be a checkout
+                cwd="/",
                 stdout=process.DEVNULL,
                 stderr=process.DEVNULL,
                 new_session=True,
@@ -38,7 +40,7 @@ def main(service: str, machine: str) -> None:
     """Wait for the end of the pipe, then become `devswap restore`."""
     while os.read(0, 4096):
         pass
-    argv = [sys.executable, "-m", "devswap.cli", "restore", service, "--machine", machine]
+    argv = [sys.executable, "-P", "-m", "devswap.cli", "restore", service, "--machine", machine]
     os.execv(sys.executable, argv)  # noqa: S606 - our own argv
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import outcome, session, swap
+from devswap import options, outcome, session, swap
 from devswap.commands import examples
 from devswap.preparation import Wish
 
@@ -57,6 +57,7 @@ def checkout(
     that, and runs the checkout's version: on this terminal until Ctrl-C, or in the background with --detach.
     The swap stays until devswap restore.
     """
+    options.check(detach=detach, wait=wait, restore_on_exit=restore_on_exit)
     host = session.open_host(yes=yes, wait=wait, index_policy=index_policy)
     wish = Wish(
         service=service,

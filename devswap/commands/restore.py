@@ -9,7 +9,9 @@ import typer
 
 from devswap import console, locate, session, swap
 from devswap.commands import examples
-from devswap.errors import NotWhole, UsageError
+from devswap.errors import DevswapError, UsageError
+from devswap.host import Host
+from devswap.journal import Journal
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Step
 from devswap.swap import Restored
@@ -44,25 +46,36 @@ def restore(
     """
     host = session.open_host()
     kept = {*(skip or ()), *([SyncDatabase.kind] if keep_database else ())}
-    if unknown := kept - set(Step.known):
-        raise UsageError(f"unknown step {unknown.pop()!r}", hint=f"known: {', '.join(sorted(Step.known))}")
-    journals = [locate.swap(host, name, machine) for name in services] if services else host.journals.all()
-    if not journals and not as_json:
+    if wrong := kept - {kind for kind, step in Step.known.items() if step.facts}:
+        known = ", ".join(sorted(kind for kind, step in Step.known.items() if step.facts))
+        raise UsageError(f"cannot leave {wrong.pop()!r} as it is", hint=f"these can be left: {known}")
+    journals = _meant(host, services or [], machine)
+    failures: list[DevswapError] = [] if services else list(host.journals.unreadable())
+    if not journals and not failures and not as_json:
         print("nothing is swapped; production runs everywhere")
-    results, failures = [], []
+    results = []
     for journal in reversed(journals):
         try:
             results.append(swap.restore(host, journal, take_over=take_over, kept=kept))
-        except NotWhole as error:
+        except DevswapError as error:
             failures.append(error)
     if as_json:
-        console.show_json({"restored": [asdict(result) for result in results]})
+        console.show_json(
+            {"restored": [asdict(result) for result in results], "failed": [failure.message for failure in failures]}
+        )
     for result in [] if as_json else results:
         _show(result)
+    failures.sort(key=lambda failure: failure.exit_code)
     for failure in failures[:-1]:
         console.show_error(failure)
     if failures:
         raise failures[-1]
+
+
+def _meant(host: Host, services: list[str], machine: str | None) -> list[Journal]:
+    if services:
+        return [locate.swap(host, name, machine) for name in services]
+    return [journal for journal in host.journals.all() if locate.is_meant(journal, machine)]
 
 
 def _show(result: Restored) -> None:

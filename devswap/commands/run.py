@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import outcome, session, swap
+from devswap import options, outcome, session, swap
 from devswap.commands import examples
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -33,6 +33,7 @@ def run(
     ] = None,
 ) -> None:
     """Start a swapped service again, after an edit of its checkout."""
+    options.check(detach=detach, wait=wait, restore_on_exit=restore_on_exit)
     host = session.open_host(wait=wait)
     ended = swap.run(host, service, machine, detach=detach, restore_on_exit=restore_on_exit, take_over=take_over)
     outcome.show_run(service, ended, given_back=restore_on_exit)

@@ -29,13 +29,15 @@ def show(
     """
     host = session.open_host()
     swaps = [status.of(host, journal) for journal in host.journals.all()]
+    for error in host.journals.unreadable():
+        console.show_error(error)
     if as_json:
         console.show_json({"swaps": [asdict(swap) for swap in swaps]})
     elif not swaps:
         print("nothing is swapped; production runs everywhere")
     for swap in [] if as_json else swaps:
         _show(swap)
-    if check and not all(swap.healthy for swap in swaps):
+    if check and not (all(swap.healthy for swap in swaps) and not host.journals.unreadable()):
         raise typer.Exit(1)
 
 

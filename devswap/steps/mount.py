@@ -22,6 +22,7 @@ class Mount(Step):
     readonly: bool
 
     kind: ClassVar[str] = "mount"
+    facts: ClassVar[tuple[str, ...]] = ("mounts of devswap",)
 
     def capture(self, cloud: Cloud) -> Any:
         if self.target in cloud.machine(self.on).mounted(self.target):

@@ -40,6 +40,8 @@ class Step:
     """The address of the machine that is changed."""
 
     kind: ClassVar[str]
+    facts: ClassVar[tuple[str, ...]] = ()
+    """The beginnings of the facts that differ if it is left as it is; none: it cannot be left."""
     outlives_restart: ClassVar[bool] = False
     """What it changed is still there after the machine was restarted."""
     known: ClassVar[dict[str, type[Step]]] = {}
@@ -56,6 +58,9 @@ class Step:
 
     def undo(self, cloud: Cloud, captured: Any) -> None:
         raise NotImplementedError
+
+    def leave(self, cloud: Cloud) -> None:
+        """End what this very step may still be doing, where its effect stays because other swaps share it."""
 
     def keep(self, cloud: Cloud, captured: Any) -> None:
         """Let the change stand for good (`restore --skip`): what undoing it would have needed may go."""

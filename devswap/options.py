@@ -1,0 +1,17 @@
+"""Which options of `checkout` and `run` go together."""
+
+from __future__ import annotations
+
+import math
+
+from devswap.errors import UsageError
+
+
+def check(*, detach: bool, wait: float | None, restore_on_exit: bool) -> None:
+    """Raises UsageError for options that would be silently ignored, or could not be meant."""
+    if restore_on_exit and detach:
+        raise UsageError("--restore-on-exit is for the foreground", hint="leave --detach or --restore-on-exit out")
+    if wait is not None and not detach:
+        raise UsageError("--wait is for --detach", hint="add --detach, or leave --wait out")
+    if wait is not None and not (math.isfinite(wait) and wait > 0):
+        raise UsageError(f"--wait takes a number of seconds, not {wait}", hint="--wait 60")
