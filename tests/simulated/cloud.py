@@ -79,7 +79,7 @@ class SimulatedCloud:
             settings=Settings(state_dir=self.state, wait=1.0),
             catalogue=load_catalogue,
             home=lambda: UserHome(user, uid, None, self.folder, self.folder / "home"),
-            owner=Owner(user=user, uid=uid, host="aio1", terminal="pts/0", pid=4242, started=0),
+            owner=Owner(user=user, uid=uid, host="aio1", terminal="pts/0", pid=4242),
             running=lambda: [machine for machine in map(self.machine, self.world.machines) if machine.is_running()],
             machine=self.at,
             choose=lambda question, options: None,

@@ -6,7 +6,7 @@ from typing import Any
 
 from devswap.journal import Owner, Swap
 
-OWNER = Owner(user="ada", uid=0, host="aio1", terminal="pts/0", pid=4242, started=0)
+OWNER = Owner(user="ada", uid=0, host="aio1", terminal="pts/0", pid=4242)
 
 
 def swap(**changes: Any) -> Swap:
