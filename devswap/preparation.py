@@ -24,7 +24,6 @@ from devswap import (
     systemd,
     transaction,
 )
-from devswap.backends.local import Local
 from devswap.database import Source
 from devswap.deployment import Deployment
 from devswap.discovery import units
@@ -33,7 +32,7 @@ from devswap.errors import DevswapError
 from devswap.fingerprint import Watched
 from devswap.host import Host
 from devswap.journal import Journal, Swap, make_private
-from devswap.machine import BackedMachine, Machine
+from devswap.machine import Machine
 from devswap.overlay import Overlay
 from devswap.overlay import Request as OverlayRequest
 from devswap.package_index import IndexPolicy
@@ -360,7 +359,7 @@ def _database(host: Host, deployment: Deployment) -> Source | None:
     found = _source(here.address, deployment.unit, deployment.config_files, wanted)
     url = database.read_url(here, found)
     others = [machine for machine in host.running() if machine.address != here.address]
-    reached = database.connect_at_server(url, [here, *others, BackedMachine(Local())])
+    reached = database.connect_at_server(url, [here, *others, host.machine("local:")])
     return replace(
         found,
         client=reached.machine.address,

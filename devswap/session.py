@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import os
+import stat
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 
 from devswap import console, owners, settings
 from devswap.discovery import machines
-from devswap.errors import DevswapError
+from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
 from devswap.invoker import UserHome, invoking_user
 from devswap.journal import Owner
 from devswap.service import load_catalogue
 
 
-def open_host(*, yes: bool = False, **chosen_now: object) -> Host:
+def open_host_to_restore() -> Host:
+    """As `open_host`, but what is wrong with the user's own settings is only said: a way back needs none of them."""
+    try:
+        return open_host()
+    except UsageError as error:
+        console.say(f"{error.message}: going on without the user's settings")
+        return open_host(without_own=True)
+
+
+def open_host(*, yes: bool = False, without_own: bool = False, **chosen_now: object) -> Host:
     """`chosen_now` are settings from the command line; None leaves what the files and the environment say.
 
     `yes` answers every question with its first choice.
@@ -25,8 +36,10 @@ def open_host(*, yes: bool = False, **chosen_now: object) -> Host:
     if os.geteuid() != 0:
         raise DevswapError("devswap works on containers, which needs root", hint="sudo devswap …")
     home = cache(invoking_user)
-    chosen = settings.load(home().home, os.environ, trusted=frozenset({0, home().uid}))
+    own = None if without_own else home().home
+    chosen = settings.load(own, os.environ, trusted=frozenset({0, home().uid}))
     chosen = settings.override(chosen, {name: value for name, value in chosen_now.items() if value is not None})
+    _require_private(chosen.state_dir)
     console.keep_log(chosen.state_dir)
     return Host(
         settings=chosen,
@@ -39,6 +52,20 @@ def open_host(*, yes: bool = False, **chosen_now: object) -> Host:
         now=lambda: datetime.now(UTC).astimezone().isoformat(timespec="milliseconds"),
         say=console.say,
     )
+
+
+def _require_private(folder: Path) -> None:
+    """What lies here is believed and run as root: it must be root's alone."""
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DevswapError(f"cannot use {folder}: {error.strerror}") from error
+    if found.st_uid != 0 or stat.S_IMODE(found.st_mode) & 0o022:
+        raise DevswapError(
+            f"cannot use {folder}: others than root may write there", hint=f"chown root: {folder} && chmod 700 {folder}"
+        )
 
 
 def _owner(home: UserHome) -> Owner:

@@ -19,7 +19,7 @@ class Settings:
     """Every setting with its default."""
 
     state_dir: Path = Path("/var/lib/devswap")
-    """Journals, dumps, overlays and logs."""
+    """Journals, dumps, overlays and logs. The host's: two users who differ would not see each other's swaps."""
     branches_url: str = "https://opendev.org/openstack"
     """Where branches and tags come from; the project's name is appended."""
     changes_url: str = "https://review.opendev.org/openstack"
@@ -36,7 +36,10 @@ def load(home: Path | None, environment: Mapping[str, str], *, trusted: frozense
     """The settings in force. `trusted` are the uids whose files are believed: root's and the invoking user's."""
     settings = _from_file(Settings(), SYSTEM_FILE, frozenset({0}))
     if home is not None:
-        settings = _from_file(settings, home / ".config/devswap/config.toml", trusted)
+        own = home / ".config/devswap/config.toml"
+        whole, settings = settings, _from_file(settings, own, trusted)
+        if settings.state_dir != whole.state_dir:
+            raise UsageError(f"state_dir in {own} is not used", hint=f"it is the host's: set it in {SYSTEM_FILE}")
     return _from_environment(settings, environment)
 
 

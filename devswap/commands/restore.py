@@ -44,7 +44,7 @@ def restore(
     Undoes every step of a swap, and compares the facts about production with those taken before. Needs neither the
     checkout nor the network. Exit 3 if production is not whole: run it again.
     """
-    host = session.open_host()
+    host = session.open_host_to_restore()
     kept = {*(skip or ()), *([SyncDatabase.kind] if keep_database else ())}
     if wrong := kept - {kind for kind, step in Step.known.items() if step.facts}:
         known = ", ".join(sorted(kind for kind, step in Step.known.items() if step.facts))

@@ -27,7 +27,7 @@ def show(
 
     The machines are asked; nothing is just repeated from the journal.
     """
-    host = session.open_host()
+    host = session.open_host_to_restore()
     swaps = [status.of(host, journal) for journal in host.journals.all()]
     for error in host.journals.unreadable():
         console.show_error(error)
