@@ -11,15 +11,19 @@ import hashlib
 import os
 import re
 import time
+import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from devswap import process, systemd
 from devswap.configuration import Configuration
 from devswap.errors import CommandFailed, DevswapError, MachineGone
+from devswap.journal import flush_folder
 from devswap.machine import Machine, while_running
+from devswap.masking import mask
 from devswap.migrations import MIGRATE
 
 _READ_PASSWORD = 'IFS= read -r MYSQL_PWD; export MYSQL_PWD; exec "$@"'  # noqa: S105 - the way a password takes, not one
@@ -28,6 +32,16 @@ _TOOLS = (("mariadb", "mariadb-dump"), ("mysql", "mysqldump"))
 _END_MARK = b"-- Dump completed"
 _COUNTERS = re.compile(r" AUTO_INCREMENT=\d+")
 _CHUNK = 1 << 18
+_QUIET_LOOKS = 3
+# SQLAlchemy's own pattern (engine/url.py); the password goes up to the last @, since people do not always escape one.
+_URL = re.compile(
+    r"(?P<dialect>[\w+]+)://"
+    r"(?:(?P<user>[^:/@]*)(?::(?P<password>.*))?@)?"
+    r"(?:\[(?P<ipv6>[^\]/?@]+)\]|(?P<host>[^/:?@]*))?(?::(?P<port>\d*))?"
+    r"(?:/(?P<name>[^?@]*))?(?:\?(?P<query>.*))?",
+    re.DOTALL,
+)
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -40,26 +54,60 @@ class Url:
     port: int
     name: str
     certificate_authority: str | None
+    socket: str | None = None
+    """A socket in the file system of the machine whose configuration it is; then there is no host."""
+    on: str = ""
+    """The address of that machine, where the URL means the machine itself."""
 
     def __repr__(self) -> str:
-        return f"{self.name} on {self.host}:{self.port}"
+        return f"{self.name} on {self.socket or f'{self.host}:{self.port}'}"
+
+    @property
+    def is_local(self) -> bool:
+        """It means the machine that it is read in: another machine's server of that name is another one."""
+        return self.socket is not None or self.host in ("", *_LOOPBACK)
 
 
 def parse(url: str) -> Url:
-    """Raises DevswapError for a database that devswap cannot dump, by its name."""
-    parts = urlsplit(url)
-    dialect = parts.scheme.partition("+")[0]
-    if dialect not in ("mysql", "mariadb"):
-        raise DevswapError(f"cannot save a database of kind {dialect or 'unknown'!r}: MariaDB and MySQL are supported")
-    options = parse_qs(parts.query)
+    """Raises DevswapError for a database that devswap cannot dump, by its name; the URL's text is never shown."""
+    kind, separator, _ = url.partition("://")
+    dialect, _, driver = kind.partition("+")
+    if not separator or dialect not in ("mysql", "mariadb"):
+        named = dialect if separator else "unknown"
+        raise DevswapError(f"cannot save a database of kind {named!r}: MariaDB and MySQL are supported")
+    parts = _URL.fullmatch(url)
+    if parts is None or not parts["name"]:
+        raise DevswapError(
+            "cannot read the database's URL: it is not of the form mysql://user:password@host:port/name",
+            hint="signs that mean something in a URL are written as %XX in its password",
+        )
+    options = parse_qs(parts["query"] or "")
+    socket = next(iter(options.get("unix_socket", [])), None)
+    host = parts["ipv6"] or parts["host"] or "localhost"
+    if host == "localhost" and driver != "mysqldb" and driver:
+        host = "127.0.0.1"  # only the C library takes this name for its socket; the client tools do as well
     return Url(
-        user=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
-        host=parts.hostname or "localhost",
-        port=parts.port or 3306,
-        name=parts.path.lstrip("/"),
+        user=unquote(parts["user"] or ""),
+        password=unquote(parts["password"] or ""),
+        host="" if socket else host,
+        port=int(parts["port"] or 3306),
+        name=unquote(parts["name"]),
         certificate_authority=next(iter(options.get("ssl_ca", [])), None),
+        socket=socket,
     )
+
+
+def verify(dump: Path) -> None:
+    """Read `dump` to its end, where gzip keeps its checksum; raises DevswapError unless it is whole."""
+    try:
+        with gzip.open(dump, "rb") as packed:
+            tail = b""
+            while chunk := packed.read(_CHUNK):
+                tail = (tail + chunk)[-200:]
+    except (OSError, EOFError, zlib.error) as error:
+        raise DevswapError(f"cannot load the dump {dump}: {error}") from error
+    if _END_MARK not in tail:
+        raise DevswapError(f"cannot load the dump {dump}: its end is missing")
 
 
 class Database:
@@ -113,12 +161,20 @@ class Database:
     def dump(self, target: Path) -> None:
         """Write the whole database to `target`, compressed; `target` exists only when it is complete and on disk.
 
-        Raises DevswapError if the tool fails or the dump lacks its end marker.
+        Raises DevswapError if the tool fails or the dump lacks its end marker; nothing is left of it then.
         """
         part = target.with_name(target.name + ".part")
-        argv = self._argv(
-            self._dumper, "--single-transaction", "--quick", "--hex-blob", *self._common(), self._url.name
-        )
+        try:
+            self._dump(part)
+            part.replace(target)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        flush_folder(target.parent)
+
+    def _dump(self, part: Path) -> None:
+        how = ("--single-transaction", "--skip-lock-tables", "--skip-add-locks", "--quick", "--hex-blob")
+        argv = self._argv(self._dumper, *how, *self._common(), self._url.name)
         with part.open("wb") as raw:
             part.chmod(0o600)
             with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1, mtime=0) as packed:
@@ -127,10 +183,13 @@ class Database:
             if _END_MARK not in tail:
                 raise DevswapError(f"cannot dump {self._url}: the dump is not complete")
             os.fsync(raw.fileno())
-        part.replace(target)
 
     def load(self, dump: Path) -> None:
-        """Make the database what `dump` holds: every table is dropped first, since a dump does not know newer ones."""
+        """Make the database what `dump` holds: every table is dropped first, since a dump does not know newer ones.
+
+        Raises DevswapError before anything is dropped if `dump` is not whole.
+        """
+        verify(dump)
         self._drop_all()
         argv = self._argv(self._client, "--batch", self._url.name)
         with gzip.open(dump, "rb") as packed:
@@ -145,15 +204,20 @@ class Database:
         return {row[0]: row[-1] for row in self.query(sql)}
 
     def wait_for_statements(self, *, seconds: float) -> None:
-        """Wait until each statement that runs now has ended: the server goes on after its client was killed."""
-        before = self.running_statements()
+        """Wait until each client at work now is gone or idle: the server goes on after its client was killed.
+
+        A client with more than one statement before it rests for an instant after each; an idle one rests for longer.
+        """
         deadline = time.monotonic() + seconds
-        while before:
+        rests = dict.fromkeys(self.running_statements(), 0)
+        while rests:
+            time.sleep(0.1)
             now = self.running_statements()
-            before = {thread: text for thread, text in before.items() if now.get(thread) == text}
-            if before and time.monotonic() > deadline:
-                raise DevswapError(f"the database {self._url} still works on {next(iter(before.values()))!r}")
-            time.sleep(0.2 if before else 0)
+            rests = {thread: 0 if thread in now else count + 1 for thread, count in rests.items()}
+            rests = {thread: count for thread, count in rests.items() if count < _QUIET_LOOKS}
+            busy = [now[thread] for thread in rests if thread in now]
+            if busy and time.monotonic() > deadline:
+                raise DevswapError(f"the database {self._url} still works on {mask(busy[0])[:200]!r}")
 
     def _drop_all(self) -> None:
         statements = ["SET FOREIGN_KEY_CHECKS = 0"]
@@ -202,16 +266,29 @@ class Database:
 
     def _argv(self, tool: str, *arguments: str) -> list[str]:
         url = self._url
-        where = [f"--host={url.host}", f"--port={url.port}"] if url.host else []  # without: the server's own socket
-        where.append(f"--user={url.user}")
+        where = [*_where(url), f"--user={url.user}"]
         authority = url.certificate_authority
         secure = [f"--ssl-ca={authority}"] if authority and self.machine.exists(authority) else []
         # No option file of the machine's root: its user and password would win over nothing, its host over ours.
         return ["sh", "-c", _READ_PASSWORD, "sh", tool, "--no-defaults", *where, *secure, *arguments]
 
     def _common(self) -> list[str]:
-        """--no-tablespaces: MySQL 8 asks for a global privilege otherwise, which service accounts do not have."""
-        return ["--no-tablespaces", "--default-character-set=utf8mb4"]
+        """--no-tablespaces: MySQL 8 asks for a global privilege otherwise, which service accounts do not have.
+
+        What is loose is MySQL's alone, and passed over by MariaDB's tools: its GTIDs ask for a privilege on the load,
+        and its statistics for a table that older servers have not.
+        """
+        mysql = ["--loose-set-gtid-purged=OFF", "--loose-column-statistics=0"]
+        return ["--no-tablespaces", "--default-character-set=utf8mb4", *mysql]
+
+
+def _where(url: Url) -> list[str]:
+    if url.socket:
+        return ["--protocol=socket", f"--socket={url.socket}"]
+    if not url.host:
+        return []  # the socket that the client itself thinks of
+    protocol = [] if url.host == "localhost" else ["--protocol=tcp"]
+    return [f"--host={url.host}", f"--port={url.port}", *protocol]
 
 
 def _identifier(name: str) -> str:
@@ -258,21 +335,23 @@ def read_url(machine: Machine, source: Source) -> Url:
     if not url:
         where = ", ".join(source.config_files) or "its configuration"
         raise DevswapError(f"cannot find the database: [{source.group}] {source.option} is not set in {where}")
-    return parse(url)
+    parsed = parse(url)
+    return replace(parsed, on=machine.address) if parsed.is_local else parsed
 
 
 def same(first: Url, second: Url) -> bool:
     """Whether both are the same schema of the same server; accounts may differ."""
-    return (first.host, first.port, first.name) == (second.host, second.port, second.name)
+    return all(getattr(first, part) == getattr(second, part) for part in ("on", "socket", "host", "port", "name"))
 
 
 def connect(url: Url, machines: Iterable[Machine]) -> Database:
     """The database through the first of `machines` that has the tools and reaches it; often only its own container has.
 
-    Raises DevswapError with what was tried.
+    A URL that means the service's own machine is tried there only, and that is the first. Raises DevswapError with what
+    was tried.
     """
     tried = []
-    for machine in machines:
+    for machine in islice(machines, 1) if url.is_local else machines:
         for client, dumper in while_running(machine, _tools) or ():
             database = Database(machine, url, client=client, dumper=dumper)
             try:
@@ -291,6 +370,8 @@ def connect(url: Url, machines: Iterable[Machine]) -> Database:
 def connect_at_server(url: Url, machines: Sequence[Machine]) -> Database:
     """Like `connect`, through the server's own machine where that can be: any other may belong to another cloud."""
     found = connect(url, machines)
+    if url.is_local:
+        return found
     server = found.server()
     for machine in machines:
         if while_running(machine, _host_name) == server:

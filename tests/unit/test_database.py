@@ -11,7 +11,7 @@ from devswap import database
 from devswap.errors import DevswapError
 from tests.simulated import images
 from tests.simulated.calls import Fault, Kind
-from tests.simulated.cloud import SimulatedCloud
+from tests.simulated.cloud import SimulatedCloud, no_waiting
 
 URL = "mysql+pymysql://heat:s%40cr%25t@172.29.236.101/heat?charset=utf8"
 
@@ -81,3 +81,69 @@ def test_a_dump_that_fails_leaves_no_dump(cloud: SimulatedCloud, tmp_path: Path)
     with pytest.raises(DevswapError, match="cannot dump"):
         found.dump(tmp_path / "dump.gz")
     assert not (tmp_path / "dump.gz").exists()
+
+
+def test_a_dump_that_fails_leaves_no_part_of_it(cloud: SimulatedCloud, tmp_path: Path) -> None:
+    found, folder = opened(cloud), tmp_path / "dumps"
+    folder.mkdir()
+    cloud.calls.begin(Fault(0, Kind.RAISES))
+    with pytest.raises(DevswapError):
+        found.dump(folder / "dump.gz")
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("harm", ["cut", "flipped", "unfinished", "gone"])
+def test_nothing_is_dropped_for_a_dump_that_is_not_whole(cloud: SimulatedCloud, tmp_path: Path, harm: str) -> None:
+    found, schema, dump = opened(cloud), cloud.schema(images.ACCOUNT), tmp_path / "dump.gz"
+    found.dump(dump)
+    before, content = schema.dump(rows=True, comments=False), dump.read_bytes()
+    harmed = {
+        "cut": content[:-20],
+        "flipped": content[:-8] + bytes([content[-8] ^ 1]) + content[-7:],
+        "unfinished": gzip.compress(gzip.decompress(content)[:100]),
+        "gone": b"",
+    }
+    dump.write_bytes(harmed[harm])
+    if harm == "gone":
+        dump.unlink()
+    with pytest.raises(DevswapError, match="cannot load the dump"):
+        found.load(dump)
+    assert schema.dump(rows=True, comments=False) == before
+
+
+def test_a_password_goes_up_to_the_last_at_sign() -> None:
+    url = database.parse("mysql+pymysql://heat:p@s/s#w?:d@db.example/heat?charset=utf8")
+    assert (url.user, url.password, url.host, url.port, url.name) == ("heat", "p@s/s#w?:d", "db.example", 3306, "heat")
+
+
+def test_a_socket_stands_for_the_host() -> None:
+    url = database.parse("mysql+pymysql://heat:x@localhost/heat?unix_socket=/run/mysqld/mysqld.sock")
+    assert (url.socket, url.host, url.is_local) == ("/run/mysqld/mysqld.sock", "", True)
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://heat:SECRET@db:port/heat", "mysql://heat:SECRET@db", "mysql+pymysql:heat:SECRET"]
+)
+def test_what_is_no_url_is_said_without_showing_it(url: str) -> None:
+    with pytest.raises(DevswapError) as caught:
+        database.parse(url)
+    assert "SECRET" not in caught.value.message
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_a_loopback_address_is_never_another_machines(cloud: SimulatedCloud, host: str) -> None:
+    url = database.parse(f"mysql+pymysql://heat:x@{host}/heat")
+    with pytest.raises(DevswapError, match="no machine of this cloud") as caught:
+        database.connect(url, [cloud.machine(images.HEAT), cloud.machine(images.GALERA)])
+    assert images.GALERA not in caught.value.message
+
+
+def test_a_client_with_several_statements_is_waited_for_to_its_last(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, schema = opened(cloud), cloud.schema(images.ACCOUNT)
+    schema.working = [f"INSERT INTO `event` VALUES ({number})" for number in range(7, 10)]
+    with no_waiting(monkeypatch):
+        found.wait_for_statements(seconds=10)
+    assert schema.working == []
+    assert "(9)" in schema.table("event").rows
