@@ -22,6 +22,8 @@ _log_file: list[Path] = []
 log = logging.getLogger(__name__)
 # Without a log file nothing is logged; Python would print warnings and errors on stderr itself.
 logging.getLogger("devswap").addHandler(logging.NullHandler())
+# A log that cannot be written (a full disk) must not bury what is said.
+logging.raiseExceptions = False
 
 
 def say(text: str) -> None:

@@ -47,6 +47,9 @@ class Foreground:
         self._by_user = False
         self._warned = False
         self._tail = b"\n"
+        self._typed = b""
+        # The service may not read what is typed or pasted: a full terminal must not hold up Ctrl-C and its output.
+        os.set_blocking(terminal.descriptor, False)
 
     def run(self, tick: Callable[[], None]) -> Ended:
         """Carry bytes until the unit ends; `tick` is called a few times a second between them."""
@@ -64,11 +67,14 @@ class Foreground:
         sources = [self._terminal.descriptor]
         if sys.stdin.isatty():
             sources.append(sys.stdin.fileno())
+        full = [self._terminal.descriptor] if self._typed else []
         try:
-            ready, _, _ = select.select(sources, [], [], seconds)
+            ready, writable, _ = select.select(sources, full, [], seconds)
         except InterruptedError:
             return True
         carried = False
+        if writable:
+            self._type()
         for source in ready:
             carried |= self._output() if source == self._terminal.descriptor else self._keys(source)
         return carried
@@ -76,6 +82,8 @@ class Foreground:
     def _output(self) -> bool:
         try:
             read = os.read(self._terminal.descriptor, _CHUNK)
+        except BlockingIOError:
+            return False
         except OSError:  # EIO: nobody has the other end open (pts(4)); it may be opened again
             time.sleep(0.01)
             return False
@@ -89,9 +97,20 @@ class Foreground:
         if not keys:
             return False
         if _INTERRUPT in keys:
+            self._typed = b""  # what was typed before it and not read is not meant any more
+            keys = keys[keys.rindex(_INTERRUPT) :]
             self._interrupt()
-        _write_all(self._terminal.descriptor, keys)
+        self._typed += keys
+        self._type()
         return True
+
+    def _type(self) -> None:
+        """Give the service as much of what was typed as its terminal takes now."""
+        try:
+            self._typed = self._typed[os.write(self._terminal.descriptor, self._typed) :]
+        except BlockingIOError:
+            if _INTERRUPT in self._typed:  # not even that gets through: the line it does not read is thrown away
+                termios.tcflush(self._terminal.descriptor, termios.TCOFLUSH)
 
     def _interrupt(self) -> None:
         """The first Ctrl-C goes to the service alone; the second one ends it, unless it waits at a prompt."""
@@ -138,7 +157,8 @@ class Foreground:
 
         def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
             self._interrupt()
-            _write_all(self._terminal.descriptor, _INTERRUPT)
+            self._typed = _INTERRUPT
+            self._type()
 
         resize = lambda *_: self.fit()  # noqa: E731
         before = {signal.SIGWINCH: signal.signal(signal.SIGWINCH, resize)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from dataclasses import asdict
 
@@ -13,6 +14,7 @@ from devswap.swap import Planned
 
 def show_run(service: str, ended: Ended | None, *, given_back: bool = False) -> None:
     """The last line says how to go on and how to go back; a service that died by itself is exit 3."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # more Ctrl-C than were needed change nothing any more
     if ended is None:
         print(
             f"{service} runs in the background; devswap logs {service} -f shows it, devswap restore {service} ends it"

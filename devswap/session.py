@@ -13,7 +13,7 @@ from devswap.discovery import machines
 from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
 from devswap.invoker import UserHome, invoking_user
-from devswap.journal import Owner
+from devswap.journal import Owner, make_private
 from devswap.service import load_catalogue
 
 
@@ -21,7 +21,9 @@ def open_host_to_restore() -> Host:
     """As `open_host`, but what is wrong with the user's own settings is only said: a way back needs none of them."""
     try:
         return open_host()
-    except UsageError as error:
+    except DevswapError as error:
+        if os.geteuid() != 0:
+            raise
         console.say(f"{error.message}: going on without the user's settings")
         return open_host(without_own=True)
 
@@ -35,7 +37,7 @@ def open_host(*, yes: bool = False, without_own: bool = False, **chosen_now: obj
     """
     if os.geteuid() != 0:
         raise DevswapError("devswap works on containers, which needs root", hint="sudo devswap …")
-    home = cache(invoking_user)
+    home = cache(lambda: invoking_user({} if without_own else os.environ))
     own = None if without_own else home().home
     chosen = settings.load(own, os.environ, trusted=frozenset({0, home().uid}))
     chosen = settings.override(chosen, {name: value for name, value in chosen_now.items() if value is not None})
@@ -56,12 +58,14 @@ def open_host(*, yes: bool = False, without_own: bool = False, **chosen_now: obj
 
 def _require_private(folder: Path) -> None:
     """What lies here is believed and run as root: it must be root's alone."""
+    hint = "DEVSWAP_STATE_DIR, or state_dir in /etc/devswap/config.toml, names another place"
+    if not folder.is_absolute():
+        raise UsageError(f"the state folder {str(folder)!r} is no absolute path", hint=hint)
     try:
+        make_private(folder)
         found = folder.stat()
-    except FileNotFoundError:
-        return
     except OSError as error:
-        raise DevswapError(f"cannot use {folder}: {error.strerror}") from error
+        raise DevswapError(f"cannot use the state folder {folder}: {error.strerror}", hint=hint) from error
     if found.st_uid != 0 or stat.S_IMODE(found.st_mode) & 0o022:
         raise DevswapError(
             f"cannot use {folder}: others than root may write there", hint=f"chown root: {folder} && chmod 700 {folder}"

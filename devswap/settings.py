@@ -57,7 +57,9 @@ def _from_file(settings: Settings, path: Path, trusted: frozenset[int]) -> Setti
             read = tomllib.load(file)
     except FileNotFoundError:
         return settings
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {path}: {error}") from error
     return _with(settings, read, where=str(path))
 

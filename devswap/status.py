@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from devswap import claims, development, fingerprint, probe, systemd
+from devswap import claims, development, fingerprint, probe, systemd, transaction
 from devswap.errors import DevswapError, MachineGone
 from devswap.host import Host
 from devswap.journal import Journal
@@ -75,6 +75,8 @@ def _ask(host: Host, journal: Journal, machine: Machine) -> tuple[str, bool, str
     if swap.mode == "preparing":
         claimed = claims.holder(host.journals.claim_path(swap.service, swap.machine)) is not None
         return _preparing(claimed, swap.service)
+    if not transaction.is_complete(journal):
+        return "interrupted", False, f"a switch of its checkout was interrupted; devswap restore {swap.service}"
     if not machine.exists(development.path(swap.unit)):
         return "production", False, f"production runs again; devswap restore {swap.service} completes it"
     if not unit.is_active:

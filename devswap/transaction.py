@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -42,10 +43,15 @@ def rollback(journal: Journal, cloud: Cloud, *, kept: Collection[str] = ()) -> N
         _guarded(journal, from_json(record.step), lambda record=record: _leave(record, journal, cloud, kept))  # type: ignore[misc]
 
 
+def is_complete(journal: Journal) -> bool:
+    """Whether production is held and development may run: the swap is neither half made nor half undone."""
+    kinds = {entry.step["kind"] for entry in journal.entries}
+    return journal.swap.mode in ("foreground", "detached") and {HoldUnit.kind, RunDevelopment.kind} <= kinds
+
+
 def require_complete(journal: Journal) -> None:
     """Raise unless the journal holds production and lets development run: only then can either be started again."""
-    kinds = {entry.step["kind"] for entry in journal.entries}
-    if journal.swap.mode not in ("foreground", "detached") or not {HoldUnit.kind, RunDevelopment.kind} <= kinds:
+    if not is_complete(journal):
         service = journal.swap.service
         raise NotWhole(f"the swap of {service} is not complete: it was interrupted", hint=f"devswap restore {service}")
 
@@ -151,5 +157,8 @@ def _guarded(journal: Journal, step: Step, undo: Callable[[], None]) -> None:
         raise NotWhole(
             f"cannot {step.describe()[1]} in {step.on}: {error}", hint=", then ".join(filter(None, (error.hint, again)))
         ) from error
+    except OSError as error:
+        room = "make room there" if error.errno == errno.ENOSPC else "mend that"
+        raise NotWhole(f"cannot {step.describe()[1]} in {step.on}: {error}", hint=f"{room}, then {again}") from error
     except Exception as error:
         raise NotWhole(f"cannot {step.describe()[1]} in {step.on}: {error!r}", hint=again) from error

@@ -9,8 +9,30 @@ import typer
 from devswap import console, session
 from devswap.commands import examples
 from devswap.discovery import units
+from devswap.errors import MachineGone
+from devswap.host import Host
+from devswap.journal import Swap
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+def _asleep(host: Host, swap: Swap) -> dict[str, object] | None:
+    """A swapped service whose machine does not run is not found by looking, and must not be forgotten."""
+    try:
+        if host.machine(swap.machine).is_running():
+            return None
+        state = "machine stopped"
+    except MachineGone:
+        state = "machine gone"
+    return {
+        "service": swap.service,
+        "project": swap.project,
+        "machine": swap.machine,
+        "unit": swap.unit,
+        "state": state,
+        "version": None,
+        "swapped": {"ref": swap.ref, "owner": swap.owner.user, "since": swap.since},
+    }
 
 
 @app.command(
@@ -28,7 +50,7 @@ def show(
     """
     host = session.open_host()
     swapped = {(journal.swap.service, journal.swap.machine): journal.swap for journal in host.journals.all()}
-    services = []
+    services: list[dict[str, object]] = []
     for found in units.find(host.catalogue(), host.running()):
         swap = swapped.get((found.service.name, found.machine.address))
         services.append(
@@ -42,6 +64,7 @@ def show(
                 "swapped": None if swap is None else {"ref": swap.ref, "owner": swap.owner.user, "since": swap.since},
             }
         )
+    services += [row for journal in host.journals.all() if (row := _asleep(host, journal.swap))]
     if as_json:
         console.show_json({"services": services})
         return

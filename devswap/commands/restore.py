@@ -79,6 +79,9 @@ def _meant(host: Host, services: list[str], machine: str | None) -> list[Journal
 
 
 def _show(result: Restored) -> None:
+    if not result.facts:
+        print(f"{result.service}: was given back already, or is gone, in {result.machine}")
+        return
     print(f"{result.service}: production is back in {result.machine}: {result.identical} facts identical")
     for name in result.held:
         print(f"  the {name} stays changed: other swaps hold it")
