@@ -14,6 +14,7 @@ from typing import Any
 
 from devswap import (
     database,
+    development,
     fingerprint,
     import_check,
     locate,
@@ -140,6 +141,7 @@ def fetch(host: Host, deployment: Deployment, wish: Wish, makers: Makers) -> Che
 
 
 def _prepare_first(host: Host, deployment: Deployment, checkout: Checkout, wish: Wish, makers: Makers) -> Prepared:
+    _require_last_word(deployment)
     watched = watch(host, deployment)
     host.say(f"taking the fingerprint of production's {deployment.service.name}")
     before = fingerprint.take(watched, host.machine)
@@ -156,6 +158,18 @@ def _prepare_first(host: Host, deployment: Deployment, checkout: Checkout, wish:
     except BaseException:
         _abandon_first(host, journal)
         raise
+
+
+def _require_last_word(deployment: Deployment) -> None:
+    """Raise where a drop-in of production would be read after ours and set its own command."""
+    machine = deployment.machine
+    for path in systemd.show(machine, deployment.unit, "DropInPaths")["DropInPaths"].split():
+        later = path.rpartition("/")[2] > development.NAME
+        if later and "ExecStart=" in (machine.read_text(path) or ""):
+            raise DevswapError(
+                f"cannot take {deployment.unit} in {machine.name} over: {path} sets ExecStart, and is read after ours",
+                hint=f"give it a name before {development.NAME}",
+            )
 
 
 def abandon(host: Host, prepared: Prepared) -> None:
