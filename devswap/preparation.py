@@ -8,24 +8,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from devswap import (
-    database,
+    database_needs,
     development,
     fingerprint,
     import_check,
     locate,
-    migrations,
     overlay,
     plan,
     source,
     systemd,
     transaction,
 )
-from devswap.database import Source
 from devswap.deployment import Deployment
 from devswap.discovery import units
 from devswap.discovery.units import Found
@@ -38,7 +36,6 @@ from devswap.overlay import Overlay
 from devswap.overlay import Request as OverlayRequest
 from devswap.package_index import IndexPolicy
 from devswap.probe import Probe
-from devswap.service import Database
 from devswap.shared import Shelf
 from devswap.slot import Mount as Mounting
 from devswap.slot import Slot
@@ -239,7 +236,10 @@ def _build(job: _Job) -> Prepared:
     mounts = overlay.mounts(built, request, place, cache=_cache(host), uid=uid, gid=gid)
     transaction.apply(mount_steps(deployment, mounts), job.journal, job.cloud)
     check(host, deployment, checkout, built, place)
-    sync, first = _sync(job)
+    sync, first = None, False
+    if job.watched.database is not None:
+        needs = database_needs.Needs(host, deployment, checkout, job.journal, job.watched.database)
+        sync, first = needs.migration(place, snapshot=job.wish.snapshot)
     command = plan.command(deployment, place)
     description = {
         "ref": checkout.ref,
@@ -360,89 +360,9 @@ def watch(host: Host, deployment: Deployment) -> Watched:
         unit=deployment.unit,
         folders=tuple(dict.fromkeys(path.rpartition("/")[0] for path in service.config)),
         site_folders=deployment.interpreter.site_folders,
-        database=_database(host, deployment),
+        database=database_needs.source_of(host, deployment),
         probe=asked,
     )
-
-
-def _database(host: Host, deployment: Deployment) -> Source | None:
-    wanted = deployment.service.database
-    if wanted is None:
-        return None
-    here = deployment.machine
-    found = _source(here.address, deployment.unit, deployment.config_files, wanted)
-    url = database.read_url(here, found)
-    others = [machine for machine in host.running() if machine.address != here.address]
-    reached = database.connect_at_server(url, [here, *others, host.machine("local:")])
-    return replace(
-        found,
-        client=reached.machine.address,
-        name=url.name,
-        address=f"{url.host}:{url.port}",
-        server=reached.server(),
-    )
-
-
-def _source(on: str, unit: str, config_files: tuple[str, ...], wanted: Database) -> Source:
-    return Source(on, unit, config_files, wanted.group, wanted.option, client="", name="", address="")
-
-
-def _sync(job: _Job) -> tuple[SyncDatabase | None, bool]:
-    """(the migration this checkout needs, whether an earlier one must be taken back first)."""
-    host, wanted, source = job.host, job.deployment.service.database, job.watched.database
-    if wanted is None or source is None:
-        return None, False
-    tree = migrations.read(job.checkout.path, wanted.migrations)
-    now = source.open(host.machine).revisions()
-    applied = [entry.step["digest"] for entry in job.journal.entries if entry.step["kind"] == SyncDatabase.kind]
-    first = bool(applied) and (tree.missing_in(now) or tree.digest not in applied)
-    if first:
-        _require_alone(host, job.journal, source)
-    before = _revisions_before(host, source) if first else now
-    if strangers := tree.strangers(before):
-        raise DevswapError(
-            f"the database of {job.deployment.service.project} is newer than {job.checkout.ref}: it is at "
-            f"{', '.join(sorted(strangers))}, which this checkout does not know",
-            hint="rebase the change on what production runs, or take a newer branch",
-        )
-    pending = tree.missing_in(before)
-    if not pending and not job.wish.snapshot:
-        return None, first
-    users = _database_users(host, job.deployment, source)
-    sync = plan.sync_database(job.deployment, job.place, source, users, tree.digest)
-    return sync if pending else replace(sync, commands=()), first
-
-
-def _require_alone(host: Host, journal: Journal, source: Source) -> None:
-    """Loading the dump under another swap's service would take its migration away."""
-    record = Shelf(host.cloud(journal).shared).find(shared_database(source))
-    others = [holder for holder in record.holders if holder != journal.folder.name] if record else []
-    if others:
-        raise DevswapError(
-            f"cannot switch: the database was migrated, and {', '.join(others)} still uses it as it is",
-            hint=f"restore the others first: devswap restore {others[0].partition('@')[0]}",
-        )
-
-
-def _revisions_before(host: Host, source: Source) -> list[str]:
-    record = Shelf(host.state / "shared").find(shared_database(source))
-    return list(record.captured["revisions"]) if record else []
-
-
-def _database_users(host: Host, deployment: Deployment, source: Source) -> tuple[tuple[str, str], ...]:
-    """The units of the project that use this very database: another cloud on this host has its own."""
-    service = deployment.service
-    assert service.database is not None  # noqa: S101
-    url = database.read_url(deployment.machine, source)
-    found = []
-    for on, unit in units.with_units(service.database.units, host.running()):
-        theirs = _source(on, unit, service.config, service.database)
-        try:
-            if database.same(url, database.read_url(host.machine(on), theirs)):
-                found.append((on, unit))
-        except DevswapError as error:
-            host.say(f"{unit} in {on} is taken for no user of the database: {error.message}")
-    return tuple(found)
 
 
 def _examined(found: Found, existing: Journal | None) -> Deployment:

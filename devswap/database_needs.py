@@ -1,0 +1,110 @@
+"""What a checkout needs of its project's database: found out while production serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from devswap import database, migrations, plan
+from devswap.database import Source
+from devswap.deployment import Deployment
+from devswap.discovery import units
+from devswap.errors import DevswapError
+from devswap.host import Host
+from devswap.journal import Journal
+from devswap.service import Database
+from devswap.shared import Shelf
+from devswap.slot import Slot
+from devswap.source import Checkout
+from devswap.steps.database import SyncDatabase, shared_database
+
+
+def source_of(host: Host, deployment: Deployment) -> Source | None:
+    """Where the deployment's database is, and which machine has the tools; None for a service without one."""
+    wanted = deployment.service.database
+    if wanted is None:
+        return None
+    here = deployment.machine
+    found = _source(here.address, deployment.unit, deployment.config_files, wanted)
+    url = database.read_url(here, found)
+    others = [machine for machine in host.running() if machine.address != here.address]
+    reached = database.connect_at_server(url, [here, *others, host.machine("local:")])
+    return replace(
+        found,
+        client=reached.machine.address,
+        name=url.name,
+        address=f"{url.host}:{url.port}",
+        server=reached.server(),
+    )
+
+
+def _source(on: str, unit: str, config_files: tuple[str, ...], wanted: Database) -> Source:
+    return Source(on, unit, config_files, wanted.group, wanted.option, client="", name="", address="")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """One checkout beside one database."""
+
+    host: Host
+    deployment: Deployment
+    checkout: Checkout
+    journal: Journal
+    source: Source
+
+    def migration(self, place: Slot, *, snapshot: bool) -> tuple[SyncDatabase | None, bool]:
+        """(the migration this checkout needs, whether an earlier one must be taken back first).
+
+        Raises DevswapError for a checkout that the database is ahead of.
+        """
+        wanted = self.deployment.service.database
+        assert wanted is not None  # noqa: S101 - a source was found through it
+        tree = migrations.read(self.checkout.path, wanted.migrations)
+        now = self.source.open(self.host.machine).revisions()
+        applied = [entry.step["digest"] for entry in self.journal.entries if entry.step["kind"] == SyncDatabase.kind]
+        first = bool(applied) and (tree.missing_in(now) or tree.digest not in applied)
+        if first:
+            self._require_alone()
+        before = self._revisions_before() if first else now
+        self._require_known(tree.strangers(before))
+        pending = tree.missing_in(before)
+        if not pending and not snapshot:
+            return None, first
+        sync = plan.sync_database(self.deployment, place, self.source, self._users(), tree.digest)
+        return sync if pending else replace(sync, commands=()), first
+
+    def _require_known(self, strangers: frozenset[str]) -> None:
+        if strangers:
+            raise DevswapError(
+                f"the database of {self.deployment.service.project} is newer than {self.checkout.ref}: it is at "
+                f"{', '.join(sorted(strangers))}, which this checkout does not know",
+                hint="rebase the change on what production runs, or take a newer branch",
+            )
+
+    def _require_alone(self) -> None:
+        """Loading the dump under another swap's service would take its migration away."""
+        record = Shelf(self.host.state / "shared").find(shared_database(self.source))
+        others = [holder for holder in record.holders if holder != self.journal.folder.name] if record else []
+        if others:
+            raise DevswapError(
+                f"cannot switch: the database was migrated, and {', '.join(others)} still uses it as it is",
+                hint=f"restore the others first: devswap restore {others[0].partition('@')[0]}",
+            )
+
+    def _revisions_before(self) -> list[str]:
+        record = Shelf(self.host.state / "shared").find(shared_database(self.source))
+        return list(record.captured["revisions"]) if record else []
+
+    def _users(self) -> tuple[tuple[str, str], ...]:
+        """The units of the project that use this very database: another cloud on this host has its own."""
+        service = self.deployment.service
+        assert service.database is not None  # noqa: S101
+        url = database.read_url(self.deployment.machine, self.source)
+        found = []
+        for on, unit in units.with_units(service.database.units, self.host.running()):
+            theirs = _source(on, unit, service.config, service.database)
+            try:
+                if database.same(url, database.read_url(self.host.machine(on), theirs)):
+                    found.append((on, unit))
+            except DevswapError as error:
+                self.host.say(f"{unit} in {on} is taken for no user of the database: {error.message}")
+        return tuple(found)
