@@ -6,9 +6,18 @@ import re
 
 # scheme://user:SECRET@host, up to the last @: passwords may hold one (RFC 3986 forbids it, people do it).
 _URL_PASSWORD = re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s]+(?=@)", re.IGNORECASE)
+# Keys are secrets (API_KEY, auth_encryption_key), but not those that are public, nor a database's.
+_NAME = (
+    r"\b[\w-]*(?:password|passwd|secret|token|(?:\b|_|-)pass|pwd|api_?key|(?<!public)(?<!primary)(?<!foreign)[_-]key)\b"
+)
+_PATH = r"(?![\"']?/(?:etc|var|usr|opt|home|root|run|tmp|openstack)/)"
+# A word that is quoted as a whole ('--setenv=ADMIN_PASS=a b'), as shlex.join and shells write it.
+_QUOTED_WHOLE = re.compile(
+    rf"""(?P<head>(?P<quote>["'])[^\s"']*{_NAME}\s*=\s*){_PATH}(?:(?!(?P=quote)).)+""", re.IGNORECASE
+)
 _ASSIGNED = re.compile(
-    r"""(?P<head>["']?\b[\w-]*(?:password|passwd|secret|token|auth_encryption_key|mysql_pwd)\b["']?\s*[=:]\s*)"""
-    r"""(?P<quote>["']?)[^\s"',&]+(?P=quote)""",
+    rf"""(?P<head>["']?{_NAME}["']?\s*[=:]\s*){_PATH}"""
+    r"""(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^\s"'][^\s]*)""",
     re.IGNORECASE,
 )
 MASK = "***"
@@ -17,4 +26,5 @@ MASK = "***"
 def mask(text: str) -> str:
     """`text` with the passwords of URLs and the values of password-like settings replaced by ***."""
     text = _URL_PASSWORD.sub(rf"\g<head>{MASK}", text)
+    text = _QUOTED_WHOLE.sub(rf"\g<head>{MASK}", text)
     return _ASSIGNED.sub(rf"\g<head>{MASK}", text)

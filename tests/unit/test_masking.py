@@ -20,6 +20,16 @@ from devswap.masking import mask
         "auth_encryption_key = SECRET",
         "MYSQL_PWD=SECRET",
         "X-Auth-Token: SECRET",
+        "ADMIN_PASS=SECRET",
+        "export OS_API_KEY=SECRET",
+        "memcache_secret_key = SECRET",
+        "password = 'a SECRET b'",
+        'password="a \\" SECRET b"',
+        "password=a,SECRET",
+        "password=a&SECRET",
+        "password=a'SECRET'",
+        """'--setenv=ADMIN_PASS=a SECRET' next""",
+        "{'password': 'a, SECRET', 'other': 1}",
     ],
 )
 def test_secrets_are_masked(text: str) -> None:
@@ -28,7 +38,16 @@ def test_secrets_are_masked(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["https://opendev.org/openstack/heat", "ssh://git@host/x", "heat-engine runs at 10:20"]
+    "text",
+    [
+        "https://opendev.org/openstack/heat",
+        "ssh://git@host/x",
+        "heat-engine runs at 10:20",
+        "public_key = AAAAB3",
+        "ssl_key = /etc/heat/ssl.key",
+        "a foreign_key: stack_id",
+        "compass: north",
+    ],
 )
 def test_what_holds_none_stays(text: str) -> None:
     assert mask(text) == text
