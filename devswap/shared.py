@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from devswap.journal import make_private, write_durably
+from devswap.journal import flush_folder, make_private, write_durably
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Shelf:
 
     def vault(self, name: str) -> Path:
         """Where the capture of `name` keeps its large parts."""
-        folder = self._folder / hashlib.sha256(name.encode()).hexdigest()[:16]
+        folder = self._place(name)
         make_private(folder)
         return folder
 
     def find(self, name: str) -> Record | None:
-        path = self.vault(name) / "record.json"
+        path = self._place(name) / "record.json"
         if not path.exists():
             return None
         read = json.loads(path.read_text(encoding="utf-8"))
@@ -63,9 +63,15 @@ class Shelf:
         self.keep(replace(record, holders=tuple(dict.fromkeys((*record.holders, swap)))))
 
     def leave(self, record: Record, swap: str) -> None:
-        """Take `swap` off; the last one takes the record with it."""
+        """Take `swap` off; the last one takes the record with it, and then what it refers to: never the other way."""
         rest = tuple(holder for holder in record.holders if holder != swap)
         if rest:
             self.keep(replace(record, holders=rest))
         else:
-            shutil.rmtree(self.vault(record.name))
+            folder = self._place(record.name)
+            (folder / "record.json").unlink(missing_ok=True)
+            flush_folder(folder)
+            shutil.rmtree(folder)
+
+    def _place(self, name: str) -> Path:
+        return self._folder / hashlib.sha256(name.encode()).hexdigest()[:16]
