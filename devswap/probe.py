@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -117,8 +118,9 @@ class Question:
         self._asked = _asked(probe, machine, seconds)
 
         assert self._process.stdin is not None  # noqa: S101
-        self._process.stdin.write((json.dumps(self._asked) + "\n").encode())
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # there is no such interpreter: its exit code and its words tell
+            self._process.stdin.write((json.dumps(self._asked) + "\n").encode())
+            self._process.stdin.flush()
 
     def is_answered(self) -> bool:
         return self._process.poll() is not None
@@ -133,10 +135,11 @@ class Question:
         assert self._process.stdout is not None  # noqa: S101
         out = self._process.stdout.read()  # its standard input stays open until then: closed, it would stop asking
         _, err = self._process.communicate()
-        if self._process.returncode != 0:
+        if self._process.returncode != 0 or not out.strip():
             said = err.decode(errors="replace").strip().splitlines()
             return Answer(serving=False, why=f"it cannot be asked: {said[-1] if said else 'no answer'}")
-        return Answer(**json.loads(out))
+        # What a library prints on its way is not the answer: the answer is the last line
+        return Answer(**json.loads(out.splitlines()[-1]))
 
 
 def ask(probe: Probe, machine: Machine, *, seconds: float = 0.0) -> Answer:
