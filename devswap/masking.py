@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 
 # scheme://user:SECRET@host, up to the last @: passwords may hold one (RFC 3986 forbids it, people do it).
-_URL_PASSWORD = re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s]+(?=@)", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]{0,30}://[^\s:/@]*:)[^\s]+(?=@)", re.IGNORECASE)
 # Keys are secrets (API_KEY, auth_encryption_key), but not those that are public, nor a database's.
+# Lengths are bounded, so that a long line without a blank takes no long time.
 _NAME = (
-    r"\b[\w-]*(?:password|passwd|secret|token|(?:\b|_|-)pass|pwd|api_?key|(?<!public)(?<!primary)(?<!foreign)[_-]key)\b"
+    r"\b[\w-]{0,60}(?:password|passwd|secret|token|(?:\b|_|-)pass|pwd|api_?key"
+    r"|(?<!public)(?<!primary)(?<!foreign)[_-]key)\b"
 )
 _PATH = r"(?![\"']?/(?:etc|var|usr|opt|home|root|run|tmp|openstack)/)"
 # A word that is quoted as a whole ('--setenv=ADMIN_PASS=a b'), as shlex.join and shells write it.
 _QUOTED_WHOLE = re.compile(
-    rf"""(?P<head>(?P<quote>["'])[^\s"']*{_NAME}\s*=\s*){_PATH}(?:(?!(?P=quote)).)+""", re.IGNORECASE
+    rf"""(?P<head>(?P<quote>["'])(?:[^\s"'=]{{0,60}}=)?-*{_NAME}\s*=\s*){_PATH}(?:(?!(?P=quote)).)+""", re.IGNORECASE
 )
 _ASSIGNED = re.compile(
     rf"""(?P<head>["']?{_NAME}["']?\s*[=:]\s*){_PATH}"""
