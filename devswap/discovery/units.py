@@ -167,15 +167,17 @@ def from_json(found: Found, read: dict[str, Any]) -> Deployment:
 def private_links(of: Machine, machines: Iterable[Machine]) -> tuple[str, ...]:
     """Where OpenStack-Ansible's repository containers serve the wheels they built for the cloud of `of`, as addresses.
 
-    The containers of one cloud share the first word of their names (aio1-…, aio1_…).
+    The containers of one cloud share the first word of their names and its separator (aio1-…, aio1_…). This host has no
+    such word: all the containers on it may be its own.
     """
     cloud = _first_word(of)
-    own = [machine for machine in machines if _first_word(machine) == cloud]
+    own = [machine for machine in machines if of.address == "local:" or _first_word(machine) == cloud]
     return tuple(link for machine in own for link in while_running(machine, _wheels) or ())
 
 
 def _first_word(machine: Machine) -> str:
-    return re.split("[-_]", machine.name)[0]
+    found = re.match("[^-_]*[-_]?", machine.name)
+    return found[0] if found else ""
 
 
 def _wheels(machine: Machine) -> list[str]:

@@ -28,7 +28,7 @@ class Mount(Step):
         if self.target in cloud.machine(self.on).mounted(self.target):
             raise DevswapError(
                 f"cannot mount on {self.target} in {self.on}: something is mounted there that no swap knows of",
-                hint=f"umount it in the machine: lxc-attach -n {self.on.partition(':')[2]} -- umount {self.target}",
+                hint=f"unmount it: {shell(self.on, 'umount', self.target)}",
             )
         return {}
 
