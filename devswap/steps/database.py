@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from devswap import systemd
 from devswap.database import Database, Source
-from devswap.errors import CommandFailed, DevswapError, MachineGone
-from devswap.journal import make_private, write_durably
+from devswap.errors import CommandFailed, CommandTimeout, DevswapError, MachineGone
+from devswap.journal import flush_folder, make_private, write_durably
+from devswap.machine import Machine
+from devswap.masking import mask
 from devswap.steps.step import Cloud, Step, shell
 
 _DUMP = "database.sql.gz"
 _STOPPED = "stopped-for-the-load.json"
 _LOADING = "load-has-begun"
 _STATEMENT_SECONDS = 600.0
+SYNC_SECONDS = 1800.0
 _SPACE = 1.5  # a compressed dump is smaller than the rows: this leaves room for the save on restore
 
 
@@ -38,8 +42,15 @@ class SyncDatabase(Step):
     """(address, unit) of every service on this database: none may write while a dump is loaded."""
     digest: str
     """Of the migrations' text: what is applied is told by it, not by the revision's name alone."""
+    seconds: float = SYNC_SECONDS
+    """How long one migration command may take."""
+    revisions: tuple[str, ...] = ()
+    schema: str = ""
+    """With `revisions` and `rows`, what `looked_at` found while production served; empty: asked with the dump."""
+    rows: tuple[tuple[str, int], ...] = ()
 
     kind: ClassVar[str] = "sync-database"
+    facts: ClassVar[tuple[str, ...]] = ("database ",)
     outlives_restart: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -51,17 +62,29 @@ class SyncDatabase(Step):
     def shared(self) -> str | None:
         return shared_database(self.source)
 
+    def looked_at(self, machine: Callable[[str], Machine], place: Path) -> SyncDatabase:
+        """This step with all that can be asked before production stops, so that its outage has the dump only.
+
+        Raises DevswapError where `place`, a folder of the state, has no room for the dump.
+        """
+        database = self.source.open(machine)
+        _require_space(place, database)
+        rows = tuple(sorted(database.rows().items()))
+        return replace(self, revisions=tuple(database.revisions()), schema=database.schema(), rows=rows)
+
     def capture(self, cloud: Cloud) -> Any:
         database = self.source.open(cloud.machine)
-        _require_space(cloud, database)
+        before = self if self.schema else self.looked_at(cloud.machine, cloud.vault)
+        for left in (_LOADING, _STOPPED):  # of a swap whose last step was to be forgotten
+            (cloud.vault / left).unlink(missing_ok=True)
         cloud.say("saving the database as it is before")
         database.dump(cloud.vault / _DUMP)
         return {
             "dump": _DUMP,
             "save": f"{self.service}-{cloud.now().replace(':', '')}.sql.gz",
-            "revisions": database.revisions(),
-            "schema": database.schema(),
-            "rows": database.rows(),
+            "revisions": list(before.revisions),
+            "schema": before.schema,
+            "rows": dict(before.rows),
         }
 
     def do(self, cloud: Cloud) -> None:
@@ -70,10 +93,22 @@ class SyncDatabase(Step):
         for command in self.commands:
             self._migrate(cloud, command)
 
-    def undo(self, cloud: Cloud, captured: Any) -> None:
-        self._end_sync(cloud)
+    def leave(self, cloud: Cloud) -> None:
+        self.end(cloud)
+
+    def end(self, cloud: Cloud) -> Database:
+        """End this step's own migration and wait for its statements: a killed devswap leaves it running.
+
+        It would land after the restore. Returns the database, at rest.
+        """
+        with suppress(MachineGone):  # it went with its machine
+            systemd.stop(cloud.machine(self.on), self._sync_unit)
         database = self.source.open(cloud.machine)
         database.wait_for_statements(seconds=_STATEMENT_SECONDS)
+        return database
+
+    def undo(self, cloud: Cloud, captured: Any) -> None:
+        database = self.end(cloud)
         if (cloud.vault / _LOADING).exists() or not _is_as_before(database, captured):
             self._stop_users(cloud)
             self._load(cloud, database, captured)
@@ -81,13 +116,14 @@ class SyncDatabase(Step):
 
     def keep(self, cloud: Cloud, captured: Any) -> None:
         """The database stays as it is now; its dump is kept among the saves."""
-        self._end_sync(cloud)
-        self.source.open(cloud.machine).wait_for_statements(seconds=_STATEMENT_SECONDS)
-        dump = cloud.vault / captured["dump"]
-        if dump.exists():
+        self.end(cloud)
+        self._start_users(cloud)
+        dump, kept = cloud.vault / captured["dump"], cloud.saves / f"before-{captured['save']}"
+        if dump.exists() and not kept.exists():
             make_private(cloud.saves)
-            dump.replace(cloud.saves / f"before-{captured['save']}")
-            cloud.say(f"the database stays as it is; as it was before: {cloud.saves / ('before-' + captured['save'])}")
+            kept.hardlink_to(dump)  # the capture keeps its own until it is forgotten as a whole
+            flush_folder(cloud.saves)
+        cloud.say(f"the database stays as it is; as it was before: {kept}")
 
     def _migrate(self, cloud: Cloud, command: tuple[str, ...]) -> None:
         machine = cloud.machine(self.on)
@@ -100,18 +136,24 @@ class SyncDatabase(Step):
                 group=self.group,
                 env=dict(self.environment),
                 cwd="/",
+                timeout=self.seconds,
             )
+        except CommandTimeout as error:
+            raise DevswapError(
+                f"cannot migrate the database of {self.project}: {' '.join(command[1:])} had not ended after "
+                f"{self.seconds / 60:.0f} minutes; the server {self._works_on(cloud)}"
+            ) from error
         except CommandFailed as error:
             raise DevswapError(
                 f"cannot migrate the database of {self.project}: {' '.join(command[1:])} failed\n{error.result.tail}"
             ) from error
 
-    def _end_sync(self, cloud: Cloud) -> None:
-        """What a killed devswap left running would land its migration after the restore."""
+    def _works_on(self, cloud: Cloud) -> str:
         try:
-            systemd.stop(cloud.machine(self.on), self._sync_unit)
-        except MachineGone:
-            return  # it went with its machine
+            statements = self.source.open(cloud.machine).running_statements()
+        except DevswapError as error:
+            return f"cannot be asked what it works on: {error.message}"
+        return f"works on {'; '.join(mask(text)[:200] for text in statements.values()) or 'nothing'}"
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:
         """As the database server's own root: no password is needed where the server is, and none is written here."""
@@ -159,9 +201,16 @@ class SyncDatabase(Step):
                 systemd.stop(cloud.machine(on), unit)
 
     def _start_users(self, cloud: Cloud) -> None:
+        """One that does not start is its own trouble: the service that was swapped must come back all the same."""
         for on, unit in self._noted(cloud):
-            if _is_reachable(cloud, on):
+            if not _is_reachable(cloud, on):
+                continue
+            try:
+                systemd.reset_failed(cloud.machine(on), unit)  # else systemd refuses one that was started too often
                 systemd.start(cloud.machine(on), unit)
+            except DevswapError as error:
+                cloud.say(f"{error.message}; it was stopped while the database was loaded. Mend it, then type:")
+                cloud.say(f"  {shell(on, 'systemctl', 'start', unit)}")
         (cloud.vault / _STOPPED).unlink(missing_ok=True)
 
     def _noted(self, cloud: Cloud) -> list[tuple[str, str]]:
@@ -181,7 +230,8 @@ class SyncDatabase(Step):
 
 def shared_database(source: Source) -> str:
     """The name that all swaps with this database share it under."""
-    return f"database {source.name} behind {source.address}"
+    loopback = source.address.rpartition(":")[0] in ("", "localhost", "127.0.0.1", "::1")
+    return f"database {source.name} behind {source.client if loopback else source.address}"
 
 
 def _is_reachable(cloud: Cloud, on: str) -> bool:
@@ -202,18 +252,18 @@ def _is_as_before(database: Database, captured: Any) -> bool:
 
 
 def _leaving(before: dict[str, int], now: dict[str, int]) -> list[str]:
-    """What was written since the dump and goes out of the database with the load."""
+    """What was written since the dump and goes out of the database with the load; counted a little before the dump."""
     return [
-        f"  {now[table] - before.get(table, 0)} rows of {table} leave the database (they are in the save)"
+        f"  about {now[table] - before.get(table, 0)} rows of {table} leave the database (they are in the save)"
         for table in sorted(now)
         if now[table] > before.get(table, 0)
     ]
 
 
-def _require_space(cloud: Cloud, database: Database) -> None:
-    free, needed = shutil.disk_usage(cloud.vault).free, int(database.size() * _SPACE)
+def _require_space(place: Path, database: Database) -> None:
+    free, needed = shutil.disk_usage(place).free, int(database.size() * _SPACE)
     if free < needed:
         raise DevswapError(
-            f"cannot save the database: it needs up to {needed >> 20} MiB, {cloud.vault} has {free >> 20} MiB free",
+            f"cannot save the database: it needs up to {needed >> 20} MiB, {place} has {free >> 20} MiB free",
             hint="free some space there, or set DEVSWAP_STATE_DIR to a larger place",
         )

@@ -39,12 +39,18 @@ class HoldUnit(Step):
         systemd.stop(machine, self.unit)
 
     def undo(self, cloud: Cloud, captured: Any) -> None:
-        """What runs now is production: development was stopped by `RunDevelopment`, which comes after this step."""
+        """What runs now is production: development was stopped by `RunDevelopment`, which comes after this step.
+
+        Where that has no entry and the gate is open, it is done here.
+        """
         machine = cloud.machine(self.on)
+        if machine.exists(development.gate(self.service)):
+            RunDevelopment(self.on, service=self.service, unit=self.unit).undo(cloud, {})
         self._remove_drop_in(machine)
         remove_empty(machine, development.folder(self.service))
         found = systemd.state(machine, self.unit)
         if captured["active"] and not found.is_active:
+            systemd.reset_failed(machine, self.unit)  # development may have used up how often it may start
             systemd.start(machine, self.unit)
         elif found.active == "failed" and captured["state"] != "failed":
             systemd.reset_failed(machine, self.unit)
@@ -107,7 +113,8 @@ class RunDevelopment(Step):
             systemd.stop(machine, self.unit)
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
-        stop = shell(self.on, "systemctl", "stop", development.guard_unit(self.service), self.unit)
+        units = (development.guard_unit(self.service), development.beside_units(self.service), self.unit)
+        stop = shell(self.on, "systemctl", "stop", *units)
         return [f"{stop} || true", shell(self.on, "rm", "-rf", development.gate(self.service))]
 
     def describe(self) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import devswap.steps
-from devswap import development
+from devswap import development, systemd
 from devswap.database import Source
 from devswap.errors import DevswapError
 from devswap.steps.database import SyncDatabase
@@ -217,3 +217,55 @@ def test_a_load_that_was_interrupted_among_its_last_rows_is_done_again(simulated
     simulated.calls.begin()
     step.undo(cloud, captured)
     assert differences(simulated, before) == []
+
+
+def test_a_neighbour_that_does_not_start_keeps_nobody_else_from_it(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    step = example("sync-database", simulated)
+    captured = captured_by(step, cloud)
+    neighbour = (f"lxc:{images.HEAT_CFN}", "heat-api-cfn.service")
+    simulated.machine(images.HEAT_CFN).run(["systemctl", "stop", "--", neighbour[1]])
+    (cloud.vault / "stopped-for-the-load.json").write_text(json.dumps([(ON, "broken.service"), neighbour]))
+    step.undo(cloud, captured)
+    assert simulated.machine(images.HEAT_CFN).init.is_active(neighbour[1])
+    assert any("cannot start broken.service" in line for line in simulated.said)
+    assert any("systemctl start broken.service" in line for line in simulated.said)
+
+
+def test_what_is_left_as_it_is_keeps_its_dump_and_starts_its_users(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    step = example("sync-database", simulated)
+    captured = captured_by(step, cloud)
+    simulated.machine(images.HEAT).run(["systemctl", "stop", "--", "heat-api.service"])
+    (cloud.vault / "stopped-for-the-load.json").write_text(json.dumps([(ON, "heat-api.service")]))
+    step.keep(cloud, captured)
+    step.keep(cloud, captured)
+    assert simulated.machine(images.HEAT).init.is_active("heat-api.service")
+    assert [path.name for path in cloud.saves.iterdir()] == ["before-heat-engine-now.sql.gz"]
+    assert (cloud.vault / "database.sql.gz").exists()
+
+
+def test_what_was_asked_beforehand_is_not_asked_in_the_outage(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    step = example("sync-database", simulated)
+    assert isinstance(step, SyncDatabase)
+    looked = step.looked_at(cloud.machine, cloud.vault)
+    assert captured_by(looked, cloud) == captured_by(step, cloud)
+    simulated.calls.begin()
+    looked.capture(cloud)
+    assert not any("COUNT" in name or "--no-data" in name for name in simulated.calls.names)
+    assert from_json(json.loads(json.dumps(looked.as_json()))) == looked
+
+
+def test_a_held_unit_whose_gate_is_open_is_stopped_before_it_is_let_go(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    held, run = example("hold-unit", simulated), example("run-development", simulated)
+    captured, before = captured_by(held, cloud), simulated.take()
+    held.do(cloud)
+    run.do(cloud)
+    systemd.start(simulated.machine(images.HEAT), UNIT)
+    held.undo(cloud, captured)
+    assert differences(simulated, before) == []
+
+
+def test_a_step_that_leaves_ends_its_own_migration(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    step, machine = example("sync-database", simulated), simulated.machine(images.HEAT)
+    machine.make_transient("devswap-heat-engine-db-sync.service", ["sleep"])
+    step.leave(cloud)
+    assert not machine.init.is_active("devswap-heat-engine-db-sync.service")
