@@ -27,7 +27,7 @@ def source_of(host: Host, deployment: Deployment) -> Source | None:
     found = _source(here.address, deployment.unit, deployment.config_files, wanted)
     url = database.read_url(here, found)
     others = [machine for machine in host.running() if machine.address != here.address]
-    reached = database.connect_at_server(url, [here, *others, host.machine("local:")])
+    reached = database.connect_at_server(url, [here, *others])
     return replace(
         found,
         client=reached.machine.address,

@@ -12,10 +12,8 @@ from devswap.machine import BackedMachine, Machine
 
 
 def running() -> list[Machine]:
-    """Every running container, and this host itself where systemd runs it."""
-    found: list[Machine] = [BackedMachine(backend) for backend in lxc.running()]
-    host = BackedMachine(Local())
-    return [*found, host] if host.exists("/run/systemd/system") else found
+    """Every running container, and last this host itself: services may run on metal, and tools may be there only."""
+    return [*(BackedMachine(backend) for backend in lxc.running()), BackedMachine(Local())]
 
 
 def stopped() -> list[str]:
