@@ -14,6 +14,18 @@ from dataclasses import dataclass
 from devswap.steps.mount import BASE
 
 NAME = "zz-devswap.conf"
+# Development neither forks nor takes a bus name; and an init script, which systemd wraps in a unit of this kind that
+# stays active without a process, knows how to stop production's process only.
+_SIMPLE = (
+    "Type=simple",
+    "PIDFile=",
+    "RemainAfterExit=no",
+    "GuessMainPID=no",
+    "KillMode=control-group",
+    "ExecStop=",
+    "ExecReload=",
+)
+_QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"', "%": "%%", "\n": "\\n", "\r": "\\r"})
 
 
 @dataclass(frozen=True)
@@ -69,24 +81,23 @@ def drop_in(service: str, command: Command, *, terminal: str | None) -> str:
         f"AssertPathExists={gate(service)}",
         "StartLimitIntervalSec=0",
         "[Service]",
-        *(["Type=simple", "PIDFile="] if command.simple else []),
+        *(_SIMPLE if command.simple else []),
         "ExecStart=",
-        f"ExecStart=:{quoted(command.argv)}",
+        f"ExecStart={command_line(overriding(command.argv, command.environment))}",
         "Restart=no",
-        *_environment(command.environment),
         *_streams(terminal),
     ]
     return "\n".join(lines) + "\n"
 
 
-def settings(text: str) -> list[str]:
-    """The names of the settings that a drop-in of ours makes."""
-    lines = [line.removeprefix('Environment="') for line in text.splitlines() if line.startswith('Environment="')]
-    return [line.partition("=")[0] for line in lines]
+def overriding(argv: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """`argv` with `environment` added to what its unit gives it, whatever that is.
 
-
-def _environment(settings: Mapping[str, str]) -> list[str]:
-    return [f"Environment={quoted([f'{name}={value}'])}" for name, value in sorted(settings.items())]
+    By env(1), since a unit's EnvironmentFile= wins over every Environment=. What would lead Python back to production's
+    code is taken out.
+    """
+    unset = [word for name in ("PYTHONPATH", "PYTHONHOME") for word in ("-u", name)]
+    return ["/usr/bin/env", *unset, *(f"{name}={value}" for name, value in sorted(environment.items())), *argv]
 
 
 def _streams(terminal: str | None) -> list[str]:
@@ -102,6 +113,14 @@ def _streams(terminal: str | None) -> list[str]:
     ]
 
 
+def command_line(argv: Sequence[str]) -> str:
+    """`argv` as ExecStart= wants it (systemd.service(5)): quoted, and a dollar sign twice, or it names a variable."""
+    return quoted([word.replace("$", "$$") for word in argv])
+
+
 def quoted(argv: Sequence[str]) -> str:
-    """`argv` in systemd's own quoting (systemd.service(5)): % is its specifier, and \\ escapes inside quotes."""
-    return " ".join('"' + word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"' for word in argv)
+    """`argv` in systemd's own quoting (systemd.syntax(7)): % is its specifier, and \\ escapes inside quotes.
+
+    Nothing in it ends the line: a line feed in a setting would begin another.
+    """
+    return " ".join('"' + word.translate(_QUOTED) + '"' for word in argv)

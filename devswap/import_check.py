@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from devswap import systemd
+from devswap import development, systemd
 from devswap.errors import CommandFailed, DevswapError
 from devswap.machine import Machine
 from devswap.slot import Slot
@@ -63,10 +63,9 @@ def check_origin(machine: Machine, slot: Slot, *, unit: str, user: str, group: s
         result = systemd.run_in_unit(
             machine,
             unit,
-            [slot.python, "-B", "-c", code, package, "", slot.checkout],
+            development.overriding([slot.python, "-B", "-c", code, package, "", slot.checkout], _HOME),
             user=user,
             group=group,
-            env={"HOME": "/tmp"},  # noqa: S108 - its own, see PrivateTmp
             cwd="/",
             properties=_APART,
         )
@@ -95,18 +94,14 @@ def check_import(
     code = f"{_PREAMBLE}{_IMPORT}{_COMPILE}unreadable = []\n{_REPORT}"
     # What a module prints while it is imported is not the answer: the answer is the last line
     code = code.replace("sys.stdout.write(", "sys.stdout.write('\\n' + ")
+    settings = {**(environment or {}), "OS_DATABASE__CONNECTION": "sqlite://", **_HOME}
     try:
         result = systemd.run_in_unit(
             machine,
             unit,
-            [slot.python, "-c", code, package, ",".join(modules), slot.checkout],
+            development.overriding([slot.python, "-c", code, package, ",".join(modules), slot.checkout], settings),
             user=user,
             group=group,
-            env={
-                **(environment or {}),
-                "OS_DATABASE__CONNECTION": "sqlite://",
-                "HOME": "/tmp",  # noqa: S108
-            },
             cwd="/",
             properties={**_APART, "PrivateNetwork": "yes"},
         )
@@ -117,6 +112,7 @@ def check_import(
 
 # A folder of its own for what libraries cache below HOME (stevedore does): it goes with the unit
 _APART = {"PrivateTmp": "yes"}
+_HOME = {"HOME": "/tmp"}  # noqa: S108 - its own, see _APART
 
 
 def _assert_origin(place: str | None, package: str, slot: Slot) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from devswap import configuration, development, systemd
+from devswap import configuration, systemd
 from devswap.deployment import Deployment, Interpreter
 from devswap.errors import DevswapError
 from devswap.machine import Machine, while_running
@@ -156,7 +156,7 @@ def from_json(found: Found, read: dict[str, Any]) -> Deployment:
         user=read["user"],
         group=read["group"],
         command=tuple(read["command"]),
-        environment=_production_environment(found),
+        environment=systemd.environment(found.machine, found.unit),  # ours is not among it: see development.py
         interpreter=Interpreter(python["path"], python["version"], tuple(python["site_folders"]), python["virtualenv"]),
         config_files=tuple(read["config_files"]),
         forks=read["forks"],
@@ -219,13 +219,6 @@ def _split(machine: Machine, words: list[str], found: Found) -> tuple[str, tuple
         f"cannot take {found.service.name} in {found.machine.name} over: {shlex.join(words)} is no Python program",
         hint=f"start it first, so that its command can be seen: systemctl start {found.unit}",
     )
-
-
-def _production_environment(found: Found) -> dict[str, str]:
-    """The unit's environment without what our drop-in adds to it."""
-    ours = set(development.settings(found.machine.read_text(development.path(found.unit)) or ""))
-    settings = systemd.environment(found.machine, found.unit)
-    return {name: value for name, value in settings.items() if name not in ours}
 
 
 def _interpreter(machine: Machine, python: str, user: str) -> Interpreter:

@@ -65,7 +65,8 @@ class SyncDatabase(Step):
     def looked_at(self, machine: Callable[[str], Machine], place: Path) -> SyncDatabase:
         """This step with all that can be asked before production stops, so that its outage has the dump only.
 
-        Raises DevswapError where `place`, a folder of the state, has no room for the dump.
+        Not for a step that comes after another's undo: the database is not yet what it will capture. Raises
+        DevswapError where `place`, a folder of the state, has no room for the dump.
         """
         database = self.source.open(machine)
         _require_space(place, database)
@@ -74,7 +75,8 @@ class SyncDatabase(Step):
 
     def capture(self, cloud: Cloud) -> Any:
         database = self.source.open(cloud.machine)
-        before = self if self.schema else self.looked_at(cloud.machine, cloud.vault)
+        known = bool(self.schema) and list(self.revisions) == database.revisions()
+        before = self if known else self.looked_at(cloud.machine, cloud.vault)
         for left in (_LOADING, _STOPPED):  # of a swap whose last step was to be forgotten
             (cloud.vault / left).unlink(missing_ok=True)
         cloud.say("saving the database as it is before")

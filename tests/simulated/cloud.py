@@ -29,7 +29,7 @@ from devswap.systemd import run_in_unit
 from tests.simulated import images
 from tests.simulated.calls import Calls
 from tests.simulated.files import Files, Folder
-from tests.simulated.init import Init, Running
+from tests.simulated.init import Init, Running, behind_env
 from tests.simulated.machine import MachineState, SimulatedMachine
 from tests.simulated.mariadb import Schema, Server, SqlError
 from tests.simulated.processes import Invocation, Outcome
@@ -211,12 +211,13 @@ class SimulatedCloud:
         self, machine: SimulatedMachine, call: Invocation
     ) -> tuple[tuple[str, str, str, str], list[str]] | None:
         """What a project's own migration command executes, where `call` is one."""
-        if len(call.argv) < 3 or not call.argv[1].endswith("/heat-manage") or call.argv[-1] != "db_sync":
+        argv = behind_env(list(call.argv))[0]
+        if len(argv) < 3 or not argv[1].endswith("/heat-manage") or argv[-1] != "db_sync":
             return None
-        source = machine.files.find(call.argv[0].replace("/overlay/bin/python", "/checkout"))
-        if not (isinstance(source, Path) or machine.files.is_folder(call.argv[0].replace("/bin/python", ""))):
+        source = machine.files.find(argv[0].replace("/overlay/bin/python", "/checkout"))
+        if not (isinstance(source, Path) or machine.files.is_folder(argv[0].replace("/bin/python", ""))):
             raise SqlError("no such program")
-        folder = Path(machine.files.find(call.argv[0]).__fspath__()).parent.parent  # type: ignore[union-attr]
+        folder = Path(machine.files.find(argv[0]).__fspath__()).parent.parent  # type: ignore[union-attr]
         tree = migrations.read(self.folder / "checkouts" / folder.name, [_MIGRATIONS])
         now = self.schema(images.ACCOUNT).column("alembic_version")
         missing = [revision for revision in sorted(tree.known) if [revision] > now]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tests.simulated.init import Loaded, Running, words
+from tests.simulated.init import Loaded, Running, behind_env, words
 from tests.simulated.mariadb import SOCKET, Schema, SqlError
 from tests.simulated.processes import Invocation, Outcome
 
@@ -23,6 +24,10 @@ class UnknownCommandError(AssertionError):
 
 def interpret(machine: SimulatedMachine, call: Invocation) -> Effect:
     """What only looks is answered at once; what changes something is a generator over the parts of its effect."""
+    argv, settings, unset = behind_env(list(call.argv))
+    if argv != list(call.argv):
+        kept = {name: value for name, value in call.env.items() if name not in unset}
+        call = replace(call, argv=tuple(argv), env={**kept, **settings})
     tool, *rest = call.argv
     if tool == "systemctl":
         return _systemctl(machine, rest)

@@ -121,5 +121,21 @@ def _add(settings: dict[str, list[str]], text: str) -> None:
 
 
 def words(line: str) -> list[str]:
-    """A command line of a unit file in systemd's quoting: %% is a percent sign, and behind a colon $ is a dollar."""
-    return [word.replace("%%", "%") for word in shlex.split(line.lstrip("-+!:@"))]
+    """A command line of a unit file in systemd's quoting: %% is a percent sign, and $$ a dollar."""
+    return [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(line.lstrip("-+!:@"))]
+
+
+def behind_env(argv: list[str]) -> tuple[list[str], dict[str, str], list[str]]:
+    """(the command, settings, names taken out) of a line of env(1), which becomes the command; others stay."""
+    if argv[0] != "/usr/bin/env":
+        return argv, {}, []
+    settings: dict[str, str] = {}
+    unset: list[str] = []
+    rest = argv[1:]
+    while rest and (rest[0] in ("-u", "--") or "=" in rest[0]):
+        word = rest.pop(0)
+        if word == "-u":
+            unset.append(rest.pop(0))
+        elif word != "--":
+            name, _, settings[name] = word.partition("=")
+    return rest, settings, unset

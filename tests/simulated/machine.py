@@ -14,7 +14,7 @@ from devswap.process import Popen, Result
 from devswap.pty import Terminal
 from tests.simulated.commands import end_of_pipe, interpret
 from tests.simulated.files import Files
-from tests.simulated.init import Init, Loaded, Running, words
+from tests.simulated.init import Init, Loaded, Running, behind_env, words
 from tests.simulated.processes import Invocation, Outcome, SimulatedProcess
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ class SimulatedMachine:
 
     def launch(self, unit: str, loaded: Loaded) -> None:
         """Start the unit's command: it runs, or it is failed a moment later (a simple unit counts as started)."""
-        argv = self._resolved(words((loaded.settings.get("ExecStart") or [""])[-1]))
+        argv = self._resolved(behind_env(words((loaded.settings.get("ExecStart") or [""])[-1]))[0])
         code = 203 if not self._is_executable(argv[0]) else self.cloud.fate(self, argv)
         if code:
             self.init.units[unit] = Running("failed", "failed", argv, code)
