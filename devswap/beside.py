@@ -27,7 +27,11 @@ def run(host: Host, service: str, machine: str | None, command: Sequence[str]) -
             f"the checkout of {service} is not in {here.name}: its machine was restarted, or its checkout interrupted",
             hint=f"devswap restore {service}",
         )
-    with here.popen(_argv(here, swap, command)) as process:
+    lent = development.lent_environment(service, str(os.getpid()))
+    with (
+        systemd.environment_lent(here, swap.unit, lent) as files,
+        here.popen(_argv(here, swap, command, files), new_session=False) as process,
+    ):
         while True:
             try:
                 return process.wait()
@@ -35,17 +39,19 @@ def run(host: Host, service: str, machine: str | None, command: Sequence[str]) -
                 continue  # it is the command's: the terminal sent it there too
 
 
-def _argv(machine: Machine, swap: Swap, command: Sequence[str]) -> list[str]:
+def _argv(machine: Machine, swap: Swap, command: Sequence[str], environment_files: Sequence[str]) -> list[str]:
     owner = systemd.show(machine, swap.unit, "User", "Group")
-    settings = {**systemd.environment(machine, swap.unit), **running.command_of(swap).environment}
+    home = plan.slot(swap.service, swap.slot).bytecode
     terminal = {"TERM": os.environ.get("TERM", "dumb")} if sys.stdin.isatty() else {}
     line = systemd.unit_argv(
         development.beside_units(swap.service).replace("*", str(os.getpid())),
         # systemd-run itself would look for the program on its own PATH, where the overlay is not
-        ["/usr/bin/env", "--", *command],
+        development.overriding(
+            ["/usr/bin/env", "--", *command], {**running.command_of(swap).environment, **terminal, "HOME": home}
+        ),
         user=owner["User"] or None,
         group=owner["Group"] or None,
-        env={**settings, **terminal, "HOME": plan.slot(swap.service, swap.slot).bytecode},
+        environment_files=environment_files,
         cwd=plan.slot(swap.service, swap.slot).checkout,
         # a shell ignores SIGTERM, and must not keep a restore waiting
         properties={"SendSIGHUP": "yes", "TimeoutStopSec": "5s"},
