@@ -44,6 +44,7 @@ class Host:
         return Cloud(
             machine=self.machine,
             vault=journal.folder,
+            owed=journal.folder / "owed.json",
             shared=self.state / "shared",
             saves=self.state / "saved",
             say=self.say,

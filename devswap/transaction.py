@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from devswap import way_back
+from devswap import owed, way_back
 from devswap.errors import DevswapError, MachineGone, NotWhole
 from devswap.journal import Entry, Journal
 from devswap.shared import Record, Shelf
@@ -41,6 +41,18 @@ def rollback(journal: Journal, cloud: Cloud, *, kept: Collection[str] = ()) -> N
     # A devswap that was killed between joining and its own entry is a holder all the same.
     for record in list(Shelf(cloud.shared).held_by(journal.folder.name)):
         _guarded(journal, from_json(record.step), lambda record=record: _leave(record, journal, cloud, kept))  # type: ignore[misc]
+    _settle(journal, cloud)
+
+
+def _settle(journal: Journal, cloud: Cloud) -> None:
+    """What else was stopped on the way must run again before anybody hears that production is whole."""
+    with whole_or_said(journal):
+        wrong = owed.settle(cloud)
+    if wrong:
+        raise NotWhole(
+            f"{journal.swap.service} is back, but not all that was stopped for it:\n  " + "\n  ".join(wrong),
+            hint=f"devswap restore {journal.swap.service} tries again",
+        )
 
 
 def is_complete(journal: Journal) -> bool:

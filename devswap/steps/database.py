@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from devswap import systemd
+from devswap import owed, systemd
 from devswap.database import Database, Source
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError, MachineGone
 from devswap.journal import flush_folder, make_private, write_durably
@@ -211,8 +211,8 @@ class SyncDatabase(Step):
                 systemd.reset_failed(cloud.machine(on), unit)  # else systemd refuses one that was started too often
                 systemd.start(cloud.machine(on), unit)
             except DevswapError as error:
-                cloud.say(f"{error.message}; it was stopped while the database was loaded. Mend it, then type:")
-                cloud.say(f"  {shell(on, 'systemctl', 'start', unit)}")
+                cloud.say(f"{error.message}; it was stopped while the database was loaded")
+                owed.note(cloud.owed, on, unit)
         (cloud.vault / _STOPPED).unlink(missing_ok=True)
 
     def _noted(self, cloud: Cloud) -> list[tuple[str, str]]:

@@ -25,6 +25,8 @@ class Cloud:
     """0700, beside the journal; what lies here is referred to by name from the captured."""
     shared: Path
     """Where the captures of what several swaps change are kept."""
+    owed: Path
+    """The file that names the units a way back could not start again yet: see owed.py."""
     saves: Path
     """Where what a restore takes out of a database is kept for good."""
     say: Callable[[str], None]

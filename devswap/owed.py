@@ -1,0 +1,42 @@
+"""Units that were stopped for a dump to be loaded and did not start again: noted until they do.
+
+The service that was swapped comes back first; a restore is not done before these run too.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from devswap import systemd
+from devswap.errors import DevswapError, MachineGone
+from devswap.journal import write_durably
+from devswap.steps.step import Cloud, shell
+
+
+def note(path: Path, on: str, unit: str) -> None:
+    """On disk when this returns: what stopped the unit may be forgotten then."""
+    write_durably(path, json.dumps(sorted({*_read(path), (on, unit)})).encode())
+
+
+def settle(cloud: Cloud) -> list[str]:
+    """Try each of them again; what is still wrong, a line each with what to type."""
+    wrong, left = [], []
+    for on, unit in _read(cloud.owed):
+        try:
+            machine = cloud.machine(on)
+            if machine.is_running():  # one that is stopped starts its units itself when it comes back
+                systemd.reset_failed(machine, unit)
+                systemd.start(machine, unit)
+        except MachineGone:
+            continue
+        except DevswapError as error:
+            left.append((on, unit))
+            wrong.append(f"{error.message}; mend it, then: {shell(on, 'systemctl', 'start', unit)}")
+    if cloud.owed.exists():
+        write_durably(cloud.owed, json.dumps(left).encode())
+    return wrong
+
+
+def _read(path: Path) -> list[tuple[str, str]]:
+    return [(on, unit) for on, unit in json.loads(path.read_text())] if path.exists() else []
