@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import devswap.steps
-from devswap import development, systemd
+from devswap import development, owed, systemd
 from devswap.database import Source
 from devswap.errors import DevswapError
 from devswap.steps.database import SyncDatabase
