@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from devswap.machine import Machine
 from devswap.service import Service
 
+MODULE = "-m"
+
 
 @dataclass(frozen=True)
 class Interpreter:
@@ -32,7 +34,7 @@ class Deployment:
     user: str
     group: str
     command: tuple[str, ...]
-    """What production runs, behind the interpreter: the script and its arguments."""
+    """What production runs, behind the interpreter: the script and its arguments, or -m, a module and its arguments."""
     environment: dict[str, str]
     interpreter: Interpreter
     config_files: tuple[str, ...]

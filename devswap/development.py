@@ -58,6 +58,11 @@ def half_written(path: str) -> str:
     return f"{folder}/.{name}.devswap"
 
 
+def lent_environment(service: str, borrower: str) -> str:
+    """Where production's own settings lie for a unit beside it: see systemd.environment_lent."""
+    return f"{folder(service)}/environment-{borrower}"
+
+
 def guard_unit(service: str) -> str:
     """The unit in the machine that ends a foreground run when devswap has died."""
     return f"devswap-{service}-guard.service"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from devswap import development
 from devswap.database import Source
-from devswap.deployment import Deployment
+from devswap.deployment import MODULE, Deployment
 from devswap.development import Command
 from devswap.slot import Slot
-from devswap.steps.database import SyncDatabase
+from devswap.steps.database import SYNC_SECONDS, SyncDatabase
 from devswap.steps.step import Step
 from devswap.steps.unit import HoldUnit, RunDevelopment
 
@@ -22,10 +24,9 @@ def slot(service: str, number: int) -> Slot:
 
 def command(deployment: Deployment, place: Slot) -> Command:
     """Production's own command with the overlay's interpreter and script, and settings that suit a terminal."""
-    script = deployment.command[0].rpartition("/")[2]
     path = deployment.environment.get("PATH", _PATH)
     return Command(
-        argv=(f"{place.overlay}/bin/python", f"{place.overlay}/bin/{script}", *deployment.command[1:]),
+        argv=(f"{place.overlay}/bin/python", *_program(deployment, place)),
         environment={
             **deployment.service.environment,
             **deployment.service.one_worker,
@@ -34,6 +35,22 @@ def command(deployment: Deployment, place: Slot) -> Command:
         },
         simple=deployment.forks,
     )
+
+
+def _program(deployment: Deployment, place: Slot) -> tuple[str, ...]:
+    script, *arguments = deployment.command
+    return ("-m", *arguments) if script == MODULE else (f"{place.overlay}/bin/{_name(script)}", *arguments)
+
+
+def missing_scripts(deployment: Deployment, scripts: Collection[str], sync: SyncDatabase | None) -> list[str]:
+    """The scripts that the swap will start but the overlay, which has `scripts`, lacks: a change may rename its own."""
+    started = [] if deployment.command[0] == MODULE else [_name(deployment.command[0])]
+    started += [_name(command[1]) for command in sync.commands] if sync else []
+    return [name for name in dict.fromkeys(started) if name not in scripts]
+
+
+def _name(script: str) -> str:
+    return script.rpartition("/")[2]
 
 
 def takeover(deployment: Deployment, drop_in: str, sync: SyncDatabase | None) -> list[Step]:
@@ -49,6 +66,8 @@ def sync_database(
     source: Source,
     users: tuple[tuple[str, str], ...],
     digest: str,
+    *,
+    seconds: float = SYNC_SECONDS,
 ) -> SyncDatabase:
     """The project's migration commands, run from the overlay as the service's user."""
     database = deployment.service.database
@@ -66,9 +85,10 @@ def sync_database(
         commands=commands,
         user=deployment.user,
         group=deployment.group,
-        environment=tuple(sorted({**deployment.environment, **deployment.service.environment}.items())),
+        environment=tuple(sorted(deployment.service.environment.items())),
         users=users,
         digest=digest,
+        seconds=seconds,
     )
 
 

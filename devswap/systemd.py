@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from devswap.errors import CommandFailed, DevswapError
@@ -54,14 +55,44 @@ def state(machine: Machine, unit: str) -> UnitState:
 
 def environment(machine: Machine, unit: str) -> dict[str, str]:
     """Environment= and EnvironmentFile= of the unit; the files win (systemd.exec(5))."""
-    found = show(machine, unit, "Environment", "EnvironmentFiles")
-    settings = dict(word.split("=", 1) for word in shlex.split(found["Environment"]) if "=" in word)
-    for path in re.findall(r"(/\S+) \(ignore_errors=", found["EnvironmentFiles"]):
-        for line in (machine.read_text(path) or "").splitlines():
+    settings, files = _environment(machine, unit)
+    for path in files:
+        for line in (machine.read_text(path.removeprefix("-")) or "").splitlines():
             if "=" in line and not line.lstrip().startswith(("#", ";")):
                 name, _, value = line.strip().partition("=")
                 settings[name] = value.strip("\"'")
     return settings
+
+
+def _environment(machine: Machine, unit: str) -> tuple[dict[str, str], list[str]]:
+    """(Environment=, EnvironmentFile= with a minus before those that may be missing) of `unit`."""
+    found = show(machine, unit, "Environment", "EnvironmentFiles")
+    settings = dict(word.split("=", 1) for word in shlex.split(found["Environment"]) if "=" in word)
+    listed = re.findall(r"(/\S+) \(ignore_errors=(yes|no)\)", found["EnvironmentFiles"])
+    return settings, [f"-{path}" if optional == "yes" else path for path, optional in listed]
+
+
+@contextmanager
+def environment_lent(machine: Machine, unit: str, path: str) -> Iterator[list[str]]:
+    """Files that give a transient unit what `unit` has: no value of it, which may be secret, is on a command line.
+
+    Those of production, and `path` for what stands in its unit: root's alone, and gone afterwards.
+    """
+    settings, files = _environment(machine, unit)
+    if not settings:
+        yield files
+        return
+    lines = [f"{name}={_quoted(value)}\n" for name, value in settings.items()]
+    machine.write_text(path, "".join(lines), mode=0o600)
+    try:
+        yield [path, *files]
+    finally:
+        machine.remove(path)
+
+
+def _quoted(value: str) -> str:
+    """As systemd reads an environment file (systemd.exec(5)): nothing is expanded, and \\ escapes these."""
+    return '"' + re.sub(r'(["\\`$])', r"\\\1", value) + '"'
 
 
 def reload(machine: Machine) -> None:
@@ -111,6 +142,7 @@ def unit_argv(
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
     properties: Mapping[str, str] | None = None,
+    environment_files: Sequence[str] = (),
 ) -> list[str]:
     """The systemd-run line that runs `argv` as the unit `unit` and ends with its exit code.
 
@@ -122,6 +154,7 @@ def unit_argv(
     flags += [f"--working-directory={cwd}"] if cwd else []
     flags += [f"--setenv={name}={value}" for name, value in (env or {}).items()]
     flags += [f"--property={name}={value}" for name, value in (properties or {}).items()]
+    flags += [f"--property=EnvironmentFile={path}" for path in environment_files]
     return [*flags, "--", *argv]
 
 
@@ -135,6 +168,7 @@ def run_in_unit(
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
     properties: Mapping[str, str] | None = None,
+    environment_files: Sequence[str] = (),
     timeout: float | None = None,
     input: str | None = None,  # noqa: A002
 ) -> Result:
@@ -143,7 +177,16 @@ def run_in_unit(
     One of that name that still runs is ended first: it is what an interrupted devswap left.
     """
     stop(machine, unit)
-    line = unit_argv(unit, argv, user=user, group=group, env=env, cwd=cwd, properties=properties)
+    line = unit_argv(
+        unit,
+        argv,
+        user=user,
+        group=group,
+        env=env,
+        cwd=cwd,
+        properties=properties,
+        environment_files=environment_files,
+    )
     try:
         return machine.run(line, timeout=timeout, input=input)
     except BaseException:

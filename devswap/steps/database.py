@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from devswap import owed, systemd
+from devswap import development, owed, systemd
 from devswap.database import Database, Source
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError, MachineGone
 from devswap.journal import flush_folder, make_private, write_durably
 from devswap.machine import Machine
 from devswap.masking import mask
+from devswap.steps.mount import remove_empty
 from devswap.steps.step import Cloud, Step, shell
 
 _DUMP = "database.sql.gz"
@@ -38,6 +39,7 @@ class SyncDatabase(Step):
     user: str
     group: str
     environment: tuple[tuple[str, str], ...]
+    """What devswap adds to production's own, which may be secret and is in no journal."""
     users: tuple[tuple[str, str], ...]
     """(address, unit) of every service on this database: none may write while a dump is loaded."""
     digest: str
@@ -104,7 +106,11 @@ class SyncDatabase(Step):
         It would land after the restore. Returns the database, at rest.
         """
         with suppress(MachineGone):  # it went with its machine
-            systemd.stop(cloud.machine(self.on), self._sync_unit)
+            machine = cloud.machine(self.on)
+            systemd.stop(machine, self._sync_unit)
+            machine.remove(self._lent)
+            machine.remove(development.half_written(self._lent))
+            remove_empty(machine, development.folder(self.service))
         database = self.source.open(cloud.machine)
         database.wait_for_statements(seconds=_STATEMENT_SECONDS)
         return database
@@ -130,16 +136,17 @@ class SyncDatabase(Step):
     def _migrate(self, cloud: Cloud, command: tuple[str, ...]) -> None:
         machine = cloud.machine(self.on)
         try:
-            systemd.run_in_unit(
-                machine,
-                self._sync_unit,
-                command,
-                user=self.user,
-                group=self.group,
-                env=dict(self.environment),
-                cwd="/",
-                timeout=self.seconds,
-            )
+            with systemd.environment_lent(machine, self.source.unit, self._lent) as files:
+                systemd.run_in_unit(
+                    machine,
+                    self._sync_unit,
+                    development.overriding(command, dict(self.environment)),
+                    user=self.user,
+                    group=self.group,
+                    cwd="/",
+                    environment_files=files,
+                    timeout=self.seconds,
+                )
         except CommandTimeout as error:
             raise DevswapError(
                 f"cannot migrate the database of {self.project}: {' '.join(command[1:])} had not ended after "
@@ -218,6 +225,10 @@ class SyncDatabase(Step):
     def _noted(self, cloud: Cloud) -> list[tuple[str, str]]:
         path = cloud.vault / _STOPPED
         return [(on, unit) for on, unit in json.loads(path.read_text())] if path.exists() else []
+
+    @property
+    def _lent(self) -> str:
+        return development.lent_environment(self.service, "db-sync")
 
     @property
     def _sync_unit(self) -> str:

@@ -105,6 +105,9 @@ class RunDevelopment(Step):
         machine = cloud.machine(self.on)
         systemd.stop(machine, development.guard_unit(self.service))
         systemd.stop(machine, development.beside_units(self.service))
+        for name in machine.names(development.folder(self.service)):
+            if name.lstrip(".").startswith("environment-"):  # lent to a unit that did not live to give it back
+                machine.remove(f"{development.folder(self.service)}/{name}")
         machine.remove(development.guard_pipe(self.service))
         machine.remove(development.gate(self.service))
         machine.remove(development.half_written(development.gate(self.service)))
