@@ -143,7 +143,7 @@ def test_without_the_lxc_bindings_it_says_what_to_install(desk: Desk) -> None:
 @pytest.mark.usefixtures("untouched")
 def test_a_full_disk_leaves_production_alone(cloud: Cloud, desk: Desk, tmp_path: Path) -> None:
     number = cloud.change(HARMLESS).number
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", tmp_path], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "none", tmp_path], check=True)
     try:
         said = refused(
             desk, *checkout(cloud, f"review/{number}"), code=1, why="space", hint="", DEVSWAP_STATE_DIR=str(tmp_path)
