@@ -35,10 +35,10 @@ class UnitState:
 
 
 def show(machine: Machine, unit: str, *properties: str) -> dict[str, str]:
-    """The named properties of `unit`; an empty text for what does not apply."""
+    """The named properties of `unit`; an empty text for what does not apply, a line each for what it has several of."""
     result = machine.run(["systemctl", "show", f"--property={','.join(properties)}", "--", unit])
-    found = dict(line.split("=", 1) for line in result.stdout.splitlines() if "=" in line)
-    return {name: found.get(name, "") for name in properties}
+    found = [line.partition("=") for line in result.stdout.splitlines()]
+    return {name: "\n".join(value for key, _, value in found if key == name) for name in properties}
 
 
 def state(machine: Machine, unit: str) -> UnitState:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from devswap import configuration, systemd
-from devswap.deployment import Deployment, Interpreter
+from devswap.deployment import MODULE, Deployment, Interpreter
 from devswap.errors import DevswapError
 from devswap.machine import Machine, while_running
 from devswap.service import Service
@@ -114,10 +114,11 @@ def examine(found: Found) -> Deployment:
     """
     machine, service = found.machine, found.service
     properties = systemd.show(machine, found.unit, "User", "Group", "MainPID", "Type", "ExecStart")
-    words = _running_command(machine, int(properties["MainPID"] or 0)) or _configured_command(found, properties)
-    python, command = _split(machine, words, found)
-    user = properties["User"] or "root"
     environment = systemd.environment(machine, found.unit)
+    pid = int(properties["MainPID"] or 0)
+    words = _running_command(machine, pid) or _configured_command(found, properties, environment)
+    python, command = _split(machine, words, found)
+    user = _user(found, properties["User"], pid)
     return Deployment(
         service=service,
         machine=machine,
@@ -197,21 +198,77 @@ def _running_command(machine: Machine, pid: int) -> list[str]:
     return words if words and words[0].startswith("/") else []
 
 
-def _configured_command(found: Found, properties: dict[str, str]) -> list[str]:
+def _user(found: Found, wanted: str, pid: int) -> str:
+    """Whom the service runs as: its process knows, since a unit without User= may change it by itself.
+
+    Raises DevswapError where the process is not the one that User= names: development would run as somebody else.
+    """
+    machine = found.machine
+    uid = _owner(machine, pid) if pid else None
+    accounts = _accounts(machine)
+    if uid is None or (wanted and wanted not in accounts.values() and wanted != str(uid)):
+        return wanted or "root"  # it does not run, or as an account of systemd's own making (DynamicUser=)
+    name = accounts.get(uid)
+    if name is None:
+        raise DevswapError(f"cannot see whom {found.unit} in {machine.name} runs as: there is no account {uid}")
+    if wanted and wanted not in (name, str(uid)):
+        raise DevswapError(
+            f"cannot take {found.unit} in {machine.name} over: it has User={wanted}, but runs as {name}",
+            hint=f"systemctl cat {found.unit} shows how it is started",
+        )
+    return name
+
+
+def _owner(machine: Machine, pid: int) -> int | None:
+    """The effective uid of a process, as its machine numbers it; None where it has just ended."""
+    line = re.search(r"^Uid:\s+\d+\s+(\d+)", machine.read_text(f"/proc/{pid}/status") or "", re.MULTILINE)
+    if line is None:
+        return None
+    uid = int(line[1])
+    for row in (machine.read_text(f"/proc/{pid}/uid_map") or "").splitlines():  # read from outside: user_namespaces(7)
+        inside, outside, count = map(int, row.split())
+        if outside <= uid < outside + count:
+            return inside + uid - outside
+    return uid
+
+
+def _accounts(machine: Machine) -> dict[int, str]:
+    rows = [line.split(":") for line in (machine.read_text("/etc/passwd") or "").splitlines()]
+    return {int(row[2]): row[0] for row in reversed(rows) if len(row) > 2 and row[2].isdigit()}
+
+
+def _configured_command(found: Found, properties: dict[str, str], environment: Mapping[str, str]) -> list[str]:
     """From ExecStart as systemd shows it: { path=… ; argv[]=… ; … }."""
-    match = re.search(r"argv\[\]=(?P<argv>.*?) ; ignore_errors=", properties["ExecStart"])
-    if not match:
-        raise DevswapError(f"cannot see how {found.unit} in {found.machine.name} is started: it has no ExecStart")
-    return shlex.split(match["argv"])
+    lines = re.findall(r"argv\[\]=(.*?) ; ignore_errors=", properties["ExecStart"])
+    if len(lines) != 1:
+        how = f"{len(lines)} ExecStart" if lines else "no ExecStart"
+        raise DevswapError(f"cannot see how {found.unit} in {found.machine.name} is started: it has {how}")
+    try:
+        words = shlex.split(lines[0])
+    except ValueError:  # shown without its quotes, with an apostrophe in it
+        words = lines[0].split()
+    return [piece for word in words for piece in _expanded(word, environment)]
+
+
+def _expanded(word: str, environment: Mapping[str, str]) -> list[str]:
+    """As systemd.service(5) has it: $NAME alone becomes its words, ${NAME} its text, $$ a dollar sign."""
+    if alone := re.fullmatch(r"\$(\w+)", word):
+        return shlex.split(environment.get(alone[1], ""))
+
+    def fill(match: re.Match[str]) -> str:
+        return "$" if match[0] == "$$" else environment.get(match[1] or match[2], "")
+
+    return [re.sub(r"\$\$|\$\{(\w+)\}|\$(\w+)", fill, word)]
 
 
 def _split(machine: Machine, words: list[str], found: Found) -> tuple[str, tuple[str, ...]]:
     """(interpreter, script and arguments) of a command line, with the interpreter taken from the script if need be."""
-    if _PYTHON.search(words[0]):
-        flags = [word for word in words[1:] if not word.startswith("-")] if words[1:2] != ["-m"] else []
-        if flags:
-            return words[0], tuple(words[words.index(flags[0]) :])
-    first = (machine.read_text(words[0]) or "").partition("\n")[0] if not _PYTHON.search(words[0]) else ""
+    if words and _PYTHON.search(words[0]):
+        program = _program(words[1:])
+        if program:
+            return words[0], program
+    known = bool(words) and not _PYTHON.search(words[0])
+    first = (machine.read_text(words[0]) or "").partition("\n")[0] if known else ""
     interpreter = first.removeprefix("#!").strip().split(" ")[0]
     if first.startswith("#!") and _PYTHON.search(interpreter):
         return interpreter, tuple(words)
@@ -219,6 +276,25 @@ def _split(machine: Machine, words: list[str], found: Found) -> tuple[str, tuple
         f"cannot take {found.service.name} in {found.machine.name} over: {shlex.join(words)} is no Python program",
         hint=f"start it first, so that its command can be seen: systemctl start {found.unit}",
     )
+
+
+def _program(words: Sequence[str]) -> tuple[str, ...]:
+    """What Python's own command line runs: the script or (-m, module), with arguments; nothing for -c and a prompt."""
+    rest = list(words)
+    while rest and rest[0].startswith("-") and rest[0] != "-":
+        flags = rest.pop(0)
+        if flags.startswith("--"):
+            rest = rest[1:] if flags == "--check-hash-based-pycs" else rest
+            continue
+        letter = re.search("[cmWX]", flags[1:])  # of several in one word the first that takes a value takes the rest
+        if letter is None:
+            continue
+        value = flags[letter.end() + 1 :] or (rest.pop(0) if rest else "")
+        if letter[0] == "m":
+            return (MODULE, value, *rest)
+        if letter[0] == "c":
+            return ()
+    return tuple(rest) if rest != ["-"] else ()
 
 
 def _interpreter(machine: Machine, python: str, user: str) -> Interpreter:

@@ -85,7 +85,9 @@ def _systemctl(machine: SimulatedMachine, arguments: list[str]) -> Effect:
     units = [word for word in rest if not word.startswith("--")]
     if verb == "show":
         asked = next(word for word in options if word.startswith("--property=")).partition("=")[2].split(",")
-        return Outcome(0, "".join(f"{name}={value}\n" for name, value in _show(machine, units[0], asked).items()))
+        shown = _show(machine, units[0], asked)
+        lines = [f"{name}={line}\n" for name, value in shown.items() for line in value.split("\n")]
+        return Outcome(0, "".join(lines))
     if verb == "is-active":
         state = machine.init.units.get(units[0], Running()).active
         return Outcome(0 if state == "active" else 3, f"{state}\n")
@@ -121,10 +123,10 @@ def _show(machine: SimulatedMachine, unit: str, asked: list[str]) -> dict[str, s
             "DropInPaths": " ".join(loaded.drop_ins),
             "Environment": " ".join(loaded.settings.get("Environment", [])),
             "EnvironmentFiles": "\n".join(
-                f"{path} (ignore_errors={'yes' if path[0] == '-' else 'no'})"
+                f"{path.lstrip('-')} (ignore_errors={'yes' if path[0] == '-' else 'no'})"
                 for path in loaded.settings.get("EnvironmentFile", [])
-            ).lstrip("-"),
-            "ExecStart": " ".join(_shown_command(line) for line in loaded.settings.get("ExecStart", [])),
+            ),
+            "ExecStart": "\n".join(_shown_command(line) for line in loaded.settings.get("ExecStart", [])),
             "AssertPathExists": loaded.one("AssertPathExists"),
         }
     return {name: known.get(name, "") for name in asked}

@@ -34,6 +34,7 @@ class Running:
     transient: bool = False
     title: str = ""
     """What it renamed its process to."""
+    uid: int = 0
     todo: list[str] = field(default_factory=list)
     schema: tuple[str, str, str, str] | None = None
     pipe: str = ""

@@ -221,7 +221,8 @@ class SimulatedMachine:
             self.init.units[unit] = Running("failed", "failed", argv, code)
             return
         self.init.pid(unit)
-        self.init.units[unit] = Running("active", "running", argv, title=self.cloud.title(argv))
+        title, uid = self.cloud.title(argv), self._uid(loaded.one("User", "root"))
+        self.init.units[unit] = Running("active", "running", argv, title=title, uid=uid)
 
     def end(self, unit: str, active: str, code: int) -> None:
         """Its processes are gone. What the database server was told last, it goes on with."""
@@ -325,12 +326,18 @@ class SimulatedMachine:
 
     def _synthetic(self, path: str) -> bytes | None:
         parts = path.split("/")
-        if len(parts) != 4 or parts[1] != "proc" or parts[3] != "cmdline":
+        if len(parts) != 4 or parts[1] != "proc" or parts[3] not in ("cmdline", "status"):
             return None
         found = self.init.unit_of(int(parts[2]))
         if found is None:
             return None
+        if parts[3] == "status":
+            return f"Name:\tpython\nUid:\t{found.uid}\t{found.uid}\t{found.uid}\t{found.uid}\n".encode()
         return (found.title or "\0".join(found.argv) + "\0").encode()
+
+    def _uid(self, user: str) -> int:
+        lines = (self.files.read("/etc/passwd") or b"root:x:0:0").decode().splitlines()
+        return next((int(line.split(":")[2]) for line in lines if line.split(":")[0] == user), 0)
 
     def _users(self) -> set[str]:
         lines = (self.files.read("/etc/passwd") or b"root:x:0:0").decode().splitlines()

@@ -88,3 +88,59 @@ def test_a_deployment_survives_the_journal(machine: SimulatedMachine) -> None:
     place = found(machine)
     deployment = units.examine(place)
     assert units.from_json(place, units.as_json(deployment)) == deployment
+
+
+def test_a_unit_without_a_user_is_known_by_whom_its_process_runs_as(machine: SimulatedMachine) -> None:
+    rewrite(machine, f"[Service]\nExecStart={images.VENV}/bin/heat-engine\n")
+    assert units.examine(found(machine)).user == "root"
+    machine.init.unit("heat-engine.service").uid = 110
+    deployment = units.examine(found(machine))
+    assert (deployment.user, deployment.group) == ("heat", "heat")
+
+
+def test_a_process_that_runs_as_somebody_else_than_its_unit_says_is_refused(machine: SimulatedMachine) -> None:
+    machine.init.unit("heat-engine.service").uid = 0
+    with pytest.raises(DevswapError, match="User=heat, but runs as root"):
+        units.examine(found(machine))
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("python -W ignore /x/heat-engine --debug", ("/x/heat-engine", "--debug")),
+        ("python -sE -X dev /x/heat-engine", ("/x/heat-engine",)),
+        ("python -m heat.cmd.engine --debug", ("-m", "heat.cmd.engine", "--debug")),
+        ("python -um heat.cmd.engine", ("-m", "heat.cmd.engine")),
+        ("python /x/heat-engine $OPTS ${ONE}-b $$c", ("/x/heat-engine", "--debug", "--x y", "a b-b", "$c")),
+    ],
+)
+def test_what_python_runs_is_found_behind_its_own_options(
+    machine: SimulatedMachine, line: str, command: tuple[str, ...]
+) -> None:
+    settings = """Environment="OPTS=--debug '--x y'" "ONE=a b"\n"""
+    rewrite(machine, f"[Service]\nUser=heat\n{settings}ExecStart={images.VENV}/bin/{line.replace('$', '$$')}\n")
+    machine.run(["systemctl", "stop", "--", "heat-engine.service"])
+    assert units.examine(found(machine)).command == command
+
+
+@pytest.mark.parametrize("line", ["python -c pass", "python -", "python"])
+def test_a_python_without_a_program_is_refused(machine: SimulatedMachine, line: str) -> None:
+    rewrite(machine, f"[Service]\nUser=heat\nExecStart={images.VENV}/bin/{line}\n")
+    with pytest.raises(DevswapError, match="is no Python program"):
+        units.examine(found(machine))
+
+
+def test_several_commands_are_refused(machine: SimulatedMachine) -> None:
+    rewrite(machine, f"[Service]\nUser=heat\nType=oneshot\nExecStart={images.VENV}/bin/a\nExecStart=/bin/b\n")
+    machine.run(["systemctl", "stop", "--", "heat-engine.service"])
+    with pytest.raises(DevswapError, match="2 ExecStart"):
+        units.examine(found(machine))
+
+
+def test_every_environment_file_counts_and_the_last_wins(machine: SimulatedMachine) -> None:
+    images.put(machine.files, "/etc/default/one", 'A="1"\nB=1\n')
+    images.put(machine.files, "/etc/default/two", "B=2\n")
+    files = "EnvironmentFile=/etc/default/one\nEnvironmentFile=-/etc/default/two\nEnvironmentFile=-/etc/default/none\n"
+    rewrite(machine, f"[Service]\nUser=heat\nEnvironment=B=0\n{files}ExecStart={images.VENV}/bin/heat-engine\n")
+    environment = units.examine(found(machine)).environment
+    assert (environment["A"], environment["B"]) == ("1", "2")
