@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 
 import pytest
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell that starts the suite in the background has it ignore Ctrl-C, and every program a test presses it for too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _REPORTED = pytest.StashKey[list[str]]()
 
