@@ -52,7 +52,8 @@ def up(era: Annotated[Era, _ERA] = Era.CURRENT) -> None:
     rows = [(name, address) for name, address in built.containers.items()]
     console.show_table(("CONTAINER", "ADDRESS"), rows)
     state = "was up already" if built.already else f"is up after {built.seconds:.0f} s"
-    print(f"\nthe sandbox of era {built.era} {state}; the cloud's credentials: {built.credentials}. Next:")
+    print(f"\nthe sandbox of era {built.era} {state}, and takes {built.memory >> 20} MiB of memory")
+    print(f"the cloud's credentials: {built.credentials}. Next:")
     for command in built.next_commands:
         print(f"  {command}")
 
