@@ -92,14 +92,27 @@ def _unit(machine: Machine, watched: Watched) -> Iterator[tuple[str, str]]:
 
 
 def _files(machine: Machine, folder: str) -> Iterator[tuple[str, str]]:
+    """A link within is its target's name: what it leads to is found by itself, or lies elsewhere."""
     for name in machine.names(folder):
         path = f"{folder}/{name}"
         if name in _ROTATING:
             continue
-        if machine.is_folder(path):
+        target = machine.link_target(path)
+        if target is not None:
+            yield f"file {path}", f"link to {target}"
+        elif machine.is_folder(path):
             yield from _files(machine, path)
         else:
-            yield f"file {path}", _hash(machine.read_bytes(path) or b"")
+            yield f"file {path}", _content(machine, path)
+
+
+def _content(machine: Machine, path: str) -> str:
+    """Never fails: what cannot be read before cannot be read after either, and that is a fact as well."""
+    try:
+        content = machine.read_bytes(path)
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+    return "no plain file" if content is None else _hash(content)
 
 
 def _hash(content: bytes) -> str:

@@ -93,6 +93,9 @@ class Machine(Protocol):
     def read_bytes(self, path: str) -> bytes | None:
         """None where there is no such file."""
 
+    def link_target(self, path: str) -> str | None:
+        """Where a symlink leads, as it is written; None for what is none."""
+
     def names(self, path: str) -> list[str]:
         """The sorted names in a folder; none where there is no such folder."""
 
@@ -200,6 +203,10 @@ class BackedMachine:
     def read_text(self, path: str) -> str | None:
         content = self.read_bytes(path)
         return None if content is None else content.decode(errors="replace")
+
+    def link_target(self, path: str) -> str | None:
+        with self._files() as files:
+            return files.link_target(path)
 
     def names(self, path: str) -> list[str]:
         with self._files() as files:

@@ -27,7 +27,10 @@ class Rootfs:
         return syscalls.open_below(self._root, path, flags, mode)
 
     def read_bytes(self, path: str) -> bytes | None:
-        """None where there is no such file; raises IsADirectoryError for a folder."""
+        """None where there is no plain file: a pipe would wait, a device act. Raises IsADirectoryError for a folder."""
+        found = self.stat(path)
+        if found is None or not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            return None
         try:
             descriptor = self.open(path, os.O_RDONLY | os.O_NONBLOCK)
         except (FileNotFoundError, NotADirectoryError):
@@ -40,6 +43,16 @@ class Rootfs:
         try:
             with self._opened(path, os.O_PATH) as descriptor:
                 return os.fstat(descriptor)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def link_target(self, path: str) -> str | None:
+        """Where the symlink `path` leads, as it is written; None for what is none."""
+        folder, name = os.path.split(path)
+        try:
+            with self._opened(folder, os.O_RDONLY | os.O_DIRECTORY) as parent:
+                is_link = stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+                return os.readlink(name, dir_fd=parent) if is_link else None
         except (FileNotFoundError, NotADirectoryError):
             return None
 

@@ -147,3 +147,15 @@ def test_a_process_that_was_started_is_read_and_waited_for(machine: Machine) -> 
         process.stdin.close()
         assert process.stdout.read() == b"text"
     assert process.returncode == 0
+
+
+def test_where_a_link_leads_is_told_and_other_things_are_no_links(machine: Machine) -> None:
+    machine.write_text("/run/dsct/file", "text")
+    assert machine.link_target("/run/dsct/file") is None
+    assert machine.link_target("/run/dsct/nothing") is None
+    assert machine.link_target("/run/nothing/at/all") is None
+
+
+def test_a_pipe_is_no_file_to_be_read(machine: Machine) -> None:
+    os.close(machine.open_pipe("/run/dsct/pipe"))
+    assert machine.read_bytes("/run/dsct/pipe") is None

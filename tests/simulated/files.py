@@ -66,6 +66,11 @@ class Files:
         found = self.find(path)
         return found.exists() if isinstance(found, Path) else found is not None
 
+    def link_target(self, path: str) -> str | None:
+        folder, name = self._parent(path)
+        found = folder.names.get(name) if isinstance(folder, Folder) else None
+        return found.target if isinstance(found, Link) else None
+
     def is_folder(self, path: str) -> bool:
         found = self.find(path)
         return found.is_dir() if isinstance(found, Path) else isinstance(found, Folder)

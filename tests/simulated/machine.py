@@ -140,6 +140,9 @@ class SimulatedMachine:
         content = self.read_bytes(path)
         return None if content is None else content.decode(errors="replace")
 
+    def link_target(self, path: str) -> str | None:
+        return self._look(f"file link_target {path}", lambda: self.files.link_target(path))
+
     def names(self, path: str) -> list[str]:
         def read() -> list[str]:
             if path == "/run/systemd/units":
