@@ -21,9 +21,18 @@ def write(journal: Journal, cloud: Cloud) -> None:
         step, captured, vault = from_json(entry.step), entry.captured, journal.folder
         if step.shared is not None:
             record = Shelf(cloud.shared).find(step.shared)
-            if record is None or len(record.holders) > 1:
-                lines += ["", f"# the {step.shared} is held by other swaps: their restore.sh has its way back"]
+            if record is None:
+                lines += ["", f"# the {step.shared} is as it was: there is nothing to put back"]
                 continue
             captured, vault = record.captured, Shelf(cloud.shared).vault(step.shared)
+            others = [holder for holder in record.holders if holder != journal.folder.name]
+            if others:
+                lines += [
+                    "",
+                    f"# {step.describe()[1]}: not yet, since {', '.join(others)} holds the {step.shared} too.",
+                    "# When those are given back, take the # off these lines and run them:",
+                    *(f"# {line}" for line in step.by_hand(captured, vault)),
+                ]
+                continue
         lines += ["", f"# {step.describe()[1]}", *step.by_hand(captured, vault)]
     write_durably(journal.folder / "restore.sh", ("\n".join(lines) + "\n").encode(), mode=0o700)

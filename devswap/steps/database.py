@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -11,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from devswap import development, owed, systemd
+from devswap import database_by_hand, development, owed, systemd
 from devswap.database import Database, Source
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError, MachineGone
 from devswap.journal import flush_folder, make_private, write_durably
@@ -165,22 +164,16 @@ class SyncDatabase(Step):
         return f"works on {'; '.join(mask(text)[:200] for text in statements.values()) or 'nothing'}"
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:
-        """As the database server's own root: no password is needed where the server is, and none is written here."""
-        name, client = self.source.name, self.source.client
-        # Read by a person before it is run, with names from the service's own configuration.
-        revision = f"SELECT GROUP_CONCAT(version_num ORDER BY version_num) FROM {name}.alembic_version"  # noqa: S608
-        tables = f"SELECT CONCAT('DROP TABLE {name}.', table_name, ';') FROM information_schema.tables"  # noqa: S608
-        drop = f'echo "SET FOREIGN_KEY_CHECKS=0;"; mariadb -N -e "{tables} WHERE table_schema = \'{name}\'"'
-        before = ",".join(captured["revisions"])
-        others = [(on, unit) for on, unit in self.users if (on, unit) != (self.on, self.source.unit)]
+        own = (self.on, self.source.unit)
         return [
             f"{shell(self.on, 'systemctl', 'stop', self._sync_unit)} || true",
-            f'if [ "$({shell(client, "mariadb", "-N", "-e", revision)})" != "{before}" ]; then',
-            *(f"  {shell(on, 'systemctl', 'stop', unit)}" for on, unit in self.users),
-            f"  {shell(client, 'sh', '-c', f'({drop}) | mariadb')}",
-            f"  gunzip -c {shlex.quote(str(vault / captured['dump']))} | {shell(client, 'mariadb', name)}",
-            *(f"  {shell(on, 'systemctl', 'start', unit)}" for on, unit in others),
-            "fi",
+            *database_by_hand.load_lines(
+                client=self.source.client,
+                schema=self.source.name,
+                revisions=captured["revisions"],
+                dump=vault / captured["dump"],
+                users=[own, *(user for user in self.users if user != own)],
+            ),
         ]
 
     def _load(self, cloud: Cloud, database: Database, captured: Any) -> None:
