@@ -159,8 +159,9 @@ def _still_held(service: str) -> Iterator[None]:
     except KeyboardInterrupt as error:
         raise NotWhole("interrupted; the service is still swapped", hint=hint) from error
     except Exception as error:
-        said = error.message if isinstance(error, DevswapError) else f"{type(error).__name__}: {error}"
-        raise NotWhole(said, hint=hint) from error
+        if isinstance(error, DevswapError):
+            raise NotWhole(error.message, hint="; then ".join(filter(None, (error.hint, hint)))) from error
+        raise NotWhole(f"{type(error).__name__}: {error}", hint=hint) from error
 
 
 @contextmanager

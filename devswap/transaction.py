@@ -58,7 +58,7 @@ def _settle(journal: Journal, cloud: Cloud) -> None:
 def is_complete(journal: Journal) -> bool:
     """Whether production is held and development may run: the swap is neither half made nor half undone."""
     kinds = {entry.step["kind"] for entry in journal.entries}
-    return journal.swap.mode in ("foreground", "detached") and {HoldUnit.kind, RunDevelopment.kind} <= kinds
+    return journal.swap.mode != "preparing" and {HoldUnit.kind, RunDevelopment.kind} <= kinds
 
 
 def require_complete(journal: Journal) -> None:

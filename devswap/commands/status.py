@@ -29,15 +29,16 @@ def show(
     """
     host = session.open_host_to_restore()
     swaps = [status.of(host, journal) for journal in host.journals.all()]
-    for error in host.journals.unreadable():
-        console.show_error(error)
+    unreadable = host.journals.unreadable()
     if as_json:
         console.show_json({"swaps": [asdict(swap) for swap in swaps]})
-    elif not swaps:
+    elif not swaps and not unreadable:
         print("nothing is swapped; production runs everywhere")
     for swap in [] if as_json else swaps:
         _show(swap)
-    if check and not (all(swap.healthy for swap in swaps) and not host.journals.unreadable()):
+    for error in unreadable:
+        raise error
+    if check and not all(swap.healthy for swap in swaps):
         raise typer.Exit(1)
 
 

@@ -112,7 +112,7 @@ def test_a_stopped_machine_is_named_with_the_line_that_starts_it(cloud: Cloud, d
         assert now["state"] == "machine stopped"
         assert f"lxc-start -n {cloud.heat}" in str(now["why"])
         assert f"lxc-start -n {cloud.heat}" in desk.restore(code=3).stderr
-        assert f"lxc-start -n {cloud.heat}" in desk.devswap("run", "heat-engine", "--detach", code=1).stderr
+        assert f"lxc-start -n {cloud.heat}" in desk.devswap("run", "heat-engine", "--detach", code=3).stderr
     finally:
         start(cloud)
     desk.restore()
