@@ -60,14 +60,15 @@ def environment(machine: Machine, unit: str) -> dict[str, str]:
         for line in (machine.read_text(path.removeprefix("-")) or "").splitlines():
             if "=" in line and not line.lstrip().startswith(("#", ";")):
                 name, _, value = line.strip().partition("=")
-                settings[name] = value.strip("\"'")
+                settings[name] = _unquoted(value)
     return settings
 
 
 def _environment(machine: Machine, unit: str) -> tuple[dict[str, str], list[str]]:
     """(Environment=, EnvironmentFile= with a minus before those that may be missing) of `unit`."""
     found = show(machine, unit, "Environment", "EnvironmentFiles")
-    settings = dict(word.split("=", 1) for word in shlex.split(found["Environment"]) if "=" in word)
+    words = [re.sub(r"\\([`$])", r"\1", word) for word in shlex.split(found["Environment"])]  # shlex knows the others
+    settings = dict(word.split("=", 1) for word in words if "=" in word)
     listed = re.findall(r"(/\S+) \(ignore_errors=(yes|no)\)", found["EnvironmentFiles"])
     return settings, [f"-{path}" if optional == "yes" else path for path, optional in listed]
 
@@ -88,6 +89,12 @@ def environment_lent(machine: Machine, unit: str, path: str) -> Iterator[list[st
         yield [path, *files]
     finally:
         machine.remove(path)
+
+
+def _unquoted(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        return re.sub(r'\\(["\\`$])', r"\1", value[1:-1]) if value[0] == '"' else value[1:-1]
+    return value
 
 
 def _quoted(value: str) -> str:

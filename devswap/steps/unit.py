@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -67,7 +68,8 @@ class HoldUnit(Step):
             systemd.reload(machine)
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
-        start = [shell(self.on, "systemctl", "start", self.unit)] if captured["active"] else []
+        reset = f"{shell(self.on, 'systemctl', 'reset-failed', self.unit)} || true"
+        start = [reset, shell(self.on, "systemctl", "start", self.unit)] if captured["active"] else []
         return [
             shell(self.on, "rm", "-f", development.path(self.unit)),
             shell(self.on, "systemctl", "daemon-reload"),
@@ -118,7 +120,12 @@ class RunDevelopment(Step):
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
         units = (development.guard_unit(self.service), development.beside_units(self.service), self.unit)
         stop = shell(self.on, "systemctl", "stop", *units)
-        return [f"{stop} || true", shell(self.on, "rm", "-rf", development.gate(self.service))]
+        lent = shlex.quote(development.lent_environment(self.service, ""))
+        return [
+            f"{stop} || true",
+            shell(self.on, "rm", "-rf", development.gate(self.service)),
+            shell(self.on, "sh", "-c", f"rm -f {lent}*"),
+        ]
 
     def describe(self) -> tuple[str, str]:
         return f"run development as {self.unit}", "stop development"
