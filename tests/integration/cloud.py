@@ -5,6 +5,7 @@ Nothing here goes through devswap's own looking: what devswap says of production
 
 from __future__ import annotations
 
+import csv
 import difflib
 import json
 import re
@@ -35,6 +36,13 @@ exec 2>&1
 cat >/root/integration.yaml
 openstack stack create --wait -t /root/integration.yaml -f value -c stack_status "$1" | tail -n 1
 openstack stack output show -f value -c output_value "$1" word
+"""
+_BALANCED = """
+import socket
+with socket.socket(socket.AF_UNIX) as admin:
+    admin.connect("/var/run/haproxy.stat")
+    admin.sendall(b"show stat\\n")
+    print(admin.makefile().read())
 """
 # What of production a swap could touch, each with what a restore must bring back. Times of files are part of it: a
 # file that was written and put back is not the file that was there.
@@ -148,6 +156,7 @@ class Cloud:
 
     def create_stack(self) -> Stack:
         """A new stack, made by whatever engine serves now."""
+        self.wait_for_api()
         name = f"{STACKS}{secrets.token_hex(4)}"
         script = ["sh", "-c", _CREATE, "sh", name]
         status, _, word = self.run(script, on=self.container("-utility-"), text=TEMPLATE).stdout.strip().partition("\n")
@@ -187,9 +196,25 @@ class Cloud:
         return {**sections, "schema": self.schema()}
 
     def wait_for_production(self) -> None:
-        """Until production's engine is what runs, settled and asked for work."""
+        """Until production's engine is what runs, settled and asked for work, and its API can be reached."""
         wait_until(lambda: self.show("ActiveState")["ActiveState"] == "active", f"{ENGINE} runs in {self.heat}")
         wait_until(lambda: self.consumers() > 0, f"{ENGINE} of {self.era} consumes its queue")
+        self.wait_for_api()
+
+    def wait_for_api(self) -> None:
+        """Until HAProxy sends calls to heat-api.
+
+        A call that no engine answers holds the API's worker for a minute: HAProxy takes it for dead meanwhile, and
+        believes in it again after three checks that are 12 s apart.
+        """
+        wait_until(self._api_is_balanced, f"HAProxy of {self.era} has heat-api up", seconds=150)
+
+    def _api_is_balanced(self) -> bool:
+        table = self.run(["python3", "-c", _BALANCED], on=self.container("-haproxy-")).stdout
+        rows = csv.DictReader(table.removeprefix("# ").splitlines())
+        return any(
+            row["pxname"] == "heat_api-back" and row["svname"] == "BACKEND" and row["status"] == "UP" for row in rows
+        )
 
     def consumers(self) -> int:
         """How many listen on the queue of this container's engine, as the broker's own tool says."""
