@@ -5,11 +5,8 @@ If anything is wrong it is found here, and production never notices. What is mou
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from devswap import (
@@ -19,6 +16,7 @@ from devswap import (
     import_check,
     locate,
     overlay,
+    overlay_of_swap,
     plan,
     source,
     systemd,
@@ -30,14 +28,10 @@ from devswap.discovery.units import Found
 from devswap.errors import DevswapError
 from devswap.fingerprint import Watched
 from devswap.host import Host
-from devswap.journal import Journal, Swap, make_private
-from devswap.machine import Machine
+from devswap.journal import Journal, Swap
 from devswap.overlay import Overlay
-from devswap.overlay import Request as OverlayRequest
-from devswap.package_index import IndexPolicy
 from devswap.probe import Probe
 from devswap.shared import Shelf
-from devswap.slot import Mount as Mounting
 from devswap.slot import Slot
 from devswap.source import Checkout, Remotes
 from devswap.steps.database import SyncDatabase, shared_database
@@ -228,18 +222,19 @@ class _Job:
 
 def _build(job: _Job) -> Prepared:
     host, deployment, checkout, place = job.host, job.deployment, job.checkout, job.place
-    request = overlay_request(host, deployment, checkout)
-    built = _overlay(job, request)
+    request = overlay_of_swap.request(host, deployment, checkout)
+    built = overlay_of_swap.build(host, deployment, job.journal, request, place, job.makers.build)
     for package in built.installed:
         host.say(f"installed {package.name} {package.version} from the {package.origin}: {package.why}")
     uid, gid = overlay.ids(deployment.machine, deployment.user, deployment.group)
-    mounts = overlay.mounts(built, request, place, cache=_cache(host), uid=uid, gid=gid)
-    transaction.apply(mount_steps(deployment, mounts), job.journal, job.cloud)
-    check(host, deployment, checkout, built, place)
+    mounts = overlay.mounts(built, request, place, cache=overlay_of_swap.cache(host), uid=uid, gid=gid)
+    transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
+    overlay_of_swap.check(host, deployment, checkout, built, place)
     sync, first = None, False
     if job.watched.database is not None:
         needs = database_needs.Needs(host, deployment, checkout, job.journal, job.watched.database)
         sync, first = needs.migration(place, snapshot=job.wish.snapshot)
+    _require_scripts(deployment, built, sync)
     command = plan.command(deployment, place)
     description = {
         "ref": checkout.ref,
@@ -256,67 +251,15 @@ def _build(job: _Job) -> Prepared:
     )
 
 
-def overlay_request(host: Host, deployment: Deployment, checkout: Checkout) -> OverlayRequest:
-    return OverlayRequest(
-        interpreter=deployment.interpreter,
-        user=deployment.user,
-        group=deployment.group,
-        distribution=deployment.service.distribution,
-        package=deployment.service.package,
-        source=checkout.path,
-        version=checkout.version,
-        policy=IndexPolicy(host.settings.index_policy),
-        private_links=host.settings.private_links or units.private_links(deployment.machine, host.running()),
-        environment=deployment.environment,
-    )
-
-
-def _overlay(job: _Job, request: OverlayRequest) -> Overlay:
-    """What the build mounts is in the journal as long as it is mounted."""
-
-    @contextmanager
-    def journaled(machine: Machine, wanted: Sequence[Mounting]) -> Iterator[None]:  # noqa: ARG001
-        steps = mount_steps(job.deployment, wanted)
-        targets = {step.target for step in steps}
-        try:
-            transaction.apply(steps, job.journal, job.cloud)
-            yield
-        finally:
-            mine = lambda step: isinstance(step, Mount) and step.target in targets  # noqa: E731
-            transaction.withdraw(job.journal, job.cloud, mine)
-
-    return job.makers.build(
-        job.deployment.machine,
-        request,
-        job.place,
-        cache=_cache(job.host),
-        unit=f"devswap-{job.deployment.service.name}-overlay.service",
-        say=job.host.say,
-        mounting=journaled,
-    )
-
-
-def mount_steps(deployment: Deployment, wanted: Sequence[Mounting]) -> list[Mount]:
-    on = deployment.machine.address
-    return [Mount(on, str(each.source), each.target, readonly=each.readonly) for each in wanted]
-
-
-def check(host: Host, deployment: Deployment, checkout: Checkout, built: Overlay, place: Slot) -> None:
-    """That the service's code comes from the checkout, and can be imported; the latter once for each commit."""
-    service = deployment.service
-    unit = f"devswap-{service.name}-check.service"
-    wanted = {"unit": unit, "user": deployment.user, "group": deployment.group, "package": service.package}
-    note = _cache(host) / "imported" / _digest(built.key, checkout.commit, str(checkout.path), *service.check)
-    if checkout.dirty or not note.exists():
-        host.say(f"importing {', '.join(service.check)} as {deployment.user}, without a network")
-        import_check.check_import(
-            deployment.machine, place, **wanted, modules=service.check, environment=service.environment
+def _require_scripts(deployment: Deployment, built: Overlay, sync: SyncDatabase | None) -> None:
+    """Raise where what production starts is not there to be started: found after the stop it would be an outage."""
+    missing = plan.missing_scripts(deployment, [path.name for path in (built.folder / "bin").iterdir()], sync)
+    if missing:
+        names = ", ".join(missing)
+        raise DevswapError(
+            f"the checkout has no script {names}, which {deployment.unit} in {deployment.machine.name} needs",
+            hint="has the change renamed it? see console_scripts in its setup.cfg or pyproject.toml",
         )
-        if not checkout.dirty:
-            note.parent.mkdir(parents=True, exist_ok=True)
-            note.touch(mode=0o600)
-    else:
-        import_check.check_origin(deployment.machine, place, **wanted)
 
 
 def refresh(host: Host, journal: Journal) -> None:
@@ -394,13 +337,3 @@ def _swap(
         fingerprint=before,
         shares=[shared_database(watched.database)] if watched.database else [],
     )
-
-
-def _cache(host: Host) -> Path:
-    folder = host.state / "cache"
-    make_private(folder)
-    return folder
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]

@@ -13,7 +13,18 @@ import devswap
 
 ROOT = Path(devswap.__file__).parent
 # From the top down: a module imports none of a floor above its own. What is not named here is below all of these.
-FLOORS = ("cli", "commands", "outcome", "swap", "preparation", "beside", "running", "status", "transaction")
+FLOORS = (
+    "cli",
+    "commands",
+    "outcome",
+    "swap",
+    "preparation",
+    "overlay_of_swap",
+    "beside",
+    "running",
+    "status",
+    "transaction",
+)
 BOTTOM = ("errors", "masking", "process", "slot")
 ONE_MODULE_EACH = ("lxc", "subprocess", "psutil", "git", "virtualenv")
 

@@ -1,0 +1,104 @@
+"""The overlay of one swap: asked for as its deployment and the settings have it, built under its journal, checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from devswap import import_check, transaction
+from devswap.deployment import Deployment
+from devswap.discovery import units
+from devswap.host import Host
+from devswap.journal import Journal, make_private
+from devswap.machine import Machine
+from devswap.overlay import Overlay, Request
+from devswap.package_index import IndexPolicy
+from devswap.slot import Mount as Mounting
+from devswap.slot import Slot
+from devswap.source import Checkout
+from devswap.steps.mount import Mount
+
+
+def request(host: Host, deployment: Deployment, checkout: Checkout) -> Request:
+    """Which overlay `checkout` wants over `deployment`."""
+    return Request(
+        interpreter=deployment.interpreter,
+        user=deployment.user,
+        group=deployment.group,
+        distribution=deployment.service.distribution,
+        package=deployment.service.package,
+        source=checkout.path,
+        version=checkout.version,
+        policy=IndexPolicy(host.settings.index_policy),
+        private_links=host.settings.private_links or units.private_links(deployment.machine, host.running()),
+        environment=deployment.environment,
+    )
+
+
+def build(
+    host: Host,
+    deployment: Deployment,
+    journal: Journal,
+    wanted: Request,
+    place: Slot,
+    make: Callable[..., Overlay],
+) -> Overlay:
+    """What `make` (overlay.prepare) gives; what it mounts is in the journal as long as it is mounted."""
+
+    @contextmanager
+    def journaled(machine: Machine, mounts: Sequence[Mounting]) -> Iterator[None]:  # noqa: ARG001
+        steps = mount_steps(deployment, mounts)
+        targets = {step.target for step in steps}
+        try:
+            transaction.apply(steps, journal, host.cloud(journal))
+            yield
+        finally:
+            mine = lambda step: isinstance(step, Mount) and step.target in targets  # noqa: E731
+            transaction.withdraw(journal, host.cloud(journal), mine)
+
+    return make(
+        deployment.machine,
+        wanted,
+        place,
+        cache=cache(host),
+        unit=f"devswap-{deployment.service.name}-overlay.service",
+        say=host.say,
+        mounting=journaled,
+    )
+
+
+def mount_steps(deployment: Deployment, wanted: Sequence[Mounting]) -> list[Mount]:
+    """The mounts as steps, so that they have their way back."""
+    on = deployment.machine.address
+    return [Mount(on, str(each.source), each.target, readonly=each.readonly) for each in wanted]
+
+
+def check(host: Host, deployment: Deployment, checkout: Checkout, built: Overlay, place: Slot) -> None:
+    """That the service's code comes from the checkout, and can be imported; the latter once for each commit."""
+    service = deployment.service
+    unit = f"devswap-{service.name}-check.service"
+    wanted = {"unit": unit, "user": deployment.user, "group": deployment.group, "package": service.package}
+    note = cache(host) / "imported" / _digest(built.key, checkout.commit, str(checkout.path), *service.check)
+    if checkout.dirty or not note.exists():
+        host.say(f"importing {', '.join(service.check)} as {deployment.user}, without a network")
+        import_check.check_import(
+            deployment.machine, place, **wanted, modules=service.check, environment=service.environment
+        )
+        if not checkout.dirty:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.touch(mode=0o600)
+    else:
+        import_check.check_origin(deployment.machine, place, **wanted)
+
+
+def cache(host: Host) -> Path:
+    """Where overlays are kept, of all swaps of this host."""
+    folder = host.state / "cache"
+    make_private(folder)
+    return folder
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
