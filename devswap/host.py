@@ -24,6 +24,8 @@ class Host:
     home: Callable[[], UserHome]
     owner: Owner
     running: Callable[[], Sequence[Machine]]
+    stopped: Callable[[], Sequence[str]]
+    """The names of the machines that exist and do not run."""
     machine: Callable[[str], Machine]
     """By address; raises DevswapError where there is none."""
     choose: Callable[[str, Sequence[str]], int | None]

@@ -23,6 +23,8 @@ def one(host: Host, service: Service, wanted: str | None) -> Found:
     places = list(units.find([service], host.running()))
     chosen = machines.choose(places, wanted)
     if len(chosen) == 1:
+        if wanted is None:
+            _require_only_cloud(host, chosen[0])
         return chosen[0]
     if chosen:
         number = host.choose(f"{service.name} runs in several machines", [place.machine.name for place in chosen])
@@ -33,16 +35,33 @@ def one(host: Host, service: Service, wanted: str | None) -> Found:
             hint=f"say which: --machine {chosen[0].machine.name}, or --yes for the first",
         )
     if wanted is not None:
-        _require_awake(wanted)
+        _require_awake(host, wanted)
     if places:
         raise UsageError(
             f"{service.name} does not run in {wanted}", hint=f"it runs in {_names(places)}: say --machine NAME"
         )
-    raise _nowhere(service)
+    raise _nowhere(host, service)
 
 
-def _require_awake(wanted: str) -> None:
-    asleep = [name for name in machines.stopped() if name.startswith(wanted.removeprefix("lxc:"))]
+def _require_only_cloud(host: Host, place: Found) -> None:
+    """With two clouds on the host the one that runs need not be the one that is meant."""
+    ours, project = units.cloud_of(place.machine.name), place.service.project
+    asleep = [name for name in host.stopped() if project in name and units.cloud_of(name) != ours]
+    if not asleep:
+        return
+    options = [place.machine.name, f"none: {asleep[0]} is meant, and must be started first"]
+    answer = host.choose(f"{place.service.name} runs in one cloud of this host, and another one is stopped", options)
+    if answer == 1:
+        _require_awake(host, asleep[0])
+    if answer is None:
+        raise UsageError(
+            f"{place.service.name} runs in {place.machine.name}, but {asleep[0]} of another cloud is stopped",
+            hint=f"say which is meant: --machine {place.machine.name}, or lxc-start -n {asleep[0]}",
+        )
+
+
+def _require_awake(host: Host, wanted: str) -> None:
+    asleep = [name for name in host.stopped() if name.startswith(wanted.removeprefix("lxc:"))]
     if asleep:
         raise DevswapError(f"{asleep[0]} is stopped", hint=f"lxc-start -n {asleep[0]}, then try again")
 
@@ -51,9 +70,9 @@ def _names(places: Sequence[Found]) -> str:
     return ", ".join(place.machine.name for place in places)
 
 
-def _nowhere(service: Service) -> DevswapError:
+def _nowhere(host: Host, service: Service) -> DevswapError:
     """No running machine has it; one that is stopped may."""
-    asleep = [name for name in machines.stopped() if service.project in name]
+    asleep = [name for name in host.stopped() if service.project in name]
     if asleep:
         return DevswapError(
             f"cannot find {service.name}: no running machine has it, and {', '.join(asleep)} is stopped",

@@ -49,6 +49,7 @@ def open_host(*, yes: bool = False, without_own: bool = False, **chosen_now: obj
         home=home,
         owner=_owner(home()),
         running=machines.running,
+        stopped=machines.stopped,
         machine=machines.at,
         choose=(lambda question, options: 0) if yes else console.choose,  # noqa: ARG005
         now=lambda: datetime.now(UTC).astimezone().isoformat(timespec="milliseconds"),

@@ -171,13 +171,14 @@ def private_links(of: Machine, machines: Iterable[Machine]) -> tuple[str, ...]:
     The containers of one cloud share the first word of their names and its separator (aio1-…, aio1_…). This host has no
     such word: all the containers on it may be its own.
     """
-    cloud = _first_word(of)
-    own = [machine for machine in machines if of.address == "local:" or _first_word(machine) == cloud]
+    cloud = cloud_of(of.name)
+    own = [machine for machine in machines if of.address == "local:" or cloud_of(machine.name) == cloud]
     return tuple(link for machine in own for link in while_running(machine, _wheels) or ())
 
 
-def _first_word(machine: Machine) -> str:
-    found = re.match("[^-_]*[-_]?", machine.name)
+def cloud_of(name: str) -> str:
+    """The first word of a container's name with its separator, which the containers of one cloud share."""
+    found = re.match("[^-_]*[-_]?", name)
     return found[0] if found else ""
 
 

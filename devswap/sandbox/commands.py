@@ -18,7 +18,7 @@ from devswap.sandbox.building import build_layers
 from devswap.sandbox.cloud import Cloud
 from devswap.sandbox.containers import container_root, containers_on, existing_containers, running_containers
 from devswap.sandbox.eras import Era, era_named
-from devswap.sandbox.host import check_host, prepare_host, release_host
+from devswap.sandbox.host import check_host, host_locked, prepare_host, release_host
 from devswap.sandbox.layers import Cache
 from devswap.sandbox.names import free_prefix
 from devswap.sandbox.openstack import fill_cloud, wait_until_serving
@@ -41,13 +41,14 @@ def up(*, era: str = "current", prefix: str = "aio1", cache: Path = CACHE, say: 
     check_host()
     shelf, chosen, root = Shelf(shelf_path()), era_named(era), container_root()
     with shelf.locked():
-        record = shelf.read(chosen) or _new(shelf, chosen, prefix)
+        with host_locked():
+            record = shelf.read(chosen) or _new(shelf, chosen, prefix)
+            prepare_host()
+            # before the long work: whoever looks for a free prefix, range or bridge next sees that these are taken
+            network.bring_up(record)
         cloud = Cloud(shelf, record, root)
         cloud.forget_missing()
         complete = cloud.is_done("serving")
-        prepare_host()
-        # before the long work: whoever looks for a free range or bridge meanwhile sees that these are taken
-        network.bring_up(record)
         if not complete:
             _make(cloud, cache, say)
         started = cloud.start()
@@ -69,7 +70,7 @@ def _new(shelf: Shelf, era: Era, prefix: str) -> Record:
     taken = [*existing_containers(), *(record.name(member) for record in others for member in record.era.members)]
     record = new_record(
         era,
-        prefix=free_prefix(taken, prefix),
+        prefix=free_prefix(taken, prefix, reserved=network.taken_prefixes()),
         bridge=free_bridge([*interface_names(), *(record.bridge for record in others)]),
         network=free_range([*routed_networks(), *(IPv4Network(record.network) for record in others)]),
     )
@@ -122,9 +123,11 @@ def down(*, era: str = "current", purge: bool = False, cache: Path = CACHE, say:
             removed = tuple(record.name(member) for member in chosen.members)
             say(f"removing {len(removed)} containers")
             cloud.remove()
-            network.take_down(record)
-            shutil.rmtree(shelf.folder(chosen))
-        release_host()
+        with host_locked():
+            if record:
+                network.take_down(record)
+                shutil.rmtree(shelf.folder(chosen))
+            release_host()
         if purge:
             _purge(cache, say)
     return Down(chosen.name, removed, purge)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from devswap import process
@@ -28,7 +31,16 @@ _TOOLS = {
 _SETTINGS = {"net/ipv4/ip_forward": 1, "fs/inotify/max_user_instances": 1024}
 # in /run, because a reboot puts the settings back too; one for all sandboxes of this host, wherever their records are
 _REMEMBERED = Path("/run/devswap-sandbox.json")
+_LOCK = Path("/run/devswap-sandbox.lock")
 _SYSTEMD_HIERARCHY = Path("/sys/fs/cgroup/systemd")
+
+
+@contextmanager
+def host_locked() -> Iterator[None]:
+    """For the instant in which a sandbox takes or gives back what is the host's, wherever its record is."""
+    with _LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def check_host() -> None:

@@ -22,9 +22,9 @@ def new_suffix() -> str:
     return secrets.token_hex(4)
 
 
-def free_prefix(containers: Collection[str], wanted: str = "aio1") -> str:
-    """`wanted`, or the next `aioN` that no container on this host has, so that two clouds are told apart."""
-    taken = {match[1] for name in containers if (match := _PREFIX_OF.match(name))}
+def free_prefix(containers: Collection[str], wanted: str = "aio1", *, reserved: Collection[str] = ()) -> str:
+    """`wanted`, or the next `aioN` that no container on this host has and that is not `reserved`."""
+    taken = {match[1] for name in containers if (match := _PREFIX_OF.match(name))} | set(reserved)
     if wanted not in taken:
         return wanted
     return next(prefix for number in count(1) if (prefix := f"aio{number}") not in taken)

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from devswap import process
 from devswap.sandbox.record import Record
 
 _COMMENT = "devswap-sandbox-"
+_PREFIX = re.compile(rf"{_COMMENT}(\w+)-")
 
 
 def any_sandbox_left() -> bool:
     """Whether some sandbox of this host still has its way out, also one whose record is elsewhere."""
-    return _COMMENT in process.run(["iptables", "--wait", "-t", "nat", "-S"], ok=(0, 1, 3)).stdout
+    return _COMMENT in _rules_of_all()
+
+
+def taken_prefixes() -> set[str]:
+    """The prefixes of all sandboxes of this host that have their way out, also of those without a container yet."""
+    return set(_PREFIX.findall(_rules_of_all()))
+
+
+def _rules_of_all() -> str:
+    return process.run(["iptables", "--wait", "-t", "nat", "-S"], ok=(0, 1, 3)).stdout
 
 
 def _rules(record: Record) -> list[list[str]]:
     """Each as table, chain and match; the comment is how `down` and a reader know them."""
-    comment = ["-m", "comment", "--comment", f"{_COMMENT}{record.era_name}"]
+    comment = ["-m", "comment", "--comment", f"{_COMMENT}{record.prefix}-{record.era_name}"]
     network, bridge = record.network, record.bridge
     return [
         ["nat", "POSTROUTING", "-s", network, "!", "-d", network, *comment, "-j", "MASQUERADE"],

@@ -14,6 +14,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from devswap.errors import DevswapError
+from devswap.journal import make_private
 from devswap.sandbox.addresses import GATEWAY_OFFSET, address
 from devswap.sandbox.eras import Era, Member, era_named
 from devswap.sandbox.names import container_name, new_suffix
@@ -104,8 +105,7 @@ class Shelf:
 
     def write(self, record: Record) -> Record:
         folder = self.folder(record.era)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.root.chmod(0o700)
+        make_private(folder)
         write_atomically(folder / "record.json", json.dumps(asdict(record), indent=1))
         return record
 
@@ -115,8 +115,7 @@ class Shelf:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One `up` or `down` at a time on a host: both eras share the cache and the host's settings."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        self.root.chmod(0o700)
+        make_private(self.root)
         with (self.root / "lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -81,6 +81,7 @@ class SimulatedCloud:
             home=lambda: UserHome(user, uid, None, self.folder, self.folder / "home"),
             owner=Owner(user=user, uid=uid, host="aio1", terminal="pts/0", pid=4242),
             running=lambda: [machine for machine in map(self.machine, self.world.machines) if machine.is_running()],
+            stopped=lambda: [name for name in self.world.machines if not self.machine(name).is_running()],
             machine=self.at,
             choose=lambda question, options: None,
             now=lambda: NOW,
