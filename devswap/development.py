@@ -8,6 +8,7 @@ would do nothing to units in /etc/systemd/system.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ _SIMPLE = (
     "ExecStop=",
     "ExecReload=",
 )
+_SEAL = "# as devswap wrote it: "
 _QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"', "%": "%%", "\n": "\\n", "\r": "\\r"})
 
 
@@ -81,7 +83,6 @@ def guard_pipe(service: str) -> str:
 def drop_in(service: str, command: Command, *, terminal: str | None) -> str:
     """The drop-in's text. `terminal` is the device of a foreground run; without one, output goes to the journal."""
     lines = [
-        f"# {service} is taken over by devswap; `devswap restore {service}` gives production back",
         "[Unit]",
         f"AssertPathExists={gate(service)}",
         "StartLimitIntervalSec=0",
@@ -92,7 +93,20 @@ def drop_in(service: str, command: Command, *, terminal: str | None) -> str:
         "Restart=no",
         *_streams(terminal),
     ]
-    return "\n".join(lines) + "\n"
+    text = "\n".join(lines) + "\n"
+    told = f"# {service} is taken over by devswap; `devswap restore {service}` gives production back"
+    return f"{told}\n{_SEAL}{_digest(text)}\n{text}"
+
+
+def is_as_written(text: str) -> bool:
+    """Whether a drop-in is one of ours, whichever, and nobody has edited it: it says the digest of its own settings."""
+    told, _, rest = text.partition("\n")
+    seal, _, settings = rest.partition("\n")
+    return " is taken over by devswap; " in told and seal == f"{_SEAL}{_digest(settings)}"
+
+
+def _digest(settings: str) -> str:
+    return hashlib.sha256(settings.encode()).hexdigest()[:16]
 
 
 def overriding(argv: Sequence[str], environment: Mapping[str, str]) -> list[str]:

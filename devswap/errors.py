@@ -3,6 +3,7 @@
 DevswapError                exit 1: it failed, production is as before
 ├── UsageError              exit 2: the command line or the settings ask for something impossible
 ├── NotWhole                exit 3: production is not whole, `devswap restore` goes on
+├── Unrecognised            exit 3 in the end: a file of a step is neither as it was nor as the step left it
 ├── MachineGone             exit 1: the machine does not exist any more; a rollback passes it over
 ├── Interrupted             exit 130: Ctrl-C, and what had begun is rolled back
 └── CommandFailed           a process ended with a code that its caller does not understand
@@ -34,6 +35,15 @@ class UsageError(DevswapError):
 
 class NotWhole(DevswapError):
     exit_code = 3
+
+
+class Unrecognised(DevswapError):
+    """The file `path` of the machine `on` is somebody else's work by now: an undo leaves it, and stops."""
+
+    def __init__(self, message: str, *, on: str, path: str) -> None:
+        super().__init__(message)
+        self.on = on
+        self.path = path
 
 
 class MachineGone(DevswapError):

@@ -37,7 +37,7 @@ from devswap.source import Checkout, Remotes
 from devswap.steps.database import SyncDatabase, shared_database
 from devswap.steps.mount import Mount
 from devswap.steps.step import Cloud, Step
-from devswap.steps.unit import RunDevelopment
+from devswap.steps.unit import RunDevelopment, require_unedited
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,7 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
     if existing is not None:
         locate.require_owner(host, existing, take_over=wish.take_over)
         transaction.require_complete(existing)
+        require_unedited(place.machine, existing.swap.unit)
     deployment = _examined(place, existing)
     checkout = fetch(host, deployment, wish, makers)
     if existing is None:
@@ -268,6 +269,7 @@ def refresh(host: Host, journal: Journal) -> None:
     machine = host.machine(swap.machine)
     if not machine.is_running():
         raise DevswapError(f"{machine.name} is stopped", hint=f"lxc-start -n {machine.name}")
+    require_unedited(machine, swap.unit)
     place = plan.slot(swap.service, swap.slot)
     if place.checkout not in machine.mounted(place.checkout):
         host.say(f"{machine.name} was restarted: doing the steps of the swap again")

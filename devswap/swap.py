@@ -4,41 +4,26 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from devswap import claims, development, fingerprint, locate, preparation, running, systemd, transaction
+from devswap import claims, development, locate, preparation, proof, running, systemd, transaction
 from devswap.claims import Holder
-from devswap.errors import DevswapError, MachineGone, NotWhole
-from devswap.fingerprint import watched_from_json
+from devswap.errors import DevswapError, NotWhole
 from devswap.foreground import Ended
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.preparation import MAKERS, Makers, Prepared, Wish
+from devswap.proof import Restored
 from devswap.pty import Terminal
 from devswap.running import Start
 from devswap.steps.database import SyncDatabase
-from devswap.steps.step import Step, from_json
+from devswap.steps.step import NOTHING_KEPT, Kept, from_json
 from devswap.steps.unit import HoldUnit, RunDevelopment
 from devswap.watcher import Watcher
 
 _SERVE_AGAIN_SECONDS = 60.0
-_OTHERS = ("file /etc/", "packages in ", "unit file ", "unit enablement", "serving: was no")
-
-
-@dataclass(frozen=True)
-class Restored:
-    """What `restore` proved for one service."""
-
-    service: str
-    machine: str
-    identical: int
-    facts: dict[str, str]
-    changed_by_others: list[str]
-    """What differs though no step of this swap is to blame, or by the user's own word."""
-    held: list[str]
-    """What other swaps have changed too, and still hold."""
 
 
 @dataclass(frozen=True)
@@ -205,12 +190,11 @@ def _foreground(host: Host, start: Start, terminal: Terminal) -> Ended:
         raise
 
 
-def restore(host: Host, journal: Journal, *, take_over: bool = False, kept: Collection[str] = ()) -> Restored:
+def restore(host: Host, journal: Journal, *, take_over: bool = False, kept: Kept = NOTHING_KEPT) -> Restored:
     """Bring production back and prove it by its fingerprint; needs the journal and the machine, nothing else.
 
-    A devswap of the same user that still works on the swap is ended first; another restore is waited for. The kinds of
-    step in `kept` are not undone: what they changed stays, by the user's own word. Raises NotWhole with what is left or
-    with what differs.
+    A devswap of the same user that still works on the swap is ended first; another restore is waited for. Raises
+    NotWhole with what is left or with what differs.
     """
     swap = journal.swap
     with _claimed(host, swap.service, swap.machine, claims.RESTORE, take_over=take_over), _undisturbed(host):
@@ -241,46 +225,17 @@ def _claimed(host: Host, service: str, machine: str, doing: str, *, take_over: b
         yield
 
 
-def _bring_back(host: Host, journal: Journal, kept: Collection[str] = ()) -> Restored:
+def _bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Restored:
     """Undo everything, then compare; the caller has the claim."""
-    swap, cloud = journal.swap, host.cloud(journal)
+    swap, cloud = journal.swap, replace(host.cloud(journal), kept=kept)
     untouched = swap.mode == "preparing" and HoldUnit.kind not in swap.touched
     with transaction.whole_or_said(journal), host.journals.changing(seconds=None, say=host.say):
         if not untouched:
             with suppress(OSError):  # a full disk: it only tells `run` that there is nothing to run any more
                 journal.describe(mode="restoring")
-        transaction.rollback(journal, cloud, kept=kept)
+        transaction.rollback(journal, cloud)
     with transaction.whole_or_said(journal):
-        return _proven(host, journal, kept, seconds=0.0 if untouched else _SERVE_AGAIN_SECONDS)
-
-
-def _proven(host: Host, journal: Journal, kept: Collection[str], *, seconds: float) -> Restored:
-    swap = journal.swap
-    held = list(transaction.held_by_others(journal, host.cloud(journal)))
-    try:
-        after = fingerprint.take(watched_from_json(swap.watched), host.machine, seconds=seconds)
-    except MachineGone as error:
-        if error.address != swap.machine:
-            raise
-        host.say(f"{error.message}: what was changed in it went with it")
-        journal.remove()
-        return Restored(swap.service, swap.machine, 0, {}, [], held)
-    unseen = held or not any(name.startswith("database ") for name in swap.fingerprint)
-    before, after = (_without_database(facts) if unseen else facts for facts in (swap.fingerprint, after))
-    ours, others = _sorted_differences(before, after, touched=swap.touched, kept=kept)
-    if ours:
-        raise NotWhole(
-            f"{swap.service} is back, but not as it was:\n  " + "\n  ".join(ours),
-            hint=f"mend it, then devswap restore {swap.service} compares again",
-        )
-    journal.remove()
-    identical = sum(before[name] == after.get(name) for name in before)
-    return Restored(swap.service, swap.machine, identical, after, others, held)
-
-
-def _without_database(facts: dict[str, str]) -> dict[str, str]:
-    """A database that another swap holds, or held when this one began, is that swap's to compare."""
-    return {name: value for name, value in facts.items() if not name.startswith("database ")}
+        return proof.prove(host, journal, kept, seconds=0.0 if untouched else _SERVE_AGAIN_SECONDS)
 
 
 def _take_over(host: Host, prepared: Prepared, terminal: Terminal | None) -> Start:
@@ -324,18 +279,6 @@ def _start_again(host: Host, journal: Journal, terminal: Terminal | None) -> Sta
         RunDevelopment(swap.machine, service=swap.service, unit=swap.unit).do(host.cloud(journal))
         journal.describe(mode="foreground" if terminal else "detached", owner=host.owner)
     return Start(journal, stopped_at)
-
-
-def _sorted_differences(
-    before: dict[str, str], after: dict[str, str], *, touched: Collection[str], kept: Collection[str]
-) -> tuple[list[str], list[str]]:
-    """(what devswap is answerable for, what somebody else changed, or the user chose to keep)."""
-    theirs = (*_OTHERS, *(start for kind in kept for start in Step.known[kind].facts))
-    if SyncDatabase.kind not in touched:
-        theirs = (*theirs, *SyncDatabase.facts)
-    lines = fingerprint.differences(before, after)
-    excused = [line for line in lines if line.startswith(theirs) and development.NAME not in line]
-    return [line for line in lines if line not in excused], excused
 
 
 @contextmanager

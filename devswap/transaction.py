@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection, Iterable, Iterator
+import shlex
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from devswap import owed, way_back
-from devswap.errors import DevswapError, MachineGone, NotWhole
+from devswap.errors import DevswapError, MachineGone, NotWhole, Unrecognised
 from devswap.journal import Entry, Journal
 from devswap.shared import Record, Shelf
-from devswap.steps.step import Cloud, Step, from_json
+from devswap.steps.step import Cloud, Step, from_json, shell
 from devswap.steps.unit import HoldUnit, RunDevelopment
 
 
@@ -32,15 +33,15 @@ def repeat(journal: Journal, cloud: Cloud) -> None:
             step.do(cloud)
 
 
-def rollback(journal: Journal, cloud: Cloud, *, kept: Collection[str] = ()) -> None:
-    """Undo every step, last first, until the journal is empty; the kinds in `kept` stand as they are.
+def rollback(journal: Journal, cloud: Cloud) -> None:
+    """Undo every step, last first, until the journal is empty; what the cloud's `kept` names stands as it is.
 
     Raises NotWhole at the first undo that fails; its entry stays, and the next rollback goes on from there.
     """
-    withdraw(journal, cloud, lambda step: True, kept=kept)  # noqa: ARG005
+    withdraw(journal, cloud, lambda step: True)  # noqa: ARG005
     # A devswap that was killed between joining and its own entry is a holder all the same.
     for record in list(Shelf(cloud.shared).held_by(journal.folder.name)):
-        _guarded(journal, from_json(record.step), lambda record=record: _leave(record, journal, cloud, kept))  # type: ignore[misc]
+        _guarded(journal, from_json(record.step), lambda record=record: _leave(record, journal, cloud))  # type: ignore[misc]
     _settle(journal, cloud)
 
 
@@ -75,14 +76,14 @@ def held_by_others(journal: Journal, cloud: Cloud) -> Iterator[str]:
             yield name
 
 
-def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool], *, kept: Collection[str] = ()) -> None:
+def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool]) -> None:
     """Undo the `chosen` steps, last first, and leave the others done: a switch of checkouts replaces its mounts."""
     unwritten: OSError | None = None
     for entry in reversed(journal.entries):
         step = _read(journal, entry)
         if not chosen(step):
             continue
-        _guarded(journal, step, lambda step=step, entry=entry: _undo(step, entry, journal, cloud, kept))  # type: ignore[misc]
+        _guarded(journal, step, lambda step=step, entry=entry: _undo(step, entry, journal, cloud))  # type: ignore[misc]
         try:
             journal.drop(entry)
             way_back.write(journal, cloud)
@@ -93,6 +94,13 @@ def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool], *, 
             f"cannot note in {journal.folder} what is undone: {unwritten}",
             hint=f"make room there, then devswap restore {journal.swap.service} goes on",
         ) from unwritten
+
+
+def files(journal: Journal, cloud: Cloud) -> set[str]:
+    """The files that the swap has changed and will put back, in whichever machine."""
+    entries = [entry.step for entry in journal.entries]
+    shared = [record.step for record in Shelf(cloud.shared).held_by(journal.folder.name)]
+    return {path for step in (*entries, *shared) for path in from_json(step).files}
 
 
 def _read(journal: Journal, entry: Entry) -> Step:
@@ -130,30 +138,31 @@ def _capture(step: Step, journal: Journal, cloud: Cloud) -> object:
     return {"shared": step.shared}
 
 
-def _undo(step: Step, entry: Entry, journal: Journal, cloud: Cloud, kept: Collection[str]) -> None:
+def _undo(step: Step, entry: Entry, journal: Journal, cloud: Cloud) -> None:
     if step.shared is None:
-        _end(step, cloud, entry.captured, kept)
+        _end(step, cloud, entry.captured)
         return
-    with suppress(MachineGone):
-        step.leave(cloud)
+    if step.kind not in cloud.kept.kinds:  # whoever leaves it as it is may be unable to reach it at all
+        with suppress(MachineGone):
+            step.leave(cloud)
     record = Shelf(cloud.shared).find(step.shared)
     if record is not None:
-        _leave(record, journal, cloud, kept)
+        _leave(record, journal, cloud)
 
 
-def _leave(record: Record, journal: Journal, cloud: Cloud, kept: Collection[str]) -> None:
+def _leave(record: Record, journal: Journal, cloud: Cloud) -> None:
     """The last holder undoes; for the others it stays as it is."""
     swap, shelf = journal.folder.name, Shelf(cloud.shared)
     others = [holder for holder in record.holders if holder != swap]
     if others:
         cloud.say(f"the {record.name} stays as it is: held by {', '.join(others)}")
     else:
-        _end(from_json(record.step), replace(cloud, vault=shelf.vault(record.name)), record.captured, kept)
+        _end(from_json(record.step), replace(cloud, vault=shelf.vault(record.name)), record.captured)
     shelf.leave(record, swap)
 
 
-def _end(step: Step, cloud: Cloud, captured: Any, kept: Collection[str]) -> None:
-    (step.keep if step.kind in kept else step.undo)(cloud, captured)
+def _end(step: Step, cloud: Cloud, captured: Any) -> None:
+    (step.keep if step.kind in cloud.kept.kinds else step.undo)(cloud, captured)
 
 
 def _guarded(journal: Journal, step: Step, undo: Callable[[], None]) -> None:
@@ -165,6 +174,13 @@ def _guarded(journal: Journal, step: Step, undo: Callable[[], None]) -> None:
     except MachineGone as error:
         if error.address != step.on:  # its own machine took the change along; another one was needed for the undo
             raise NotWhole(f"cannot {step.describe()[1]} in {step.on}: {error}", hint=again) from error
+    except Unrecognised as error:
+        leave = f"devswap restore {journal.swap.service} --keep-theirs {shlex.quote(error.path)}"
+        away = shell(error.on, "mv", error.path, "/root/")
+        raise NotWhole(
+            f"cannot {step.describe()[1]} in {step.on}: {error}",
+            hint=f"{leave} leaves it as it is; or keep it elsewhere: {away}, then {again}",
+        ) from error
     except DevswapError as error:
         raise NotWhole(
             f"cannot {step.describe()[1]} in {step.on}: {error}", hint=", then ".join(filter(None, (error.hint, again)))

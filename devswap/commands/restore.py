@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from devswap import console, locate, session, swap
+from devswap import console, locate, session, swap, transaction
 from devswap.commands import examples
 from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
 from devswap.journal import Journal
+from devswap.proof import Restored
 from devswap.steps.database import SyncDatabase
-from devswap.steps.step import Step
-from devswap.swap import Restored
+from devswap.steps.step import Kept, Step
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -35,6 +35,10 @@ def restore(
     skip: Annotated[
         list[str] | None, typer.Option("--skip", metavar="STEP", help="Leave what a step changed as it is, for good.")
     ] = None,
+    keep_theirs: Annotated[
+        list[str] | None,
+        typer.Option("--keep-theirs", metavar="FILE", help="Leave a file as somebody else has made it meanwhile."),
+    ] = None,
     take_over: Annotated[  # noqa: FBT002
         bool, typer.Option("--take-over", help="End another user's run, if one is under way.")
     ] = False,
@@ -45,11 +49,9 @@ def restore(
     checkout nor the network. Exit 3 if production is not whole: run it again.
     """
     host = session.open_host_to_restore()
-    kept = {*(skip or ()), *([SyncDatabase.kind] if keep_database else ())}
-    if wrong := kept - {kind for kind, step in Step.known.items() if step.facts}:
-        known = ", ".join(sorted(kind for kind, step in Step.known.items() if step.facts))
-        raise UsageError(f"cannot leave {wrong.pop()!r} as it is", hint=f"these can be left: {known}")
+    kinds = _kinds({*(skip or ()), *([SyncDatabase.kind] if keep_database else ())})
     journals = _meant(host, services or [], machine)
+    kept = Kept(kinds, _files(host, journals, frozenset(keep_theirs or ())))
     failures: list[DevswapError] = [] if services else list(host.journals.unreadable())
     if not journals and not failures and not as_json:
         print("nothing is swapped; production runs everywhere")
@@ -70,6 +72,23 @@ def restore(
         console.show_error(failure)
     if failures:
         raise failures[-1]
+
+
+def _kinds(wanted: set[str]) -> frozenset[str]:
+    known = {kind for kind, step in Step.known.items() if step.facts}
+    if wrong := wanted - known:
+        raise UsageError(
+            f"cannot leave {wrong.pop()!r} as it is", hint=f"these can be left: {', '.join(sorted(known))}"
+        )
+    return frozenset(wanted)
+
+
+def _files(host: Host, journals: list[Journal], wanted: frozenset[str]) -> frozenset[str]:
+    changed = {path for journal in journals for path in transaction.files(journal, host.cloud(journal))}
+    if wrong := wanted - changed:
+        hint = f"these were: {', '.join(sorted(changed))}" if changed else "it stays as it is anyway"
+        raise UsageError(f"{min(wrong)} was not changed by devswap", hint=hint)
+    return wanted
 
 
 def _meant(host: Host, services: list[str], machine: str | None) -> list[Journal]:

@@ -104,15 +104,18 @@ class SyncDatabase(Step):
 
         It would land after the restore. Returns the database, at rest.
         """
+        self._end_unit(cloud)
+        database = self.source.open(cloud.machine)
+        database.wait_for_statements(seconds=_STATEMENT_SECONDS)
+        return database
+
+    def _end_unit(self, cloud: Cloud) -> None:
         with suppress(MachineGone):  # it went with its machine
             machine = cloud.machine(self.on)
             systemd.stop(machine, self._sync_unit)
             machine.remove(self._lent)
             machine.remove(development.half_written(self._lent))
             remove_empty(machine, development.folder(self.service))
-        database = self.source.open(cloud.machine)
-        database.wait_for_statements(seconds=_STATEMENT_SECONDS)
-        return database
 
     def undo(self, cloud: Cloud, captured: Any) -> None:
         database = self.end(cloud)
@@ -122,8 +125,12 @@ class SyncDatabase(Step):
         self._start_users(cloud)
 
     def keep(self, cloud: Cloud, captured: Any) -> None:
-        """The database stays as it is now; its dump is kept among the saves."""
-        self.end(cloud)
+        """The database stays as it is now, reached or not; its dump is kept among the saves."""
+        self._end_unit(cloud)
+        try:
+            self.source.open(cloud.machine).wait_for_statements(seconds=_STATEMENT_SECONDS)
+        except DevswapError as error:
+            cloud.say(f"what the database is doing is not known: {error.message}")
         self._start_users(cloud)
         dump, kept = cloud.vault / captured["dump"], cloud.saves / f"before-{captured['save']}"
         if dump.exists() and not kept.exists():

@@ -13,7 +13,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from devswap.errors import Unrecognised
 from devswap.machine import Machine
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a way back leaves as it is, by the user's own word."""
+
+    kinds: frozenset[str] = frozenset()
+    """Of step: what they changed stays (`restore --skip`)."""
+    files: frozenset[str] = frozenset()
+    """What somebody else has made of them stays (`restore --keep-theirs`)."""
+
+
+NOTHING_KEPT = Kept()
 
 
 @dataclass(frozen=True)
@@ -32,6 +46,7 @@ class Cloud:
     say: Callable[[str], None]
     now: Callable[[], str]
     """ISO 8601 with zone."""
+    kept: Kept = NOTHING_KEPT
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,11 @@ class Step:
         """Let the change stand for good (`restore --skip`): what undoing it would have needed may go."""
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """The files it changes in its machine. Its undo asks `is_left_to_them` about one that it knows no more."""
+        return ()
+
+    @property
     def shared(self) -> str | None:
         """What other swaps may change too (a project's database): the first takes the capture, the last undoes it."""
         return None
@@ -82,6 +102,17 @@ class Step:
 
     def as_json(self) -> dict[str, Any]:
         return {"kind": self.kind, **asdict(self)}
+
+
+def is_left_to_them(cloud: Cloud, on: str, path: str, found: str) -> bool:
+    """Whether `path`, which is neither as it was nor as a step left it, stays as it is, by the user's word.
+
+    Raises Unrecognised where nobody has said so: `found` tells what is in it that no swap has put there.
+    """
+    if path not in cloud.kept.files:
+        raise Unrecognised(f"{path} was changed by somebody else meanwhile: {found}", on=on, path=path)
+    cloud.say(f"{path} stays as somebody else has made it: {found}")
+    return True
 
 
 def shell(on: str, *argv: str) -> str:

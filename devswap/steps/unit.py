@@ -11,7 +11,7 @@ from devswap import development, systemd
 from devswap.errors import DevswapError
 from devswap.machine import Machine
 from devswap.steps.mount import remove_empty
-from devswap.steps.step import Cloud, Step, shell
+from devswap.steps.step import Cloud, Step, is_left_to_them, shell
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class HoldUnit(Step):
         machine = cloud.machine(self.on)
         if machine.exists(development.gate(self.service)):
             RunDevelopment(self.on, service=self.service, unit=self.unit).undo(cloud, {})
-        self._remove_drop_in(machine)
+        self._remove_drop_in(machine, cloud)
         remove_empty(machine, development.folder(self.service))
         found = systemd.state(machine, self.unit)
         if captured["active"] and not found.is_active:
@@ -56,10 +56,17 @@ class HoldUnit(Step):
         elif found.active == "failed" and captured["state"] != "failed":
             systemd.reset_failed(machine, self.unit)
 
-    def _remove_drop_in(self, machine: Machine) -> None:
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (development.path(self.unit),)
+
+    def _remove_drop_in(self, machine: Machine, cloud: Cloud) -> None:
         """Each part by itself: a kill may have fallen between the file, its folder and systemd's own memory of it."""
         path = development.path(self.unit)
         folder = path.rpartition("/")[0]
+        if is_edited(machine, self.unit) and is_left_to_them(cloud, self.on, path, "it is not as devswap wrote it"):
+            systemd.reload(machine)
+            return
         machine.remove(path)
         machine.remove(development.half_written(path))
         if machine.is_folder(folder) and not machine.names(folder):
@@ -86,6 +93,22 @@ class HoldUnit(Step):
 
     def describe(self) -> tuple[str, str]:
         return f"stop {self.unit} and hold it stopped", f"let go of {self.unit} and start it if it ran"
+
+
+def require_unedited(machine: Machine, unit: str) -> None:
+    """Raise where another start would write over what somebody has made of the drop-in."""
+    path = development.path(unit)
+    if is_edited(machine, unit):
+        raise DevswapError(
+            f"cannot start development again: {path} in {machine.name} was changed by somebody else",
+            hint=f"keep it elsewhere: {shell(machine.address, 'mv', path, '/root/')}",
+        )
+
+
+def is_edited(machine: Machine, unit: str) -> bool:
+    """Whether the drop-in of a held `unit` is there and has somebody else's work in it."""
+    text = machine.read_text(development.path(unit))
+    return text is not None and not development.is_as_written(text)
 
 
 @dataclass(frozen=True)

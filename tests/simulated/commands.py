@@ -55,11 +55,23 @@ def _plain(machine: SimulatedMachine, call: Invocation) -> Effect:
         return Outcome(0, f"{call.cwd}\n")
     if tool == "cat":
         return Outcome(0, call.stdin)
+    if tool == "mv":
+        return _move(machine, *rest)
     if tool == "sleep":
         return Outcome(0)
     if tool.startswith("no-such-"):
         return Outcome(127, stderr=f"env: '{tool}': No such file or directory\n")
     raise UnknownCommandError(f"the simulated {machine.name} does not know {shlex.join(call.argv)}")
+
+
+def _move(machine: SimulatedMachine, source: str, folder: str) -> Generator[None, None, Outcome]:
+    content = machine.files.read(source)
+    if content is None:
+        return Outcome(1, stderr=f"mv: cannot stat '{source}': No such file or directory\n")
+    machine.files.write(folder + source.rpartition("/")[2], content)
+    machine.files.remove(source)
+    yield
+    return Outcome()
 
 
 def _shell(machine: SimulatedMachine, call: Invocation) -> Effect:

@@ -73,7 +73,7 @@ def put(files: Files, path: str, text: str) -> None:
 def bare() -> Files:
     """A system that has booted."""
     files = Files()
-    for folder in ("/run/systemd/system", "/etc/systemd/system", "/usr/bin", "/tmp", "/proc"):
+    for folder in ("/run/systemd/system", "/etc/systemd/system", "/usr/bin", "/tmp", "/proc", "/root"):
         files.make_folder(folder)
     put(files, "/etc/passwd", PASSWD)
     put(files, "/etc/group", GROUP)

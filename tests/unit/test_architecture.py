@@ -23,6 +23,7 @@ FLOORS = (
     "beside",
     "running",
     "status",
+    "proof",
     "transaction",
 )
 BOTTOM = ("errors", "masking", "process", "slot")

@@ -1,0 +1,95 @@
+"""What a restore proves: the facts of production after it are those before the swap, but for what others did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from devswap import development, fingerprint, transaction
+from devswap.errors import DevswapError, MachineGone, NotWhole
+from devswap.fingerprint import watched_from_json
+from devswap.host import Host
+from devswap.journal import Journal
+from devswap.steps.database import SyncDatabase
+from devswap.steps.step import Kept, Step
+
+_OTHERS = ("file /etc/", "packages in ", "unit file", "unit enablement", "serving: was no")
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What `restore` proved for one service."""
+
+    service: str
+    machine: str
+    identical: int
+    facts: dict[str, str]
+    changed_by_others: list[str]
+    """What differs though no step of this swap is to blame, or by the user's own word."""
+    held: list[str]
+    """What other swaps have changed too, and still hold."""
+
+
+def prove(host: Host, journal: Journal, kept: Kept, *, seconds: float) -> Restored:
+    """Compare, and close the journal; waits at most `seconds` for the service to serve.
+
+    Raises NotWhole with what differs and is devswap's to answer for; the journal stays then.
+    """
+    swap = journal.swap
+    held = list(transaction.held_by_others(journal, host.cloud(journal)))
+    try:
+        after = _taken(host, journal, kept, seconds)
+    except MachineGone as error:
+        if error.address != swap.machine:
+            raise
+        host.say(f"{error.message}: what was changed in it went with it")
+        journal.remove()
+        return Restored(swap.service, swap.machine, 0, {}, [], held)
+    unseen = held or not all(any(name.startswith("database ") for name in facts) for facts in (swap.fingerprint, after))
+    before, after = (_without_database(facts) if unseen else facts for facts in (swap.fingerprint, after))
+    ours, others = _sorted(fingerprint.differences(before, after), _excused(journal, kept), kept)
+    if ours:
+        raise NotWhole(
+            f"{swap.service} is back, but not as it was:\n  " + "\n  ".join(ours),
+            hint=f"mend it, then devswap restore {swap.service} compares again",
+        )
+    journal.remove()
+    identical = sum(before[name] == after.get(name) for name in before)
+    return Restored(swap.service, swap.machine, identical, after, others, held)
+
+
+def _taken(host: Host, journal: Journal, kept: Kept, seconds: float) -> dict[str, str]:
+    """Without the database where it stays as it is and cannot be asked: the user may leave it for just that."""
+    watched = watched_from_json(journal.swap.watched)
+    try:
+        return fingerprint.take(watched, host.machine, seconds=seconds)
+    except DevswapError as error:
+        gone = isinstance(error, MachineGone) and error.address == journal.swap.machine
+        if gone or SyncDatabase.kind not in kept.kinds:
+            raise
+        host.say(f"the database is not compared: {error.message}")
+        return fingerprint.take(replace(watched, database=None), host.machine, seconds=seconds)
+
+
+def _without_database(facts: dict[str, str]) -> dict[str, str]:
+    """A database that another swap holds, or held when this one began, is that swap's to compare."""
+    return {name: value for name, value in facts.items() if not name.startswith("database ")}
+
+
+def _excused(journal: Journal, kept: Kept) -> tuple[str, ...]:
+    """The beginnings of the facts that no step of the swap has touched, or that stay by the user's word."""
+    untouched = () if SyncDatabase.kind in journal.swap.touched else SyncDatabase.facts
+    return (*_OTHERS, *untouched, *(start for kind in kept.kinds for start in Step.known[kind].facts))
+
+
+def _sorted(lines: Sequence[str], excused: tuple[str, ...], kept: Kept) -> tuple[list[str], list[str]]:
+    """(what devswap is answerable for, what somebody else changed, or the user chose to keep)."""
+    others = [line for line in lines if line.startswith(excused) and not _is_of_ours(line, kept)]
+    if any(line.startswith("unit file") for line in others):  # whoever changed the unit has changed what it runs
+        others += [line for line in lines if line.startswith("unit command: ")]
+    return [line for line in lines if line not in others], others
+
+
+def _is_of_ours(line: str, kept: Kept) -> bool:
+    """Whether the fact is about a drop-in of ours that nobody has said to keep."""
+    return development.NAME in line and not any(path in line for path in kept.files)

@@ -1,0 +1,144 @@
+"""What somebody else has made of a file that a swap changed is never written over; the user says what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from devswap import development, swap, systemd
+from devswap.errors import DevswapError, NotWhole
+from devswap.preparation import Wish
+from devswap.steps.database import SyncDatabase
+from devswap.steps.step import Kept
+from tests.simulated import images
+from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting
+from tests.simulated.comparison import differences
+from tests.simulated.person import Person, commands
+
+SERVICE, UNIT = "heat-engine", "heat-engine.service"
+DROP_IN = development.path(UNIT)
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
+    found = SimulatedCloud(tmp_path)
+    for name, revisions in (("plain", ("a1",)), ("migrates", ("a1", "b2"))):
+        found.checkout(name, revisions=revisions)
+    with no_waiting(monkeypatch):
+        yield found
+
+
+@pytest.fixture
+def whole(cloud: SimulatedCloud) -> Snapshot:
+    return cloud.take()
+
+
+def take_over(cloud: SimulatedCloud, ref: str) -> None:
+    swap.checkout(cloud.host(), Wish(SERVICE, ref, None, None, detach=True), cloud.makers)
+
+
+def edit_drop_in(cloud: SimulatedCloud, more: str) -> str:
+    """As a person does with an editor and daemon-reload."""
+    machine = cloud.machine(images.HEAT)
+    text = (machine.read_text(DROP_IN) or "") + more
+    machine.write_text(DROP_IN, text)
+    systemd.reload(machine)
+    return text
+
+
+@pytest.fixture
+def person(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> Person:
+    return Person(cloud, monkeypatch)
+
+
+def test_an_edited_drop_in_stays_and_the_restore_stops_there(cloud: SimulatedCloud, person: Person) -> None:
+    take_over(cloud, "plain")
+    edited = edit_drop_in(cloud, "Environment=MINE=1\n")
+    for _ in range(2):
+        told = person.is_told("restore")
+        assert f"{DROP_IN} was changed by somebody else" in told.message
+        assert cloud.machine(images.HEAT).read_text(DROP_IN) == edited
+
+
+def test_moved_away_as_the_hint_says_production_comes_back(
+    cloud: SimulatedCloud, whole: Snapshot, person: Person
+) -> None:
+    take_over(cloud, "migrates")
+    edited = edit_drop_in(cloud, "Environment=MINE=1\n")
+    _, move, again = commands(person.is_told("restore").hint)
+    person.types(move)
+    person.types(again)
+    machine = cloud.machine(images.HEAT)
+    assert machine.read_text("/root/zz-devswap.conf") == edited
+    machine.remove("/root/zz-devswap.conf")
+    assert differences(cloud, whole) == []
+
+
+def test_kept_as_the_hint_says_production_runs_with_it(cloud: SimulatedCloud, person: Person) -> None:
+    take_over(cloud, "plain")
+    machine = cloud.machine(images.HEAT)
+    theirs = f"[Service]\nExecStart=\nExecStart={images.VENV}/bin/heat-engine --debug\n"
+    machine.write_text(DROP_IN, theirs)
+    keep, *_ = commands(person.is_told("restore").hint)
+    person.types(keep)
+    assert machine.read_text(DROP_IN) == theirs
+    assert machine.init.is_active(UNIT)
+    assert machine.init.unit(UNIT).argv[-1] == "--debug"
+    assert cloud.host().journals.all() == []
+
+
+def test_one_that_would_not_let_production_start_is_said_to(cloud: SimulatedCloud, person: Person) -> None:
+    take_over(cloud, "plain")
+    edit_drop_in(cloud, "Environment=MINE=1\n")
+    told = person.is_told("restore", "--keep-theirs", DROP_IN)
+    assert "Assertion failed" in told.message
+    person.types(f"lxc-attach -n {images.HEAT} -- mv {DROP_IN} /root/")
+    person.types("devswap restore heat-engine")
+    assert cloud.machine(images.HEAT).init.is_active(UNIT)
+
+
+def test_a_file_that_devswap_did_not_change_cannot_be_kept_from_it(cloud: SimulatedCloud, person: Person) -> None:
+    take_over(cloud, "plain")
+    told = person.is_told("restore", "--keep-theirs", "/etc/heat/heat.conf", code=2)
+    assert DROP_IN in (told.hint or "")
+
+
+@pytest.mark.parametrize("again", ["checkout", "run"])
+def test_an_edited_drop_in_is_not_written_over_by_another_start(cloud: SimulatedCloud, again: str) -> None:
+    take_over(cloud, "plain")
+    edited = edit_drop_in(cloud, "Environment=MINE=1\n")
+    before = cloud.take()
+    starts: dict[str, Callable[[], object]] = {
+        "run": lambda: swap.run(cloud.host(), SERVICE, None, detach=True),
+        "checkout": lambda: take_over(cloud, "migrates"),
+    }
+    with pytest.raises(DevswapError, match="was changed by somebody else") as caught:
+        starts[again]()
+    assert caught.value.exit_code == (3 if again == "run" else 1)
+    assert cloud.machine(images.HEAT).read_text(DROP_IN) == edited
+    assert [line for line in differences(cloud, before) if not line.startswith("left on the disk")] == []
+
+
+def test_a_drop_in_knows_whether_it_was_edited() -> None:
+    command = development.Command(("/bin/true",), {"A": "1\nb"}, simple=True)
+    text = development.drop_in(SERVICE, command, terminal="/dev/pts/1")
+    assert development.is_as_written(text)
+    for edited in ("", "\n", text + "\n", text.replace("/bin/true", "/bin/false"), text.partition("\n")[2]):
+        assert not development.is_as_written(edited)
+
+
+def test_what_is_left_as_it_is_need_not_be_reached(cloud: SimulatedCloud) -> None:
+    """The database is gone; its swap is given up with it."""
+    take_over(cloud, "migrates")
+    host = cloud.host()
+    cloud.world.servers.clear()
+    (journal,) = host.journals.all()
+    with pytest.raises(NotWhole, match="Can't connect"):
+        swap.restore(host, journal)
+    restored = swap.restore(host, journal, kept=Kept(kinds=frozenset({SyncDatabase.kind})))
+    assert restored.changed_by_others == []
+    assert cloud.machine(images.HEAT).init.is_active(UNIT)
+    assert host.journals.all() == []
+    assert list(cloud.state.glob("saved/before-*"))
