@@ -13,11 +13,14 @@ import pytest
 
 from devswap import sandbox
 from devswap.errors import DevswapError
+from devswap.machine import BackedMachine
 from devswap.sandbox.changes import HARMLESS
+from tests import containers
 from tests.containers import require_lxc
 from tests.integration import cloud as clouds
 from tests.integration.cloud import Cloud
 from tests.integration.people import Desk, Person
+from tests.integration.small import NAME, Site, fill_indexes, make_production, serve
 
 ERAS = ("current", "2015")
 CI = "CI" in os.environ
@@ -127,3 +130,27 @@ def whole(cloud: Cloud, desk: Desk) -> Iterator[None]:
     if ours:
         desk.restore("--machine", cloud.heat, "--take-over")
     assert clouds.differences(before, cloud.look()) == []
+
+
+@pytest.fixture(scope="session")
+def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BackedMachine, str]]:
+    require_lxc()
+    stage = tmp_path_factory.mktemp("stage")
+    stage.chmod(0o755)
+    fill_indexes(stage)
+    try:
+        machine = containers.start(NAME)
+        machine.mount(stage, "/srv/stage", readonly=True)
+        python = make_production(machine)
+        serve(machine)
+        yield machine, python
+    finally:
+        containers.remove(NAME)
+
+
+@pytest.fixture
+def site(production: tuple[BackedMachine, str], tmp_path: Path) -> Iterator[Site]:
+    machine, python = production
+    yield Site(machine, python, tmp_path, [])
+    assert machine.mounted("/run/devswap") == []
+    assert machine.names("/run/devswap/demo-engine") == []
