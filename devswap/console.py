@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from devswap import table
 from devswap.errors import DevswapError
 from devswap.journal import make_private
 from devswap.masking import mask
@@ -67,10 +68,8 @@ def show_json(result: Mapping[str, Any]) -> None:
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as their widest cell; nothing is cut, since rows are copied from terminals."""
-    widths = [max(len(row[index]) for row in [header, *rows]) for index in range(len(header))]
-    for number, row in enumerate([header, *rows]):
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    """On stdout, the header in bold."""
+    for number, line in enumerate(table.lines(header, rows)):
         print(_styled(line, "1", stream=sys.stdout) if number == 0 else line)
 
 

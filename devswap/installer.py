@@ -19,7 +19,7 @@ from devswap.masking import mask
 from devswap.package_index import PRIVATE, PUBLIC, Indexes, IndexPolicy
 from devswap.pip_answers import Missing
 from devswap.process import Result
-from devswap.requirements import Production, Unmet, combined
+from devswap.requirements import Production, Unmet, combined, held
 from devswap.slot import Slot
 
 _FETCHED = "public"
@@ -39,6 +39,10 @@ class Installed:
     previous: str | None
     origin: str
     why: str
+    constraint: str | None = None
+    """What held it at its version."""
+    sha256: str | None = None
+    """Of the file it came from."""
 
     def as_json(self) -> dict[str, str | None]:
         return asdict(self)
@@ -114,7 +118,7 @@ class Installer:
         report = (
             self._private_first(arguments, files, needs) if self._asks_private() else self._public(arguments, files)
         )
-        return [self._installed(package, needs) for package in pip_answers.taken(report)]
+        return [self._installed(package, needs, constraints) for package in pip_answers.taken(report)]
 
     def _asks_private(self) -> bool:
         """A cloud without a private index has nothing to be asked first; under `private` that is an error in itself."""
@@ -211,7 +215,7 @@ class Installer:
             secret={"environment": environment, "files": files},
         )
 
-    def _installed(self, package: pip_answers.Taken, needs: Sequence[Unmet]) -> Installed:
+    def _installed(self, package: pip_answers.Taken, needs: Sequence[Unmet], constraints: str) -> Installed:
         whys = {need.name: need.why for need in needs}
         fetched = package.address.startswith(f"file://{self._inside.slot.build}/{_FETCHED}/")
         return Installed(
@@ -220,6 +224,8 @@ class Installer:
             previous=self._production.version(package.name),
             origin=PRIVATE if self._asks_private() and not fetched else PUBLIC,
             why=whys.get(package.name) or f"{package.needed_by or 'another package'} needs it",
+            constraint=held(constraints, package.name),
+            sha256=package.sha256,
         )
 
 

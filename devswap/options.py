@@ -1,9 +1,10 @@
-"""Which options of `checkout` and `run` go together."""
+"""Which options of `checkout`, `plan` and `run` go together."""
 
 from __future__ import annotations
 
 import math
 
+from devswap.constraints import OFF
 from devswap.errors import UsageError
 
 
@@ -15,3 +16,12 @@ def check(*, detach: bool, wait: float | None, restore_on_exit: bool) -> None:
         raise UsageError("--wait is for --detach", hint="add --detach, or leave --wait out")
     if wait is not None and not (math.isfinite(wait) and wait > 0):
         raise UsageError(f"--wait takes a number of seconds, not {wait}", hint="--wait 60")
+
+
+def constraints(named: str | None, *, none: bool) -> str | None:
+    """The setting that --constraints and --no-constraints stand for; None where neither is said."""
+    if named is not None and none:
+        raise UsageError("--constraints and --no-constraints exclude each other", hint="leave one of them out")
+    if named == "":
+        raise UsageError("--constraints names a page, a file, or cloud", hint="--no-constraints goes without")
+    return OFF if none else named

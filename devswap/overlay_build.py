@@ -118,8 +118,15 @@ class Build:
         limits = requirements.constraints_beside(
             request.constraints, production, own=request.distribution, changing=changing
         )
+        limits = self._without_ruled_out(limits, needs)
         installer = Installer(self._inside, self._seen.indexes, request.policy, production, self._say)
         return installer.install(needs, limits, into=into)
+
+    def _without_ruled_out(self, limits: str, needs: Sequence[Unmet]) -> str:
+        out = requirements.ruled_out(limits, needs)
+        for line, need in out.items():
+            self._say(f"the constraint {line} is left out: {need.why}")
+        return "".join(f"{line}\n" for line in requirements.requirement_lines(limits) if line not in out)
 
     def _production(self, environment: Mapping[str, str]) -> Production:
         return Production(

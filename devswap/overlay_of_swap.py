@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from devswap import import_check, transaction
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from devswap import constraints, import_check, requirements, transaction
 from devswap.deployment import Deployment
-from devswap.discovery import units
+from devswap.discovery import repository
 from devswap.host import Host
 from devswap.journal import Journal, make_private
 from devswap.machine import Machine
@@ -31,10 +34,39 @@ def request(host: Host, deployment: Deployment, checkout: Checkout) -> Request:
         package=deployment.service.package,
         source=checkout.path,
         version=checkout.version,
+        constraints=_constraints(host, deployment, checkout),
         policy=IndexPolicy(host.settings.index_policy),
-        private_links=host.settings.private_links or units.private_links(deployment.machine, host.running()),
+        private_links=host.settings.private_links or repository.private_links(deployment.machine, host.running()),
         environment=deployment.environment,
     )
+
+
+def _constraints(host: Host, deployment: Deployment, checkout: Checkout) -> str:
+    context = constraints.Context(
+        branch=checkout.branch,
+        is_of_productions_series=_series(checkout.version) == _series(_production_version(deployment)),
+        cloud=lambda: repository.constraints(deployment.machine, host.running()),
+        home=host.home().home,
+        kept=cache(host) / "constraints",
+        say=host.say,
+    )
+    return constraints.chosen(host.settings.constraints, context)
+
+
+def _production_version(deployment: Deployment) -> str:
+    name = canonicalize_name(deployment.service.distribution)
+    for folder in deployment.interpreter.site_folders:
+        if found := requirements.packages(deployment.machine.names(folder)).get(name):
+            return found.version
+    return ""
+
+
+def _series(version: str) -> tuple[int, ...] | None:
+    """Releases of a stable branch differ in the third number only; master's are a minor version ahead."""
+    try:
+        return Version(version).release[:2]
+    except InvalidVersion:
+        return None
 
 
 def build(

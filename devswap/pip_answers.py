@@ -72,6 +72,7 @@ class Taken:
     version: str
     address: str
     needed_by: str | None
+    sha256: str | None = None
 
 
 def missing(said: str) -> list[Missing]:
@@ -125,6 +126,7 @@ def taken(report: str) -> list[Taken]:
             item["metadata"]["version"],
             item["download_info"]["url"],
             None if item.get("requested") else _asker(item["metadata"]["name"], metadata),
+            item["download_info"].get("archive_info", {}).get("hashes", {}).get("sha256"),
         )
         for item in items
     ]

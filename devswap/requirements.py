@@ -139,13 +139,46 @@ def constraints_beside(text: str, production: Production, *, own: str, changing:
         name = canonicalize_name(requirement.name)
         if name == canonicalize_name(own) or not _applies(requirement.marker, production.environment, ()):
             continue
+        if requirement.url is not None:  # it would say where a package comes from, and that is the indexes' business
+            continue
         present = production.version(name)
         kept.append(_bounded(requirement, present) if present and name not in left_alone else line)
     return "".join(f"{line}\n" for line in kept)
 
 
+def ruled_out(constraints: str, needs: Iterable[Unmet]) -> dict[str, Unmet]:
+    """The lines of `constraints` that pin a version which one of `needs` does not take, each with that need.
+
+    A checkout may be ahead of its branch's constraints: then it is right.
+    """
+    wanted: dict[str, list[Unmet]] = {}
+    for need in needs:
+        wanted.setdefault(need.name, []).append(need)
+    found: dict[str, Unmet] = {}
+    for line in requirement_lines(constraints):
+        pin = Requirement(line)
+        for need in wanted.get(canonicalize_name(pin.name), ()):
+            pins = _pins(pin)
+            if pins and not any(_satisfies(version, Requirement(need.requirement)) for version in pins):
+                found.setdefault(line, need)
+    return found
+
+
+def held(constraints: str, name: str) -> str | None:
+    """The line that pins `name` to one version, if there is one."""
+    for line in requirement_lines(constraints):
+        requirement = Requirement(line)
+        if canonicalize_name(requirement.name) == canonicalize_name(name) and _pins(requirement):
+            return f"{requirement.name}{requirement.specifier}"
+    return None
+
+
+def _pins(requirement: Requirement) -> list[str]:
+    return [each.version for each in requirement.specifier if each.operator in ("==", "===")]
+
+
 def _bounded(requirement: Requirement, present: str) -> str:
-    pins = [each.version for each in requirement.specifier if each.operator in ("==", "===")]
+    pins = _pins(requirement)
     try:
         newest = max([Version(present), *(Version(pin) for pin in pins)])
     except InvalidVersion:

@@ -28,6 +28,11 @@ class Settings:
     """private, fallback or public: where packages that production lacks may come from."""
     private_links: tuple[str, ...] = ()
     """Pages with the cloud's own wheels, asked before the public index; found by looking where this is empty."""
+    constraints: str = ""
+    """A page, a file, cloud or off: which versions packages may have. {branch} stands for the checkout's branch.
+
+    Empty: the cloud's own, for a checkout of the series that production runs.
+    """
     wait: float = 60.0
     """Seconds a detached service has to serve."""
 

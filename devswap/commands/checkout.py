@@ -49,6 +49,11 @@ def checkout(
         str | None,
         typer.Option("--index-policy", metavar="POLICY", help="private, fallback or public: where packages come from."),
     ] = None,
+    constraints: Annotated[
+        str | None,
+        typer.Option("--constraints", metavar="URL|FILE|cloud", help="Upper constraints of the branch."),
+    ] = None,
+    no_constraints: Annotated[bool, typer.Option("--no-constraints", help="Any version that fits.")] = False,  # noqa: FBT002
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the steps, as devswap plan does.")] = False,  # noqa: FBT002
 ) -> None:
     """Take a service over with a checkout.
@@ -58,7 +63,12 @@ def checkout(
     The swap stays until devswap restore.
     """
     options.check(detach=detach, wait=wait, restore_on_exit=restore_on_exit)
-    host = session.open_host(yes=yes, wait=wait, index_policy=index_policy)
+    host = session.open_host(
+        yes=yes,
+        wait=wait,
+        index_policy=index_policy,
+        constraints=options.constraints(constraints, none=no_constraints),
+    )
     wish = Wish(
         service=service,
         ref=ref,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import outcome, session, swap
+from devswap import options, outcome, session, swap
 from devswap.commands import examples
 from devswap.preparation import Wish
 
@@ -25,9 +25,22 @@ def plan(
     machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Answer questions with the first choice.")] = False,  # noqa: FBT002
     remote: Annotated[str | None, typer.Option("--remote", metavar="URL", help="Where REF is.")] = None,
+    index_policy: Annotated[
+        str | None,
+        typer.Option("--index-policy", metavar="POLICY", help="private, fallback or public: where packages come from."),
+    ] = None,
+    constraints: Annotated[
+        str | None,
+        typer.Option("--constraints", metavar="URL|FILE|cloud", help="Upper constraints of the branch."),
+    ] = None,
+    no_constraints: Annotated[bool, typer.Option("--no-constraints", help="Any version that fits.")] = False,  # noqa: FBT002
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
 ) -> None:
     """Show what checkout would do, without doing it: each step with its way back."""
-    host = session.open_host(yes=yes)
+    host = session.open_host(
+        yes=yes,
+        index_policy=index_policy,
+        constraints=options.constraints(constraints, none=no_constraints),
+    )
     wish = Wish(service=service, ref=ref, machine=machine, remote=remote, detach=True)
     outcome.show_plan(swap.plan(host, wish), as_json=as_json)

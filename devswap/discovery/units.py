@@ -29,7 +29,6 @@ _UNIT_FOLDERS = (
 )
 # A link here per unit that is not inactive or failed: systemd itself keeps them (unit_export_invocation_id).
 _ACTIVE_UNITS = "/run/systemd/units"
-_WHEELS = "/var/www/repo/os-releases"
 _PYTHON = re.compile(r"python(\d(\.\d+)?)?$")
 _ASK_INTERPRETER = """
 import json, os, site, sys
@@ -165,31 +164,10 @@ def from_json(found: Found, read: dict[str, Any]) -> Deployment:
     )
 
 
-def private_links(of: Machine, machines: Iterable[Machine]) -> tuple[str, ...]:
-    """Where OpenStack-Ansible's repository containers serve the wheels they built for the cloud of `of`, as addresses.
-
-    The containers of one cloud share the first word of their names and its separator (aio1-…, aio1_…). This host has no
-    such word: all the containers on it may be its own.
-    """
-    cloud = cloud_of(of.name)
-    own = [machine for machine in machines if of.address == "local:" or cloud_of(machine.name) == cloud]
-    return tuple(link for machine in own for link in while_running(machine, _wheels) or ())
-
-
 def cloud_of(name: str) -> str:
     """The first word of a container's name with its separator, which the containers of one cloud share."""
     found = re.match("[^-_]*[-_]?", name)
     return found[0] if found else ""
-
-
-def _wheels(machine: Machine) -> list[str]:
-    folders = [
-        f"{release}/{system}/wheels/"
-        for release in machine.names(_WHEELS)
-        for system in machine.names(f"{_WHEELS}/{release}")
-        if machine.is_folder(f"{_WHEELS}/{release}/{system}/wheels")
-    ]
-    return [f"http://{address}:8181/os-releases/{folder}" for folder in folders for address in machine.addresses()]
 
 
 def _running_command(machine: Machine, pid: int) -> list[str]:

@@ -57,10 +57,15 @@ def test_markers_are_judged_for_the_machines_python(site: Site) -> None:
     assert built.installed == ()
 
 
-def test_constraints_hold_but_for_the_project_itself(site: Site) -> None:
-    constraints = "libpublic===1.0\nopenstack-demo===0.1\nlibold===7.0\n"
-    built = site.prepare(site.request(site.project("libpublic", "libold"), constraints=constraints))
-    assert {each.name: each.version for each in built.installed} == {"libpublic": "1.0", "libdeep": "1.0"}
+def test_constraints_hold_but_for_the_project_and_what_its_requirements_rule_out(site: Site) -> None:
+    constraints = "libpublic===1.0\nopenstack-demo===0.1\nlibold===7.0\nlibboth===1.0\n"
+    built = site.prepare(site.request(site.project("libpublic", "libold", "libboth>=2"), constraints=constraints))
+    assert {(each.name, each.version, each.constraint) for each in built.installed} == {
+        ("libpublic", "1.0", "libpublic===1.0"),
+        ("libdeep", "1.0", None),
+        ("libboth", "2.0", None),
+    }
+    assert "the constraint libboth===1.0 is left out: openstack-demo needs libboth>=2" in site.said
 
 
 def test_the_private_policy_names_all_that_is_missing_and_what_allows_it(site: Site) -> None:

@@ -14,9 +14,11 @@ from devswap.requirements import (
     Production,
     combined,
     constraints_beside,
+    held,
     packages,
     requirement_lines,
     requires_dist,
+    ruled_out,
     unmet,
 )
 
@@ -115,6 +117,22 @@ def test_a_package_that_production_has_in_a_later_version_may_stay() -> None:
 
 def test_a_package_that_is_to_change_gets_the_constraint_as_it_is() -> None:
     assert constraints_beside("a===1.0", production("a-0.5.dist-info"), own="heat", changing=["A"]) == "a===1.0\n"
+
+
+def test_a_constraint_that_the_checkout_itself_rules_out_is_told_with_the_reason() -> None:
+    wanted = unmet(["a>=2", "b>=1"], production("a-1.0.dist-info"), of="heat")
+    found = ruled_out("a===1.9\nb===1.5\nc===1\na<9\n", wanted)
+    assert {line: need.why for line, need in found.items()} == {"a===1.9": "heat needs a>=2, production has 1.0"}
+
+
+def test_a_constraint_says_no_place() -> None:
+    assert constraints_beside("a @ https://example.org/a.whl\nb===1\n", production(), own="heat") == "b===1\n"
+
+
+def test_what_holds_a_package_at_its_version_is_a_pin() -> None:
+    constraints = "Oslo.DB===17.0\na<=2\n"
+    assert held(constraints, "oslo-db") == "Oslo.DB===17.0"
+    assert held(constraints, "a") is None
 
 
 @given(present=st.integers(0, 50), pin=st.integers(0, 50))

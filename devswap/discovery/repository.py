@@ -1,0 +1,68 @@
+"""What a cloud's own repository containers offer: the wheels it was built from, and the constraints of its branch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from devswap.discovery.units import cloud_of
+from devswap.machine import Machine, while_running
+
+_ROOT = "/var/www/repo"
+_RELEASES = f"{_ROOT}/os-releases"
+# OpenStack-Ansible keeps OpenStack's own list here, as its branch had it; its HAProxy asks for it to see who is up
+_CONSTRAINTS = f"{_ROOT}/constraints/upper_constraints_cached.txt"
+# In its first years one lay in the folder of each release
+_OLD_CONSTRAINTS = "requirements_constraints.txt"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A list of constraints, and where it lies."""
+
+    text: str
+    place: str
+
+
+def private_links(of: Machine, machines: Iterable[Machine]) -> tuple[str, ...]:
+    """Where the repository containers serve the wheels they built for the cloud of `of`, as addresses."""
+    return tuple(link for machine in _own(of, machines) for link in while_running(machine, _wheels) or ())
+
+
+def constraints(of: Machine, machines: Iterable[Machine]) -> Published | None:
+    """The upper constraints that the cloud of `of` was built with; None where no container has them.
+
+    What lies beside the wheels, one file for each virtualenv, is something else: the versions that production happens
+    to have.
+    """
+    for machine in _own(of, machines):
+        if found := while_running(machine, _constraints):
+            return found
+    return None
+
+
+def _own(of: Machine, machines: Iterable[Machine]) -> list[Machine]:
+    """The containers of one cloud share the first word of their names and its separator (aio1-…, aio1_…).
+
+    This host has no such word: all the containers on it may be its own.
+    """
+    cloud = cloud_of(of.name)
+    return [machine for machine in machines if of.address == "local:" or cloud_of(machine.name) == cloud]
+
+
+def _wheels(machine: Machine) -> list[str]:
+    folders = [
+        f"{release}/{system}/wheels/"
+        for release in machine.names(_RELEASES)
+        for system in machine.names(f"{_RELEASES}/{release}")
+        if machine.is_folder(f"{_RELEASES}/{release}/{system}/wheels")
+    ]
+    return [f"http://{address}:8181/os-releases/{folder}" for folder in folders for address in machine.addresses()]
+
+
+def _constraints(machine: Machine) -> Published | None:
+    releases = sorted(machine.names(_RELEASES), reverse=True)
+    for path in (_CONSTRAINTS, *(f"{_RELEASES}/{release}/{_OLD_CONSTRAINTS}" for release in releases)):
+        if text := machine.read_text(path):
+            return Published(text, f"{path} of {machine.name}")
+    return None
