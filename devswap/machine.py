@@ -6,12 +6,13 @@ Files are read and written from the host (see rootfs.py), commands run inside.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
-from devswap import mounts, process, pty
+from devswap import conversation, mounts, process, pty
 from devswap.errors import DevswapError
 from devswap.process import Popen, Result
 from devswap.rootfs import Rootfs
@@ -101,8 +102,11 @@ class Machine(Protocol):
 
     def is_folder(self, path: str) -> bool: ...
 
-    def write_text(self, path: str, text: str, *, mode: int = 0o644) -> None:
-        """Replace the file atomically; the folders above it are made."""
+    def write_text(self, path: str, text: str, *, mode: int = 0o644, like: str | None = None) -> None:
+        """Replace the file atomically; the folders above it are made. Mode and owner are those of the file `like`."""
+
+    def rename(self, source: str, target: str) -> None:
+        """Put the file `source` in the place of `target`, atomically."""
 
     def make_folder(self, path: str) -> None: ...
 
@@ -122,6 +126,12 @@ class Machine(Protocol):
         """The mount points at or below `below`."""
 
     def open_terminal(self) -> pty.Terminal: ...
+
+    def converse(self, where: str, text: str, *, seconds: float, tls: bool = False) -> str:
+        """Say `text` to what listens on `where` (/a/unix/socket or ADDRESS:PORT) and hear it out, to its end.
+
+        As from the machine's own network. Raises OSError where nobody listens, or does not answer within `seconds`.
+        """
 
 
 def while_running(machine: Machine, look: Callable[[Machine], Seen]) -> Seen | None:
@@ -212,10 +222,19 @@ class BackedMachine:
         with self._files() as files:
             return files.names(path)
 
-    def write_text(self, path: str, text: str, *, mode: int = 0o644) -> None:
+    def write_text(self, path: str, text: str, *, mode: int = 0o644, like: str | None = None) -> None:
         with self._files() as files:
             files.make_folder(os.path.dirname(path))
-            files.replace(path, text.encode(), mode=mode)
+            model = files.stat(like) if like is not None else None
+            if model is None:
+                files.replace(path, text.encode(), mode=mode)
+            else:
+                owner = (model.st_uid, model.st_gid)
+                files.replace(path, text.encode(), mode=stat.S_IMODE(model.st_mode), owner=owner)
+
+    def rename(self, source: str, target: str) -> None:
+        with self._files() as files:
+            files.rename(source, target)
 
     def make_folder(self, path: str) -> None:
         with self._files() as files:
@@ -247,6 +266,14 @@ class BackedMachine:
     def open_terminal(self) -> pty.Terminal:
         with self._files() as files:
             return pty.open_terminal(files)
+
+    def converse(self, where: str, text: str, *, seconds: float, tls: bool = False) -> str:
+        if not where.startswith("/"):
+            host, _, port = where.rpartition(":")
+            connection = conversation.connect(self._pid(), host, int(port), seconds, tls=tls)
+            return conversation.hold(connection, text, seconds)
+        with self._files() as files:
+            return conversation.hold(files.connect(where, seconds=seconds), text, seconds)
 
     def _entered(
         self, argv: Sequence[str], env: Mapping[str, str] | None, user: str | None, cwd: str | None

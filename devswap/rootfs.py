@@ -7,6 +7,7 @@ as the machine itself would: an absolute symlink (/etc/heat into a virtualenv) s
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,6 +84,26 @@ class Rootfs:
                 os.fsync(file.fileno())
             os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
             os.fsync(parent)
+
+    def rename(self, source: str, target: str) -> None:
+        """Put the file `source` in the place of `target`, on disk when this returns; both on one file system."""
+        (folder, name), (above, final) = os.path.split(source), os.path.split(target)
+        flags = os.O_RDONLY | os.O_DIRECTORY
+        with self._opened(folder, flags) as parent, self._opened(above, flags) as into:
+            os.rename(name, final, src_dir_fd=parent, dst_dir_fd=into)
+            os.fsync(into)
+
+    def connect(self, path: str, *, seconds: float) -> socket.socket:
+        """A connection to the Unix socket `path`; raises OSError where nobody listens."""
+        with self._opened(path, os.O_PATH) as descriptor:
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(seconds)
+            try:
+                connection.connect(f"/proc/self/fd/{descriptor}")
+            except OSError:
+                connection.close()
+                raise
+            return connection
 
     def make_folder(self, path: str, *, mode: int = 0o755) -> None:
         """Create `path` with the folders above it; no error where it exists."""

@@ -62,6 +62,8 @@ class Service:
     """Settings that leave one worker process."""
     database: Database | None
     queue: Queue | None
+    ports: tuple[int, ...] = ()
+    """Where it takes requests, on its machine's own address: by them HAProxy's servers are told to be it."""
 
 
 class Catalogue:
@@ -92,7 +94,7 @@ def load_catalogue() -> Catalogue:
 
 
 _PROJECT_KEYS = {"project", "distribution", "package", "config", "environment", "database", "service"}
-_SERVICE_KEYS = {"units", "entry_point", "check", "one_worker", "queue", "environment"}
+_SERVICE_KEYS = {"units", "entry_point", "check", "one_worker", "queue", "environment", "ports"}
 _DATABASE_KEYS = {"group", "option", "sync", "migrations", "units"}
 
 
@@ -124,6 +126,7 @@ def _service(file: str, project: dict[str, Any], name: str, table: dict[str, Any
         one_worker=table.get("one_worker", {}),
         database=_database(file, project["database"]) if "database" in project else None,
         queue=Queue(topic=queue["topic"]) if queue else None,
+        ports=tuple(table.get("ports", [])),
     )
 
 

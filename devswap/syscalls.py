@@ -13,6 +13,7 @@ AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 CLONE_NEWNS = 0x00020000
+CLONE_NEWNET = 0x40000000
 MNT_DETACH = 2
 UMOUNT_NOFOLLOW = 8
 
@@ -47,6 +48,11 @@ def move_mount(tree: int, target: int) -> None:
 def enter_mount_namespace(namespace: int) -> None:
     """Raises OSError(EINVAL) in a process with several threads, so it is called in a forked child only."""
     _checked(_libc.setns(namespace, CLONE_NEWNS), "setns")
+
+
+def enter_network(namespace: int) -> None:
+    """For the thread that calls it alone."""
+    _checked(_libc.setns(namespace, CLONE_NEWNET), "setns")
 
 
 def unmount(path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -9,7 +10,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from devswap.journal import Owner
 from devswap.machine import Machine
 from devswap.overlay import Overlay, Request
 from devswap.preparation import Makers
-from devswap.service import load_catalogue
+from devswap.service import Catalogue, load_catalogue
 from devswap.settings import Settings
 from devswap.slot import Mount, Slot
 from devswap.source import Checkout
@@ -29,6 +30,7 @@ from devswap.systemd import run_in_unit
 from tests.simulated import images
 from tests.simulated.calls import Calls
 from tests.simulated.files import Files, Folder
+from tests.simulated.haproxy import Haproxy
 from tests.simulated.init import Init, Running, behind_env
 from tests.simulated.machine import MachineState, SimulatedMachine
 from tests.simulated.mariadb import Schema, Server, SqlError
@@ -70,6 +72,31 @@ class SimulatedCloud:
             self.world.machines[name] = MachineState(files)
             SimulatedMachine(self, name).boot()
         self.world.servers[images.DATABASE_HOST] = images.server()
+        self.ports: tuple[int, ...] = ()
+        """Where heat-engine takes requests: real ones take none."""
+
+    def balance(self, *, level: str = "admin") -> Haproxy:
+        """Let heat-engine be a service behind HAProxy, with a peer elsewhere."""
+        found = Haproxy(("/usr/sbin/haproxy", "-Ws", "-f", "/etc/haproxy/haproxy.cfg", "-p", "/run/haproxy.pid"))
+        state = self.world.machines[images.HAPROXY] = MachineState(images.balancer(level=level))
+        state.haproxy, self.ports = found, (8004,)
+        self.machine(images.HAPROXY).boot()
+        return found
+
+    @property
+    def haproxy(self) -> Haproxy:
+        found = self.world.machines[images.HAPROXY].haproxy
+        assert found is not None
+        return found
+
+    def greeting(self, where: str) -> str:
+        """What an HTTP server says there."""
+        if where == f"{images.PEER}:8004":
+            return "HTTP/1.0 200 OK\r\n\r\n"
+        ours = where == f"{images.ADDRESSES[images.HEAT]}:8004" and images.HEAT in self.world.machines
+        if ours and self._serves(self.machine(images.HEAT), "engine"):
+            return "HTTP/1.0 200 OK\r\n\r\n"
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused", where)
 
     # --- devswap's side ---------------------------------------------------------------------------------------------
 
@@ -77,7 +104,7 @@ class SimulatedCloud:
         """As a new process sees it."""
         return Host(
             settings=Settings(state_dir=self.state, wait=1.0),
-            catalogue=load_catalogue,
+            catalogue=self._catalogue,
             home=lambda: UserHome(user, uid, None, self.folder, self.folder / "home"),
             owner=Owner(user=user, uid=uid, host="aio1", terminal="pts/0", pid=4242),
             running=lambda: [machine for machine in map(self.machine, self.world.machines) if machine.is_running()],
@@ -87,6 +114,11 @@ class SimulatedCloud:
             now=lambda: NOW,
             say=self.said.append,
         )
+
+    def _catalogue(self) -> Catalogue:
+        known = load_catalogue()
+        behind = [replace(each, ports=self.ports) for each in known if each.name == "heat-engine"]
+        return Catalogue([*(each for each in known if each.name != "heat-engine"), *behind])
 
     @property
     def makers(self) -> Makers:
@@ -191,11 +223,14 @@ class SimulatedCloud:
 
     def _answer(self, machine: SimulatedMachine, asked: Mapping[str, Any]) -> dict[str, object]:
         host = asked["host"] or machine.name
-        units = {"engine": "heat-engine.service"}
-        running = machine.init.units.get(units.get(asked["topic"], ""))
-        serving = running is not None and running.active == "active" and self._fate(machine, running.argv) != "mute"
+        serving = self._serves(machine, asked["topic"])
         queue = f"the queue {asked['topic']}.{host}"
         return {"serving": serving, "why": f"{queue} has a consumer" if serving else f"{queue} has no consumer"}
+
+    def _serves(self, machine: SimulatedMachine, topic: str) -> bool:
+        units = {"engine": "heat-engine.service"}
+        running = machine.init.units.get(units.get(topic, ""))
+        return running is not None and running.active == "active" and self._fate(machine, running.argv) != "mute"
 
     def fate(self, machine: SimulatedMachine, argv: Sequence[str]) -> int:
         """The exit code of a service that ends as soon as it was started; 0 for one that runs."""
@@ -292,9 +327,8 @@ def _canonical(value: object) -> object:
         run, etc = value.root.names["run"], value.root.names["etc"]
         assert isinstance(etc, Folder)
         assert isinstance(run, Folder)
-        systemd = etc.names["systemd"]
-        assert isinstance(systemd, Folder)
-        return (_tree(run), _tree(systemd), _canonical(value.mounts))
+        changed = [etc.names[name] for name in ("systemd", "haproxy") if name in etc.names]
+        return (_tree(run), *(_tree(each) for each in changed if isinstance(each, Folder)), _canonical(value.mounts))
     if isinstance(value, Init):
         return tuple(sorted((name, repr(unit)) for name, unit in value.units.items() if unit != Running())) + tuple(
             sorted((name, repr(loaded)) for name, loaded in value.loaded.items())

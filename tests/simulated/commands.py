@@ -6,8 +6,10 @@ import re
 import shlex
 from collections.abc import Generator
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from tests.simulated.haproxy import MASTER, Haproxy
 from tests.simulated.init import Loaded, Running, behind_env, words
 from tests.simulated.mariadb import SOCKET, Schema, SqlError
 from tests.simulated.processes import Invocation, Outcome
@@ -38,6 +40,8 @@ def interpret(machine: SimulatedMachine, call: Invocation) -> Effect:
         return Outcome(0, "\n".join(machine.cloud.log.get((machine.name, unit), [])))
     if tool == "sh":
         return _shell(machine, call)
+    if tool.endswith("/haproxy") or (tool == "kill" and rest[0] == "-USR2"):
+        return _haproxy(machine, tool, rest)
     return machine.cloud.program(machine, call) or _plain(machine, call)
 
 
@@ -88,6 +92,30 @@ def _shell(machine: SimulatedMachine, call: Invocation) -> Effect:
     raise UnknownCommandError(f"the simulated {machine.name} has a shell that does not know {script!r}")
 
 
+# --- haproxy(1) -----------------------------------------------------------------------------------------------------
+
+
+def _haproxy(machine: SimulatedMachine, tool: str, arguments: list[str]) -> Effect:
+    """`haproxy -c -f FILE…` knows one error, "nonsense"; a reload of files with an error changes nothing."""
+    balancer = machine.state.haproxy
+    assert balancer is not None, f"{machine.name} has no HAProxy"
+    if tool != "kill":
+        named = [word for before, word in pairwise(arguments) if before == "-f"]
+        return Outcome(1, stderr="[ALERT] unknown keyword 'nonsense'\n") if _is_wrong(machine, named) else Outcome()
+    return _reload_haproxy(machine, balancer)
+
+
+def _is_wrong(machine: SimulatedMachine, paths: list[str]) -> bool:
+    return any(b"nonsense" in (machine.files.read(path) or b"") for path in paths)
+
+
+def _reload_haproxy(machine: SimulatedMachine, balancer: Haproxy) -> Generator[None, None, Outcome]:
+    if not _is_wrong(machine, balancer.sources):
+        balancer.load(lambda path: (machine.files.read(path) or b"").decode())
+        yield
+    return Outcome()
+
+
 # --- systemctl(1) ---------------------------------------------------------------------------------------------------
 
 
@@ -107,6 +135,8 @@ def _systemctl(machine: SimulatedMachine, arguments: list[str]) -> Effect:
         return Outcome(0, "running\n")
     if verb == "daemon-reload":
         return _reload(machine)
+    if verb == "reload" and units[-1] == "haproxy.service":
+        return _haproxy(machine, "kill", ["-USR2", str(MASTER)])
     known = {"start": _start, "stop": _stop, "reset-failed": _reset_failed, "kill": _kill}
     if verb not in known or len(units) != 1:
         raise UnknownCommandError(f"the simulated systemctl does not know {arguments}")
@@ -115,6 +145,8 @@ def _systemctl(machine: SimulatedMachine, arguments: list[str]) -> Effect:
 
 def _show(machine: SimulatedMachine, unit: str, asked: list[str]) -> dict[str, str]:
     init = machine.init
+    if machine.state.haproxy is not None and unit == machine.state.haproxy.unit:
+        return {name: {"MainPID": str(MASTER), "CanReload": "yes"}[name] for name in asked}
     loaded, found = init.load(unit), init.units.get(unit, Running())
     init.forget(unit)
     active = found.active == "active"

@@ -27,6 +27,7 @@ def _facts(world: World) -> Iterator[tuple[str, str]]:
         for path, content in _tree(machine.files):
             yield f"{name}: {path}", content
         yield f"{name}: mounts", ", ".join(f"{each.source} on {each.target}" for each in machine.files.mounts)
+        yield f"{name}: HAProxy", str(machine.haproxy.servers if machine.haproxy is not None else {})
         for unit, found in machine.init.units.items():
             if found.active != "inactive":
                 yield f"{name}: {unit}", f"{found.active} {found.argv}"

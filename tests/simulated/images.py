@@ -8,6 +8,12 @@ from tests.simulated.mariadb import Schema, Server, Table
 HEAT = "aio1-heat-container"
 HEAT_CFN = "aio1-heat-cfn-container"
 GALERA = "aio1-galera-container"
+HAPROXY = "aio1-haproxy-container"
+ADDRESSES = {HEAT: "172.29.236.130", HEAT_CFN: "172.29.236.131", GALERA: "172.29.236.110", HAPROXY: "172.29.236.101"}
+PEER = "172.29.236.132"
+"""Where a second heat serves, which no machine here is."""
+BACKEND = "heat_engine-back"
+OURS, THEIRS = f"{BACKEND}/{HEAT}", f"{BACKEND}/aio1-heat-peer"
 VENV = "/openstack/venvs/heat-33.0.1"
 DATABASE_HOST = "172.29.236.101"
 PASSWORD = "s@cr%t"
@@ -44,6 +50,25 @@ WantedBy=multi-user.target
 OVERRIDE = f"""[Service]
 Environment = "PATH={VENV}/bin:/usr/bin:/bin"
 """
+_GLOBAL = """# Ansible managed
+global
+    stats socket /var/run/haproxy.stat level {level} mode 600
+defaults
+    mode http
+    timeout server 50s
+
+"""
+_HEAT_BACKEND = f"""backend {BACKEND}
+    # both of them
+    balance leastconn
+    server {HEAT}   {ADDRESSES[HEAT]}:8004 check port 8004 inter 12000 rise 3 fall 3
+    server aio1-heat-peer {PEER}:8004 check port 8004 inter 12000 rise 3 fall 3   # the other
+
+"""
+_OTHER_BACKEND = """backend other-back
+    server one 10.9.9.1:80 check
+    server two 10.9.9.2:80 check
+"""
 PASSWD = "root:x:0:0:root:/root:/bin/bash\nheat:x:110:112::/var/lib/heat:/bin/false\n"
 GROUP = "root:x:0:\nheat:x:112:\n"
 
@@ -54,6 +79,17 @@ def machines() -> dict[str, Files]:
         HEAT_CFN: _heat("heat-api-cfn"),
         GALERA: _galera(),
     }
+
+
+def balancer(*, level: str = "admin") -> Files:
+    """OpenStack-Ansible's HAProxy: fragments, and the file that is assembled from them."""
+    files = bare()
+    fragments = {"00-haproxy": _GLOBAL.format(level=level), "heat_engine": _HEAT_BACKEND, "other": _OTHER_BACKEND}
+    for name, text in fragments.items():
+        put(files, f"/etc/haproxy/conf.d/{name}", text)
+    put(files, "/etc/haproxy/haproxy.cfg", "".join(fragments.values()))
+    put(files, "/usr/sbin/haproxy", "\x7fELF")
+    return files
 
 
 def server() -> Server:

@@ -12,8 +12,10 @@ from typing import IO, TYPE_CHECKING, TypeVar, cast
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError
 from devswap.process import Popen, Result
 from devswap.pty import Terminal
+from tests.simulated import images
 from tests.simulated.commands import end_of_pipe, interpret
-from tests.simulated.files import Files
+from tests.simulated.files import File, Files
+from tests.simulated.haproxy import MASTER, Haproxy
 from tests.simulated.init import Init, Loaded, Running, behind_env, words
 from tests.simulated.processes import Invocation, Outcome, SimulatedProcess
 
@@ -35,6 +37,7 @@ class MachineState:
     files: Files = field(default_factory=Files)
     init: Init = field(init=False)
     running: bool = True
+    haproxy: Haproxy | None = None
 
     def __post_init__(self) -> None:
         self.init = Init(self.files)
@@ -72,7 +75,7 @@ class SimulatedMachine:
         return self.state.running
 
     def addresses(self) -> list[str]:
-        return ["10.0.0.1"]
+        return [images.ADDRESSES.get(self.name, "10.0.0.1")]
 
     def run(
         self,
@@ -147,11 +150,16 @@ class SimulatedMachine:
         def read() -> list[str]:
             if path == "/run/systemd/units":
                 return [f"invocation:{unit}" for unit in sorted(self.init.units) if self.init.is_active(unit)]
+            if path == "/proc" and self.state.haproxy is not None:
+                return [str(MASTER), str(self.state.haproxy.worker)]
             return self.files.names(path)
 
         return self._look(f"file names {path}", read)
 
-    def write_text(self, path: str, text: str, *, mode: int = 0o644) -> None:
+    def write_text(self, path: str, text: str, *, mode: int = 0o644, like: str | None = None) -> None:
+        model = self.files.find(like) if like is not None else None
+        mode = model.mode if isinstance(model, File) else mode
+
         def write() -> Generator[None, None, None]:
             folder, name = os.path.split(path)
             temporary = f"{folder}/.{name}.devswap"
@@ -164,6 +172,32 @@ class SimulatedMachine:
             self.files.remove(temporary)
 
         self._change(f"file write {path}", write())
+
+    def rename(self, source: str, target: str) -> None:
+        def rename() -> Generator[None, None, None]:
+            found = self.files.find(source)
+            assert isinstance(found, File), source
+            self.files.write(target, found.content, found.mode)
+            self.files.remove(source)
+            yield
+
+        self._change(f"file rename {target}", rename())
+
+    def converse(self, where: str, text: str, *, seconds: float, tls: bool = False) -> str:
+        balancer = self.state.haproxy
+        if balancer is None or where != balancer.socket:
+            return self._look(f"socket {where}", lambda: self.cloud.greeting(where))
+        if not balancer.changes(text):
+            return self._look(f"socket {where}", lambda: "".join(balancer.answer(text)))
+
+        def change() -> Generator[None, None, str]:
+            said = ""
+            for answer in balancer.answer(text):
+                said += answer
+                yield
+            return said
+
+        return self._change(f"socket {text.strip()}", change())
 
     def make_folder(self, path: str) -> None:
         def make() -> Generator[None, None, None]:
@@ -250,6 +284,8 @@ class SimulatedMachine:
         """The machine restarts: memory and /run are gone, enabled units start."""
         self.state.running = True
         self.files.clear("/run")
+        if self.state.haproxy is not None:
+            self.state.haproxy.load(self._text)
         for folder in ("/run/systemd/system", "/run/systemd/units"):
             self.files.make_folder(folder)
         fresh = Init(self.files)
@@ -258,6 +294,10 @@ class SimulatedMachine:
             loaded = fresh.load(unit) if fresh.is_enabled(unit) else None
             if loaded is not None:
                 self.launch(unit, loaded)
+
+    def _text(self, path: str) -> str | None:
+        content = self.files.read(path) if self.files.exists(path) else None
+        return None if content is None else content.decode()
 
     def halt(self) -> None:
         self.boot()
@@ -328,6 +368,8 @@ class SimulatedMachine:
         return self.cloud.calls.change(name, effect)
 
     def _synthetic(self, path: str) -> bytes | None:
+        if self.state.haproxy is not None and (shown := self.state.haproxy.file(path)) is not None:
+            return shown
         parts = path.split("/")
         if len(parts) != 4 or parts[1] != "proc" or parts[3] not in ("cmdline", "status"):
             return None

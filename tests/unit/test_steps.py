@@ -15,6 +15,7 @@ from devswap import development, owed, systemd
 from devswap.database import Source
 from devswap.errors import DevswapError
 from devswap.steps.database import SyncDatabase
+from devswap.steps.haproxy import ACTIVE, BACKUP, OUT, MoveTraffic
 from devswap.steps.mount import Mount
 from devswap.steps.step import Cloud, Step, from_json
 from devswap.steps.unit import HoldUnit, RunDevelopment
@@ -61,14 +62,23 @@ def example(kind: str, simulated: SimulatedCloud) -> Step:
             users=((ON, UNIT), (ON, "heat-api.service"), (f"lxc:{images.HEAT_CFN}", "heat-api-cfn.service")),
             digest="",
         ),
+        "haproxy": traffic(((images.OURS, OUT),)),
+        "haproxy, narrowed": traffic(((images.OURS, ACTIVE), (images.THEIRS, BACKUP)), patient=(images.OURS,)),
+        "haproxy, alone": traffic(((images.OURS, ACTIVE), (images.THEIRS, OUT))),
     }
     return examples[kind]
+
+
+def traffic(roles: tuple[tuple[str, str], ...], *, patient: tuple[str, ...] = (), stops: bool = True) -> MoveTraffic:
+    sources = ("/etc/haproxy/haproxy.cfg",)
+    return MoveTraffic(f"lxc:{images.HAPROXY}", sources, roles, patient, ON, (images.OURS,), stops=stops)
 
 
 @pytest.fixture
 def simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
     """With a checkout mounted, as it is before any step that runs something of it."""
     found = SimulatedCloud(tmp_path)
+    found.balance()
     found.checkout("migrates", revisions=("a1", "b2"))
     machine = found.machine(images.HEAT)
     machine.mount(tmp_path / "checkouts" / "migrates", f"{SLOT}/checkout", readonly=True)
@@ -92,7 +102,7 @@ def cloud(simulated: SimulatedCloud) -> Cloud:
     )
 
 
-@pytest.fixture(params=sorted(Step.known))
+@pytest.fixture(params=[*sorted(Step.known), "haproxy, narrowed", "haproxy, alone"])
 def step(request: pytest.FixtureRequest, simulated: SimulatedCloud) -> Step:
     found = example(request.param, simulated)
     if isinstance(found, RunDevelopment):  # it comes after the step that holds the unit

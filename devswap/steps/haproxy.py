@@ -1,0 +1,227 @@
+"""Moves a service's traffic: servers of HAProxy are taken out of the rotation, put in, or made backups.
+
+The file carries it, since a reload by anybody forgets what was only said over the socket; the socket makes it hold at
+once. What is undone is the changed line in its section: other lines are nobody's business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from devswap import balancer as balancers
+from devswap import haproxy_edits, haproxy_socket, rotation
+from devswap.balancer import Balancer
+from devswap.errors import DevswapError, MachineGone
+from devswap.haproxy import SECTIONS, Configuration, Server
+from devswap.haproxy_edits import Edit
+from devswap.haproxy_process import Process
+from devswap.machine import Machine
+from devswap.rotation import Change
+from devswap.steps.step import Cloud, Step, shell
+
+ACTIVE, IN, BACKUP, OUT = "active", "in", "backup", "out"
+"""Takes traffic first; takes traffic as it did; only if no other can; never."""
+
+
+@dataclass(frozen=True)
+class MoveTraffic(Step):
+    """`on` is HAProxy's machine, `sources` are its files and folders."""
+
+    sources: tuple[str, ...]
+    roles: tuple[tuple[str, str], ...]
+    """(backend/server, what it becomes)."""
+    patient: tuple[str, ...]
+    """Servers that may be silent for an hour, because a person sits at a breakpoint."""
+    of: str
+    """The machine whose servers are moved: only when it answers does traffic come back to it."""
+    own: tuple[str, ...]
+    """Its servers."""
+    stops: bool
+    """Its undo stops where it cannot be whole. One that comes before production's start says so and goes on."""
+
+    kind: ClassVar[str] = "haproxy"
+    facts: ClassVar[tuple[str, ...]] = ("haproxy ",)
+    outlives_restart: ClassVar[bool] = True
+
+    @property
+    def backends(self) -> list[str]:
+        return list(dict.fromkeys(key.rpartition("/")[0] for key, _ in self.roles))
+
+    def capture(self, cloud: Cloud) -> Any:
+        machine = cloud.machine(self.on)
+        balancer = self._running(cloud)
+        configuration, states = balancer.configuration(), balancer.states()
+        own = [server for key in self.own if (server := configuration.server(key)) is not None]
+        return {
+            "edits": [asdict(edit) for edit in self._edits(balancer)],
+            "admin": {key: states[key].admin for key, _ in self.roles if key in states},
+            "answered": [server.key for server in own if not server.disabled and rotation.answers(machine, server)],
+            "reload": balancer.reload_argv(),
+        }
+
+    def do(self, cloud: Cloud) -> None:
+        balancer = self._running(cloud)
+        change = rotation.plan(balancer, self._edits(balancer))
+        for server in change.coming:
+            if server.key in self.own:
+                self._await(cloud, balancer, server)
+        if change.texts:
+            rotation.move(balancer, change, say=cloud.say)
+        roles, configuration = dict(self.roles), balancer.configuration()
+        for key in self.own:
+            here = configuration.server(key)
+            if here is not None and roles.get(key) in (ACTIVE, IN) and rotation.answers(balancer.machine, here):
+                rotation.put_in(balancer, [here])
+
+    def undo(self, cloud: Cloud, captured: Any) -> None:
+        edits = [Edit(**edit).back for edit in captured["edits"]]
+        machine = cloud.machine(self.on)
+        balancer = balancers.at(machine, self.sources) or _stopped(machine, self.sources)
+        change = rotation.plan(balancer, edits)
+        if change.strange:
+            self._object(cloud, "somebody else has changed " + ", ".join(change.strange) + ": it stays as it is now")
+        for server in change.coming:
+            if server.key in captured["answered"]:
+                self._await(cloud, balancer, server)
+        if not balancer.workers:
+            balancer.stage(change.texts)
+            balancer.put(change.texts)
+        elif change.texts or not rotation.is_loaded(balancer, self.backends):
+            self._load(cloud, balancer, change)
+        self._settle(cloud, captured)
+        balancer.clear(path for path, _ in (*balancer.files(), *balancer.fragments()))
+
+    def _load(self, cloud: Cloud, balancer: Balancer, change: Change) -> None:
+        """Where somebody's error keeps HAProxy from loading anything, ours leaves the file all the same."""
+        wrong = balancer.complaint()
+        if wrong is None:
+            rotation.move(balancer, change, say=cloud.say)
+            return
+        balancer.stage(change.texts)
+        balancer.put(change.texts)
+        balancer.tell(*(haproxy_socket.set_state(server.key, "maint") for server in change.leaving))
+        rotation.put_in(balancer, change.coming)
+        self._object(
+            cloud,
+            f"HAProxy's files in {balancer.machine.name} have an error that is not devswap's: its own lines are put "
+            f"back, but HAProxy cannot load them, and who is a backup stays one until then\n{wrong}",
+        )
+
+    def _settle(self, cloud: Cloud, captured: Any) -> None:
+        """What was said over the socket is as it was: a drain that a kill cut short, maintenance of somebody else's."""
+        balancer = balancers.at(cloud.machine(self.on), self.sources)
+        if balancer is None:
+            return
+        configuration, states = balancer.configuration(), balancer.states()
+        for key, admin in captured["admin"].items():
+            server = configuration.server(key)
+            if server is None or server.disabled or key not in states or states[key].admin == admin:
+                continue
+            if admin == "ready":
+                rotation.put_in(balancer, [server])
+            else:
+                balancer.tell(haproxy_socket.set_state(key, admin))
+
+    def _object(self, cloud: Cloud, what: str) -> None:
+        if self.stops:
+            raise DevswapError(what, hint="put its lines right (haproxy -c checks them)")
+        cloud.say(what)
+
+    def _await(self, cloud: Cloud, balancer: Balancer, server: Server) -> None:
+        """Traffic goes only to what answers; a machine that is gone never will, and HAProxy's checks know that."""
+
+        def is_gone() -> bool:
+            try:
+                cloud.machine(self.of)
+            except MachineGone:
+                return True
+            return False
+
+        if not rotation.wait_until_it_answers(balancer.machine, server, given_up=is_gone) and not is_gone():
+            raise DevswapError(
+                f"{server.key} does not answer on {server.host}:{server.port} after {rotation.ANSWER_SECONDS:.0f} s: "
+                "it gets no traffic",
+                hint=f"find out why, in {self.of}",
+            )
+
+    def _running(self, cloud: Cloud) -> Balancer:
+        found = balancers.at(cloud.machine(self.on), self.sources)
+        if found is None:
+            raise DevswapError(f"HAProxy with {', '.join(self.sources)} does not run in {self.on}")
+        return found
+
+    def _edits(self, balancer: Balancer) -> list[Edit]:
+        """In HAProxy's files, and in what they are assembled from."""
+        configuration = balancer.configuration()
+        edits = list(self._server_lines(configuration))
+        texts = dict(balancer.files())
+        for key in self.patient:
+            server = configuration.server(key)
+            waits = haproxy_edits.patient_backend(server.path, texts[server.path], server.section) if server else None
+            edits += [waits] if waits is not None else []
+        return [*edits, *_in_fragments(edits, balancer)]
+
+    def _server_lines(self, configuration: Configuration) -> Iterator[Edit]:
+        for key, role in self.roles:
+            server = configuration.server(key)
+            if server is None:
+                raise DevswapError(f"HAProxy in {self.on} has no server {key} any more")
+            backup = {ACTIVE: False, BACKUP: True}.get(role, server.backup)
+            disabled = {ACTIVE: False, IN: False, OUT: True}.get(role, server.disabled)
+            line = haproxy_edits.flagged(server, backup=backup, disabled=disabled)
+            if key in self.patient:
+                line = haproxy_edits.patient(server, line)
+            if line != server.line:
+                yield Edit(server.path, server.section, server.line, line)
+
+    def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
+        edits = [Edit(**edit).back for edit in captured["edits"]]
+        lines = [shell(self.on, "sed", "--regexp-extended", "--in-place", _sed(edit), edit.path) for edit in edits]
+        return [*lines, shell(self.on, *captured["reload"])] if lines else []
+
+    def describe(self) -> tuple[str, str]:
+        said = ", ".join(f"{key} {_SAID[role]}" for key, role in self.roles)
+        patience = f"; waits an hour for {', '.join(self.patient)}" if self.patient else ""
+        return f"HAProxy: {said}{patience}", f"HAProxy: as before for {', '.join(self.backends)}"
+
+
+_SAID = {
+    ACTIVE: "takes the traffic",
+    IN: "is in the rotation",
+    BACKUP: "is a backup",
+    OUT: "is drained and taken out",
+}
+
+
+def _in_fragments(edits: list[Edit], balancer: Balancer) -> Iterator[Edit]:
+    """The same edits where a fragment has the same line, or the section that gets one."""
+    for path, text in balancer.fragments():
+        for edit in edits:
+            own = Edit(path, edit.section, edit.before, edit.after)
+            if haproxy_edits.edited(text, [own])[0] != text:
+                yield own
+
+
+def _stopped(machine: Machine, sources: tuple[str, ...]) -> Balancer:
+    """HAProxy that does not run still has its files."""
+    return Balancer(machine, sources, Process(0, 0, ("haproxy",), "/", "", 0), frozenset())
+
+
+def _sed(edit: Edit) -> str:
+    """One line of one section put back, for a person without devswap."""
+    first = "[[:space:]]+".join(map(_pattern, edit.section.split(" ")))
+    section = f"/^[[:space:]]*{first}([[:space:]]|$)/,/^[[:space:]]*({'|'.join(sorted(SECTIONS))})([[:space:]]|$)/"
+    line = f"/^{_pattern(edit.before or '')}$/"
+    return f"{section}{{{line}d}}" if edit.after is None else f"{section}s{line}{_replacement(edit.after)}/"
+
+
+def _pattern(text: str) -> str:
+    return re.sub(r"([\\.*+?()\[\]{}|^$/])", r"\\\1", text)
+
+
+def _replacement(text: str) -> str:
+    return re.sub(r"([\\&/])", r"\\\1", text)
