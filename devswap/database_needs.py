@@ -12,7 +12,7 @@ from devswap.errors import DevswapError
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.service import Database
-from devswap.shared import Shelf
+from devswap.shared import Record, Shelf
 from devswap.slot import Slot
 from devswap.source import Checkout
 from devswap.steps.database import SyncDatabase, shared_database
@@ -70,7 +70,8 @@ class Needs:
         if not pending and not snapshot:
             return None, first
         sync = plan.sync_database(self.deployment, place, self.source, self._users(), tree.digest)
-        return sync if pending else replace(sync, commands=()), first
+        sync = sync if pending else replace(sync, commands=())
+        return sync if first or self._record() else sync.looked_at(self.host.machine, self.host.state), first
 
     def _require_known(self, strangers: frozenset[str]) -> None:
         if strangers:
@@ -82,7 +83,7 @@ class Needs:
 
     def _require_alone(self) -> None:
         """Loading the dump under another swap's service would take its migration away."""
-        record = Shelf(self.host.state / "shared").find(shared_database(self.source))
+        record = self._record()
         others = [holder for holder in record.holders if holder != self.journal.folder.name] if record else []
         if others:
             raise DevswapError(
@@ -91,8 +92,12 @@ class Needs:
             )
 
     def _revisions_before(self) -> list[str]:
-        record = Shelf(self.host.state / "shared").find(shared_database(self.source))
+        record = self._record()
         return list(record.captured["revisions"]) if record else []
+
+    def _record(self) -> Record | None:
+        """What an earlier step captured of this database, if one has changed it."""
+        return Shelf(self.host.state / "shared").find(shared_database(self.source))
 
     def _users(self) -> tuple[tuple[str, str], ...]:
         """The units of the project that use this very database: another cloud on this host has its own."""

@@ -16,13 +16,14 @@ from devswap import process, systemd
 from devswap.configuration import Configuration
 from devswap.errors import DevswapError
 from devswap.machine import Machine
+from devswap.process import TimeoutExpired
 
 # Runs in the machine, on any Python from 3.6 on, with the amqp library that oslo.messaging brings.
 _SCRIPT = r"""
 import json, select, socket, sys, time
 from urllib.parse import parse_qs, unquote, urlsplit
-asked = json.loads(sys.stdin.readline())
 import amqp
+asked = json.loads(sys.stdin.readline() or sys.exit())
 
 def hosts(url):
     scheme, rest = url.split("://", 1)
@@ -103,9 +104,10 @@ class Answer:
 
 
 class Question:
-    """A probe under way: asked before production stops, so that its own start costs no outage."""
+    """A probe in its machine, ready to ask: made before production stops, its own start costs no outage."""
 
-    def __init__(self, probe: Probe, machine: Machine, *, seconds: float) -> None:
+    def __init__(self, probe: Probe, machine: Machine) -> None:
+        self._over = False
         self._process = machine.popen(
             [probe.python, "-c", _SCRIPT],
             user=probe.user,
@@ -115,25 +117,41 @@ class Question:
             stderr=process.PIPE,
             new_session=True,
         )
-        self._asked = _asked(probe, machine, seconds)
+        try:
+            self._asked = _asked(probe, machine)
+        except BaseException:
+            self.withdraw()
+            raise
 
+    def begin(self, *, seconds: float) -> None:
+        """Ask from now on, until the service serves or the seconds have passed."""
         assert self._process.stdin is not None  # noqa: S101
         with suppress(BrokenPipeError):  # there is no such interpreter: its exit code and its words tell
-            self._process.stdin.write((json.dumps(self._asked) + "\n").encode())
+            self._process.stdin.write((json.dumps({**self._asked, "seconds": seconds}) + "\n").encode())
             self._process.stdin.flush()
 
-    def is_answered(self) -> bool:
-        return self._process.poll() is not None
+    def is_answered(self, *, within: float = 0.0) -> bool:
+        """Whether there is an answer, for which it waits so many seconds at most."""
+        if not within:
+            return self._process.poll() is not None
+        try:
+            self._process.wait(within)
+        except TimeoutExpired:
+            return False
+        return True
 
     def withdraw(self) -> None:
-        """Stop asking. What asks inside the machine ends by itself: its output is gone."""
-        self._process.kill()
-        self._process.communicate()
+        """Stop asking, if it has not stopped by itself. What asks inside the machine ends too: its input has."""
+        if not self._over:
+            self._over = True
+            self._process.kill()
+            self._process.communicate()
 
     def answer(self) -> Answer:
         """Wait for the service to serve, or for the seconds to pass."""
         assert self._process.stdout is not None  # noqa: S101
         out = self._process.stdout.read()  # its standard input stays open until then: closed, it would stop asking
+        self._over = True
         _, err = self._process.communicate()
         if self._process.returncode != 0 or not out.strip():
             said = err.decode(errors="replace").strip().splitlines()
@@ -144,10 +162,12 @@ class Question:
 
 def ask(probe: Probe, machine: Machine, *, seconds: float = 0.0) -> Answer:
     """Whether the service serves, waiting at most `seconds` for it to."""
-    return Question(probe, machine, seconds=seconds).answer()
+    question = Question(probe, machine)
+    question.begin(seconds=seconds)
+    return question.answer()
 
 
-def _asked(probe: Probe, machine: Machine, seconds: float) -> dict[str, Any]:
+def _asked(probe: Probe, machine: Machine) -> dict[str, Any]:
     options = Configuration.of(machine, probe.config_files, systemd.environment(machine, probe.unit))
     url = options.get("DEFAULT", "transport_url")
     if not url or not url.startswith(("rabbit", "amqp", "kombu")):
@@ -161,5 +181,4 @@ def _asked(probe: Probe, machine: Machine, seconds: float) -> dict[str, Any]:
         "host": options.get("DEFAULT", "host"),
         "secure": (options.get("oslo_messaging_rabbit", "ssl") or "").lower() in ("true", "1", "yes"),
         "authority": options.get("oslo_messaging_rabbit", "ssl_ca_file"),
-        "seconds": seconds,
     }

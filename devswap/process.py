@@ -23,6 +23,7 @@ PIPE = subprocess.PIPE
 DEVNULL = subprocess.DEVNULL
 STDOUT = subprocess.STDOUT
 Popen = subprocess.Popen
+TimeoutExpired = subprocess.TimeoutExpired
 
 _TAIL_LINES = 15
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from devswap import development, fingerprint, systemd
@@ -18,6 +20,7 @@ from devswap.process import DEVNULL
 from devswap.pty import Terminal
 
 _TRIES_SECONDS = 3600.0
+_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,20 @@ class Start:
     journal: Journal
     stopped_at: float
     """time.monotonic() just before production was stopped."""
+    question: Question | None
+    """What asks whether it serves, ready since before that; None where nothing can be asked."""
+
+
+@contextmanager
+def standing_by(host: Host, swap: Swap) -> Iterator[Question | None]:
+    """What will ask whether development serves: made before production stops, since its own start takes a while."""
+    watched = fingerprint.watched_from_json(swap.watched)
+    question = Question(watched.probe, host.machine(swap.machine)) if watched.probe else None
+    try:
+        yield question
+    finally:
+        if question is not None:
+            question.withdraw()
 
 
 def command_of(swap: Swap) -> Command:
@@ -56,10 +73,10 @@ def detached(host: Host, start: Start, *, seconds: float) -> Answer:
     """
     swap = start.journal.swap
     machine = host.machine(swap.machine)
-    watched = fingerprint.watched_from_json(swap.watched)
-    question = Question(watched.probe, machine, seconds=seconds) if watched.probe else None
     systemd.start(machine, swap.unit)
-    answer = _await(machine, swap.unit, question)
+    if start.question is not None:
+        start.question.begin(seconds=seconds)
+    answer = _await(machine, swap.unit, start.question)
     if not answer.serving:
         said = systemd.journal_tail(machine, swap.unit)
         raise DevswapError(f"{swap.service} does not serve: {answer.why}\n{said}".rstrip())
@@ -68,10 +85,10 @@ def detached(host: Host, start: Start, *, seconds: float) -> Answer:
 
 
 def _await(machine: Machine, unit: str, question: Question | None) -> Answer:
-    while question is not None and not question.is_answered():
+    # Each look at the unit is a process in the machine, and takes from what development needs to start.
+    while question is not None and not question.is_answered(within=_LOOK_SECONDS):
         found = systemd.state(machine, unit)
         if not found.is_active:
-            question.withdraw()
             return Answer(serving=False, why=f"it ended with code {found.code}")
     if question is not None:
         return question.answer()
@@ -83,11 +100,8 @@ def foreground(host: Host, start: Start, terminal: Terminal) -> Ended:
     """Start the unit on this terminal and stay until it ends; nothing of it runs any more afterwards."""
     swap = start.journal.swap
     machine = host.machine(swap.machine)
-    watched = fingerprint.watched_from_json(swap.watched)
     guard = _Guard(machine, swap)
-    question = None
     try:
-        question = Question(watched.probe, machine, seconds=_TRIES_SECONDS) if watched.probe else None
         job = machine.popen(
             ["systemctl", "start", "--wait", "--", swap.unit],
             stdin=DEVNULL,
@@ -95,12 +109,12 @@ def foreground(host: Host, start: Start, terminal: Terminal) -> Ended:
             stderr=DEVNULL,
             new_session=True,
         )
+        if start.question is not None:
+            start.question.begin(seconds=_TRIES_SECONDS)
         shown = Foreground(terminal, job, force=lambda: _kill(machine, swap.unit))
         shown.fit()
-        return shown.run(_announce(shown, swap, question, start.stopped_at))
+        return shown.run(_announce(shown, swap, start.question, start.stopped_at))
     finally:
-        if question is not None:
-            question.withdraw()
         _end(machine, swap)
         guard.release()
 

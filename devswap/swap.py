@@ -15,6 +15,7 @@ from devswap.foreground import Ended
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.preparation import MAKERS, Makers, Prepared, Wish
+from devswap.probe import Question
 from devswap.proof import Restored
 from devswap.pty import Terminal
 from devswap.running import Start
@@ -86,8 +87,8 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
 
 
 def _detached_first(host: Host, prepared: Prepared) -> None:
-    with _or_back(host, prepared.journal):
-        start = _take_over(host, prepared, None)
+    with _or_back(host, prepared.journal), running.standing_by(host, prepared.journal.swap) as question:
+        start = _take_over(host, prepared, None, question)
         running.detached(host, start, seconds=host.settings.wait)
 
 
@@ -98,7 +99,8 @@ def _foreground_first(host: Host, prepared: Prepared, wish: Wish) -> Ended:
             if wish.restore_on_exit:
                 until_ended.enter_context(_given_back(host, journal))
             terminal = until_ended.enter_context(_terminal(host, journal))
-            start = _take_over(host, prepared, terminal)
+            question = until_ended.enter_context(running.standing_by(host, journal.swap))
+            start = _take_over(host, prepared, terminal, question)
         return _foreground(host, start, terminal)
 
 
@@ -125,11 +127,12 @@ def run(
                 until_ended.enter_context(_given_back(host, journal))
             with _still_held(service):
                 preparation.refresh(host, journal)
+                question = until_ended.enter_context(running.standing_by(host, journal.swap))
                 if detach:
-                    running.detached(host, _start_again(host, journal, None), seconds=host.settings.wait)
+                    running.detached(host, _start_again(host, journal, None, question), seconds=host.settings.wait)
                     return None
                 terminal = until_ended.enter_context(_terminal(host, journal))
-                start = _start_again(host, journal, terminal)
+                start = _start_again(host, journal, terminal, question)
             return _foreground(host, start, terminal)
 
 
@@ -238,7 +241,7 @@ def _bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Rest
         return proof.prove(host, journal, kept, seconds=0.0 if untouched else _SERVE_AGAIN_SECONDS)
 
 
-def _take_over(host: Host, prepared: Prepared, terminal: Terminal | None) -> Start:
+def _take_over(host: Host, prepared: Prepared, terminal: Terminal | None, question: Question | None) -> Start:
     """From production serving to development allowed to start: the outage begins here."""
     journal = prepared.journal
     with host.journals.changing():
@@ -253,7 +256,7 @@ def _take_over(host: Host, prepared: Prepared, terminal: Terminal | None) -> Sta
         running.write_drop_in(host.machine(journal.swap.machine), journal.swap, terminal)
         # Only now: `run` goes by it, and would else start what nothing can undo.
         journal.describe(mode="foreground" if terminal else "detached")
-    return Start(journal, stopped_at)
+    return Start(journal, stopped_at, question)
 
 
 def _switch(host: Host, prepared: Prepared) -> None:
@@ -269,7 +272,7 @@ def _switch(host: Host, prepared: Prepared) -> None:
     transaction.withdraw(journal, cloud, prepared.is_outdated)
 
 
-def _start_again(host: Host, journal: Journal, terminal: Terminal | None) -> Start:
+def _start_again(host: Host, journal: Journal, terminal: Terminal | None, question: Question | None) -> Start:
     swap, machine = journal.swap, host.machine(journal.swap.machine)
     with host.journals.changing():
         stopped_at = time.monotonic()
@@ -278,7 +281,7 @@ def _start_again(host: Host, journal: Journal, terminal: Terminal | None) -> Sta
         running.write_drop_in(machine, swap, terminal)
         RunDevelopment(swap.machine, service=swap.service, unit=swap.unit).do(host.cloud(journal))
         journal.describe(mode="foreground" if terminal else "detached", owner=host.owner)
-    return Start(journal, stopped_at)
+    return Start(journal, stopped_at, question)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from subprocess import TimeoutExpired
 
 from devswap.errors import CommandFailed
 
@@ -72,6 +73,8 @@ class SimulatedProcess:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
+        if timeout is not None and self.poll() is None:
+            raise TimeoutExpired("a simulated process", timeout)
         self._settle()
         assert self.returncode is not None
         return self.returncode
