@@ -21,6 +21,8 @@ from devswap.pty import Terminal
 
 _TRIES_SECONDS = 3600.0
 _LOOK_SECONDS = 0.5
+_END_SECONDS = 8.0
+"""How long development may take to end when its devswap ends: a service may finish its work for longer than that."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def foreground(host: Host, start: Start, terminal: Terminal) -> Ended:
         )
         if start.question is not None:
             start.question.begin(seconds=_TRIES_SECONDS)
-        shown = Foreground(terminal, job, force=lambda: _kill(machine, swap.unit))
+        shown = Foreground(terminal, job, force=lambda: systemd.kill(machine, swap.unit))
         shown.fit()
         return shown.run(_announce(shown, swap, start.question, start.stopped_at))
     finally:
@@ -133,14 +135,10 @@ def _announce(shown: Foreground, swap: Swap, question: Question | None, stopped_
     return tick
 
 
-def _kill(machine: Machine, unit: str) -> None:
-    machine.run(["systemctl", "kill", "--signal=KILL", "--", unit], ok=(0, 1))  # 1: it has just ended
-
-
 def _end(machine: Machine, swap: Swap) -> None:
     """Close the gate, so that nobody starts development on a terminal that is gone, and stop what is left."""
     machine.remove(development.gate(swap.service))
-    systemd.stop(machine, swap.unit)
+    systemd.stop_within(machine, swap.unit, seconds=_END_SECONDS)
     systemd.reset_failed(machine, swap.unit)
 
 

@@ -201,10 +201,17 @@ def run_in_unit(
         raise
 
 
-def wait_until_stopped(machine: Machine, unit: str, *, seconds: float) -> None:
-    """Raises DevswapError if `unit` still runs after `seconds`."""
+def stop_within(machine: Machine, unit: str, *, seconds: float) -> None:
+    """Stop `unit`; what of it is still there after `seconds` is killed."""
+    machine.run(["systemctl", "stop", "--no-block", "--", unit], ok=(0, _NOT_LOADED))
     deadline = time.monotonic() + seconds
-    while state(machine, unit).is_active:
+    while state(machine, unit).active not in ("inactive", "failed"):
         if time.monotonic() > deadline:
-            raise DevswapError(f"{unit} in {machine.name} still runs after {seconds:.0f} s")
+            kill(machine, unit)
+            break
         time.sleep(0.1)
+    stop(machine, unit)
+
+
+def kill(machine: Machine, unit: str) -> None:
+    machine.run(["systemctl", "kill", "--signal=KILL", "--", unit], ok=(0, 1))  # 1: it has just ended

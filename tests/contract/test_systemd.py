@@ -70,11 +70,17 @@ def test_nothing_starts_a_unit_behind_a_closed_gate(machine: Machine) -> None:
     assert machine.read_text(f"/proc/{pid}/cmdline") == "/bin/sleep\x001000\x00"
 
 
+def test_a_unit_is_stopped_within_its_time_and_so_is_one_that_does_not_exist(machine: Machine) -> None:
+    systemd.start(machine, UNIT)
+    systemd.stop_within(machine, UNIT, seconds=10)
+    assert systemd.state(machine, UNIT).active == "inactive"
+    systemd.stop_within(machine, "dsct-none.service", seconds=10)
+
+
 def test_a_failed_unit_stays_failed_when_it_is_stopped_and_is_reset(machine: Machine) -> None:
     systemd.start(machine, UNIT)
-    machine.run(["systemctl", "kill", "--signal=KILL", "--", UNIT])
-    systemd.wait_until_stopped(machine, UNIT, seconds=10)
-    systemd.stop(machine, UNIT)
+    systemd.kill(machine, UNIT)
+    systemd.stop_within(machine, UNIT, seconds=10)
     found = systemd.state(machine, UNIT)
     assert (found.active, found.code) == ("failed", 9)
     systemd.reset_failed(machine, UNIT)
