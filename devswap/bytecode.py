@@ -1,4 +1,4 @@
-"""Keeps what Python compiles of a checkout beside it, since the service's user may not write into the checkout.
+"""Keeps what Python compiles of checkouts beside them, since the service's user may not write there.
 
 Copied into every overlay and run when its interpreter starts, so it imports nothing of devswap and little else.
 PYTHONPYCACHEPREFIX would do the same for *all* packages, and so hide the bytecode that production's packages bring: a
@@ -13,17 +13,22 @@ from importlib import _bootstrap_external
 from typing import Any
 
 _SLOT = os.path.dirname(sys.prefix)
-_CHECKOUT = os.path.join(_SLOT, "checkout") + os.sep
 _BYTECODE = os.path.join(_SLOT, "bytecode")
+# The libraries that are run from checkouts of their own are apart: one may have a file of the same name
+_APART = {
+    os.path.join(_SLOT, "checkout") + os.sep: _BYTECODE,
+    os.path.join(_SLOT, "with") + os.sep: os.path.join(_BYTECODE, ".with"),
+}
 _usual = _bootstrap_external.cache_from_source
 
 
 def _cache_from_source(path: Any, *arguments: Any, **options: Any) -> str:
-    """importlib's own answer, except for files of the checkout: those go to the folder beside it."""
+    """importlib's own answer, except for files of the checkouts: those go to the folder beside them."""
     cached: str = _usual(path, *arguments, **options)
-    if not os.fspath(path).startswith(_CHECKOUT):
-        return cached
-    return os.path.join(_BYTECODE, os.path.relpath(cached, _CHECKOUT))
+    for sources, folder in _APART.items():
+        if os.fspath(path).startswith(sources):
+            return os.path.join(folder, os.path.relpath(cached, sources))
+    return cached
 
 
 _bootstrap_external.cache_from_source = _cache_from_source

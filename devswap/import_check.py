@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from devswap import development, systemd
 from devswap.errors import CommandFailed, DevswapError
@@ -17,36 +19,48 @@ from devswap.slot import Slot
 # The arguments are taken out of sys.argv first: some modules parse it when they are imported (heat.wsgi.api).
 _PREAMBLE = """
 import importlib, importlib.util, json, os, sys
-package, module, folder = sys.argv[1:]
+package, module, folder, libraries = sys.argv[1:]
+libraries = json.loads(libraries)
 sys.argv[:] = [module or package]
 sys.path[:] = [path for path in sys.path if path]
+
+def place_of(name):
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        return None
+    return spec and (spec.origin or list(spec.submodule_search_locations or [""])[0])
+
 """
-_FIND = """
-spec = importlib.util.find_spec(package)
-place = spec and (spec.origin or list(spec.submodule_search_locations or [""])[0])
-"""
+_FIND = "place = place_of(package)\n"
+_LIBRARIES = "apart = {name: place_of(name) for name in libraries}\n"
 _READABLE = """
 unreadable = []
-for parent, folders, names in os.walk(folder):
-    folders[:] = [name for name in folders if not name.startswith(".")]
-    paths = [os.path.join(parent, name) for name in folders + names if not name.startswith(".")]
-    unreadable += [path for path in paths if not os.access(path, os.R_OK) and not os.path.islink(path)]
+for top in [folder, *sorted(set(libraries.values()))]:
+    for parent, folders, names in os.walk(top):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = [os.path.join(parent, name) for name in folders + names if not name.startswith(".")]
+        unreadable += [path for path in paths if not os.access(path, os.R_OK) and not os.path.islink(path)]
 """
 # The service imports more when it starts than its entry point does: what it would compile then, while nobody serves, is
 # compiled here. Loaders write bytecode as an import would; tests are left out.
 _COMPILE = """
 import importlib.machinery
-for parent, folders, names in os.walk(os.path.dirname(place)):
-    folders[:] = [name for name in folders if name not in ("tests", "__pycache__")]
-    for name in names:
-        if name.endswith(".py"):
-            path = os.path.join(parent, name)
-            try:
-                importlib.machinery.SourceFileLoader(name, path).get_code(name)
-            except SyntaxError:
-                pass
+for top in {os.path.dirname(each) for each in (place, *apart.values()) if each}:
+    for parent, folders, names in os.walk(top):
+        folders[:] = [name for name in folders if name not in ("tests", "__pycache__")]
+        for name in names:
+            if name.endswith(".py"):
+                path = os.path.join(parent, name)
+                try:
+                    importlib.machinery.SourceFileLoader(name, path).get_code(name)
+                except SyntaxError:
+                    pass
 """
-_REPORT = "sys.stdout.write(json.dumps({'place': place, 'unreadable': unreadable[:5], 'count': len(unreadable)}))"
+_REPORT = """
+answer = {'place': place, 'apart': apart, 'unreadable': unreadable[:5], 'count': len(unreadable)}
+sys.stdout.write(json.dumps(answer))
+"""
 _IMPORT = """
 for each in module.split(","):
     importlib.import_module(each)
@@ -54,16 +68,32 @@ found = sys.modules[package]
 place = getattr(found, "__file__", None) or list(found.__path__)[0]
 """
 _TAIL_LINES = 6
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
-def check_origin(machine: Machine, slot: Slot, *, unit: str, user: str, group: str, package: str) -> None:
-    """Raises DevswapError unless `package` would come from the checkout, readable for `user`; runs nothing of it."""
-    code = f"{_PREAMBLE}{_FIND}{_READABLE}{_REPORT}"
+def check_origin(
+    machine: Machine,
+    slot: Slot,
+    *,
+    unit: str,
+    user: str,
+    group: str,
+    package: str,
+    libraries: Mapping[str, str] = _NONE,
+) -> None:
+    """Raises DevswapError unless `package` would come from the checkout, readable for `user`; runs nothing of it.
+
+    `libraries` are the packages that must come from elsewhere: {"oslo_db": "oslo-db"} is the slot's folder of oslo.db.
+    """
+    code = f"{_PREAMBLE}{_FIND}{_LIBRARIES}{_READABLE}{_REPORT}"
+    folders = {name: slot.library(library) for name, library in libraries.items()}
     try:
         result = systemd.run_in_unit(
             machine,
             unit,
-            development.overriding([slot.python, "-B", "-c", code, package, "", slot.checkout], _HOME),
+            development.overriding(
+                [slot.python, "-B", "-c", code, package, "", slot.checkout, json.dumps(folders)], _HOME
+            ),
             user=user,
             group=group,
             cwd="/",
@@ -73,7 +103,7 @@ def check_origin(machine: Machine, slot: Slot, *, unit: str, user: str, group: s
         raise DevswapError(f"cannot look for {package} in the overlay: {error.result.tail}") from error
     found = json.loads(result.stdout)
     _assert_readable(found["count"], found["unreadable"], slot, user)
-    _assert_origin(found["place"], package, slot)
+    _assert_origins(found, package, slot, folders)
 
 
 def check_import(
@@ -86,12 +116,14 @@ def check_import(
     package: str,
     modules: Sequence[str],
     environment: Mapping[str, str] | None = None,
+    libraries: Mapping[str, str] = _NONE,
 ) -> None:
     """Import `modules` as the service's user, with no network and no database; raises DevswapError with what failed.
 
     Its bytecode stays in the slot, so that the start that follows is faster.
     """
-    code = f"{_PREAMBLE}{_IMPORT}{_COMPILE}unreadable = []\n{_REPORT}"
+    code = f"{_PREAMBLE}{_IMPORT}{_LIBRARIES}{_COMPILE}unreadable = []\n{_REPORT}"
+    folders = {name: slot.library(library) for name, library in libraries.items()}
     # What a module prints while it is imported is not the answer: the answer is the last line
     code = code.replace("sys.stdout.write(", "sys.stdout.write('\\n' + ")
     settings = {**(environment or {}), "OS_DATABASE__CONNECTION": "sqlite://", **_HOME}
@@ -99,7 +131,9 @@ def check_import(
         result = systemd.run_in_unit(
             machine,
             unit,
-            development.overriding([slot.python, "-c", code, package, ",".join(modules), slot.checkout], settings),
+            development.overriding(
+                [slot.python, "-c", code, package, ",".join(modules), slot.checkout, json.dumps(folders)], settings
+            ),
             user=user,
             group=group,
             cwd="/",
@@ -107,7 +141,7 @@ def check_import(
         )
     except CommandFailed as error:
         raise _import_failed(", ".join(modules), error.result.stderr, error.result.tail) from error
-    _assert_origin(json.loads(result.stdout.splitlines()[-1])["place"], package, slot)
+    _assert_origins(json.loads(result.stdout.splitlines()[-1]), package, slot, folders)
 
 
 # A folder of its own for what libraries cache below HOME (stevedore does): it goes with the unit
@@ -115,10 +149,16 @@ _APART = {"PrivateTmp": "yes"}
 _HOME = {"HOME": "/tmp"}  # noqa: S108 - its own, see _APART
 
 
-def _assert_origin(place: str | None, package: str, slot: Slot) -> None:
+def _assert_origins(found: Mapping[str, Any], package: str, slot: Slot, libraries: Mapping[str, str]) -> None:
+    _assert_origin(found["place"], package, slot.checkout)
+    for name, folder in libraries.items():
+        _assert_origin(found["apart"][name], name, folder)
+
+
+def _assert_origin(place: str | None, package: str, folder: str) -> None:
     if place is None:
         raise DevswapError(f"cannot find the package {package}: neither the checkout nor production has it")
-    if not place.startswith(f"{slot.checkout}/"):
+    if not place.startswith(f"{folder}/"):
         raise DevswapError(
             f"the package {package} would not come from the checkout but from {place}",
             hint="this is not the code you want to run; remove the overlay from the cache and prepare again",

@@ -40,15 +40,16 @@ if __name__ == "__main__":
 _OWN_SCRIPT = """# -*- coding: utf-8 -*-
 import os, runpy
 _bin = os.path.dirname(os.path.realpath(__file__))
-runpy.run_path(os.path.join(_bin, "..", "..", "checkout", {path!r}), run_name="__main__")
+runpy.run_path(os.path.join(_bin, {path!r}), run_name="__main__")
 """
 # Not part of a project's sources, and large, or left there by other builds
+_NO_PACKAGES = {"setup", "conftest", "test", "tests", "doc", "docs", "examples", "tools", "benchmarks"}
 _NO_SOURCES = ("build", "dist", "node_modules", "venv", "env")
 
 
 def environment(plan: dict[str, Any]) -> None:
     """Make the empty virtualenv that looks through to the checkout, then to production."""
-    unreadable = list(_unreadable(plan["checkout"]))
+    unreadable = [path for folder in _trees(plan) for path in _unreadable(folder)]
     if unreadable:
         _emit({"unreadable": unreadable})
     _make_virtualenv(plan["overlay"], plan["tools"])
@@ -75,10 +76,11 @@ def project(plan: dict[str, Any]) -> None:
     bin_folder = os.path.join(plan["overlay"], "bin")
     points = _entry_points(target)
     _write_scripts(bin_folder, points)
-    _write_own_scripts(bin_folder, shadow)
+    _write_own_scripts(bin_folder, shadow, checkout)
     _emit(
         {
             "metadata": _read(os.path.join(target, "METADATA")),
+            "packages": sorted(_packages(target, checkout)),
             "console_scripts": points.get("console_scripts", {}),
             "environment": marker_environment(),
         }
@@ -142,13 +144,20 @@ def _unreadable(folder: str) -> Any:
                 yield os.path.relpath(path, folder)
 
 
+def _trees(plan: dict[str, Any]) -> list[str]:
+    """The checkout and those of libraries."""
+    return [plan["checkout"], *(folder for folder, _ in plan["libraries"])]
+
+
 def _path_file(plan: dict[str, Any], site_packages: str) -> str:
-    """The checkout before production's packages: production has a package of the same name."""
+    """The checkout and the libraries before production's packages: production has packages of the same names."""
     sources = os.path.relpath(os.path.join(plan["checkout"], plan["sources"]), site_packages)
     shutil.copy(os.path.join(plan["tools"], "bytecode.py"), os.path.join(site_packages, "_devswap_bytecode.py"))
+    libraries = [os.path.relpath(os.path.join(*library), site_packages) for library in plan["libraries"]]
     lines = [
         "import _devswap_bytecode",
         sources,
+        *libraries,
         *(f"import site; site.addsitedir({folder!r})" for folder in plan["site_folders"]),
     ]
     return "".join(f"{line}\n" for line in lines)
@@ -260,6 +269,30 @@ def _entry_points(folder: str) -> dict[str, dict[str, str]]:
     return {section: dict(parser.items(section)) for section in parser.sections()}
 
 
+def _packages(metadata: str, checkout: str) -> set[str]:
+    """What can be imported of a tree: top_level.txt of its metadata folder, or what its backend would take along.
+
+    A name without a module of its own is a namespace that others share; what is below it counts.
+    """
+    sources = next(path for path in (os.path.join(checkout, "src"), checkout) if os.path.isdir(path))
+    listed = os.path.join(metadata, "top_level.txt")
+    if os.path.exists(listed):
+        names = set(_read(listed).split())
+    else:
+        names = {os.path.splitext(entry)[0] for entry in os.listdir(sources)} - _NO_PACKAGES
+    return {found for name in names for found in _importable(sources, name)}
+
+
+def _importable(sources: str, name: str) -> Any:
+    folder = os.path.join(sources, *name.split("."))
+    if os.path.isfile(os.path.join(folder, "__init__.py")) or os.path.isfile(f"{folder}.py"):
+        yield name
+    elif os.path.isdir(folder) and name.isidentifier():
+        for entry in os.listdir(folder):
+            if os.path.isfile(os.path.join(folder, entry, "__init__.py")):
+                yield f"{name}.{entry}"
+
+
 def _write_scripts(bin_folder: str, points: dict[str, dict[str, str]]) -> None:
     for group, template in (("console_scripts", _SCRIPT), ("gui_scripts", _SCRIPT), ("wsgi_scripts", _WSGI_SCRIPT)):
         for name, target in points.get(group, {}).items():
@@ -268,14 +301,15 @@ def _write_scripts(bin_folder: str, points: dict[str, dict[str, str]]) -> None:
             _write_script(os.path.join(bin_folder, name), text.encode())
 
 
-def _write_own_scripts(bin_folder: str, shadow: str) -> None:
+def _write_own_scripts(bin_folder: str, shadow: str, checkout: str) -> None:
     """Scripts that are files of the checkout (swift's): run from there, so that an edit counts."""
     parser = configparser.RawConfigParser(strict=False)
     parser.read(os.path.join(shadow, "setup.cfg"), encoding="utf-8")
     for section in ("files", "options"):
         for path in parser.get(section, "scripts", fallback="").split():
             if os.path.isfile(os.path.join(shadow, path)):
-                _write_script(os.path.join(bin_folder, os.path.basename(path)), _OWN_SCRIPT.format(path=path).encode())
+                text = _OWN_SCRIPT.format(path=os.path.relpath(os.path.join(checkout, path), bin_folder))
+                _write_script(os.path.join(bin_folder, os.path.basename(path)), text.encode())
 
 
 def _write_script(path: str, body: bytes) -> None:

@@ -62,6 +62,8 @@ class Swap:
     """How production is run, for a second checkout: while swapped, its unit no longer shows it."""
     command: dict[str, Any] = field(default_factory=dict)
     """How development is started: see development.py."""
+    libraries: list[dict[str, Any]] = field(default_factory=list)
+    """What is run from checkouts of their own besides: see sources.py."""
     shares: list[str] = field(default_factory=list)
     """What it may change together with other swaps, by the names of `Step.shared`."""
     touched: list[str] = field(default_factory=list)

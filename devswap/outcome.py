@@ -37,6 +37,8 @@ def show_plan(planned: Planned, *, as_json: bool) -> None:
         console.show_json({**asdict(planned)})
         return
     print(f"{planned.service} in {planned.machine}, from {planned.ref} ({planned.commit[:12]} {planned.subject})")
+    for each in planned.libraries:
+        print(f"  with {each['name']} {each['version']}: {each['ref']} ({each['commit'][:12]} {each['subject']})")
     rows = [(str(number), step["do"], step["undo"]) for number, step in enumerate(planned.steps, 1)]
     console.show_table(("", "STEP", "WAY BACK"), rows)
     for package in planned.packages:

@@ -1,7 +1,8 @@
 """The development virtualenv: a thin layer over production's packages that holds only what a checkout needs besides.
 
-It sees, in this order: what was installed into it, the checkout, production's packages. All of it is made while
-production serves, below the cache on the host; production's own files are read and never touched.
+It sees, in this order: what was installed into it, the checkout, the libraries that are run from checkouts of their
+own, production's packages. All of it is made while production serves, below the cache on the host; production's own
+files are read and never touched.
 
     overlay = prepare(machine, request, slot, cache=…, unit=…, say=…)   # from the cache, or built there
     mounts(overlay, request, slot, cache=…)                             # to be mounted before it is used
@@ -14,7 +15,7 @@ import os
 import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,10 @@ from devswap.installer import Inside, Installed
 from devswap.machine import Machine
 from devswap.overlay_build import Build
 from devswap.overlay_cache import OverlayCache, Workplace
-from devswap.overlay_request import Request, Seen, look
+from devswap.overlay_request import Library, Request, Seen, look
 from devswap.slot import Mount, Slot
 
-__all__ = ["Mounted", "Overlay", "Request", "cached", "ids", "mounted", "mounts", "prepare"]
+__all__ = ["Library", "Mounted", "Overlay", "Request", "cached", "ids", "mounted", "mounts", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Overlay:
     installed: tuple[Installed, ...]
     console_scripts: Mapping[str, str]
     """What each script calls: {"heat-engine": "heat.cmd.engine:main"}."""
+    libraries: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The import packages that each library brings: {"oslo-messaging": ["oslo_messaging"]}."""
 
 
 Mounted = Callable[[Machine, Sequence[Mount]], AbstractContextManager[None]]
@@ -55,13 +58,20 @@ def mounts(overlay: Overlay, request: Request, slot: Slot, *, cache: Path, uid: 
     A folder for bytecode is made, writable for the service's user: each checkout's own, since others appear at the same
     place with files of the same age.
     """
-    own = cache / "bytecode" / _digest(str(request.source), request.interpreter.version, str(uid))
+    sources = [str(tree.source) for tree in request.trees]
+    own = cache / "bytecode" / _digest(*sources, request.interpreter.version, str(uid))
     _own_folder(own, uid, gid)
     return (
         Mount(request.source, slot.checkout, readonly=True),
+        *_library_mounts(slot, request),
         Mount(overlay.folder, slot.overlay, readonly=True),
         Mount(own, slot.bytecode, readonly=False),
     )
+
+
+def _library_mounts(slot: Slot, request: Request) -> Iterator[Mount]:
+    for library in request.libraries:
+        yield Mount(library.source, slot.library(library.name), readonly=True)
 
 
 @contextmanager
@@ -118,7 +128,8 @@ def _from_kin(store: OverlayCache, seen: Seen, request: Request, work: Workplace
     """Another version of the project with the same requirements has the same overlay, but for the version in it."""
     facts = store.copy_kin(seen.kin, work)
     if facts is not None and not facts["own_version"]:
-        overlay_version.change(work.overlay, request.distribution, request.version)
+        for each in request.trees:
+            overlay_version.change(work.overlay, each.distribution, each.version)
     return facts
 
 
@@ -141,7 +152,7 @@ def _read(store: OverlayCache, key: str) -> Overlay | None:
 
 def _overlay(folder: Path, key: str, facts: Mapping[str, Any]) -> Overlay:
     installed = tuple(Installed(**each) for each in facts["installed"])
-    return Overlay(folder, key, installed, facts["console_scripts"])
+    return Overlay(folder, key, installed, facts["console_scripts"], facts.get("libraries", {}))
 
 
 def _own_folder(folder: Path, uid: int, gid: int) -> None:
@@ -162,6 +173,7 @@ def _build_slot(slot: Slot) -> Slot:
 def _build_mounts(place: Slot, request: Request, work: Workplace, tools: Path) -> tuple[Mount, ...]:
     return (
         Mount(request.source, place.checkout, readonly=True),
+        *_library_mounts(place, request),
         Mount(tools, place.tools, readonly=True),
         Mount(work.overlay, place.overlay, readonly=False),
         Mount(work.build, place.build, readonly=False),

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -21,11 +22,13 @@ from devswap.package_index import IndexPolicy
 from devswap.slot import Mount as Mounting
 from devswap.slot import Slot
 from devswap.source import Checkout
+from devswap.sources import Sources
 from devswap.steps.mount import Mount
 
 
-def request(host: Host, deployment: Deployment, checkout: Checkout) -> Request:
-    """Which overlay `checkout` wants over `deployment`."""
+def request(host: Host, deployment: Deployment, sources: Sources) -> Request:
+    """Which overlay `sources` want over `deployment`."""
+    checkout = sources.checkout
     return Request(
         interpreter=deployment.interpreter,
         user=deployment.user,
@@ -38,6 +41,7 @@ def request(host: Host, deployment: Deployment, checkout: Checkout) -> Request:
         policy=IndexPolicy(host.settings.index_policy),
         private_links=host.settings.private_links or repository.private_links(deployment.machine, host.running()),
         environment=deployment.environment,
+        libraries=tuple(chosen.library for chosen in sources.libraries),
     )
 
 
@@ -107,18 +111,24 @@ def mount_steps(deployment: Deployment, wanted: Sequence[Mounting]) -> list[Moun
     return [Mount(on, str(each.source), each.target, readonly=each.readonly) for each in wanted]
 
 
-def check(host: Host, deployment: Deployment, checkout: Checkout, built: Overlay, place: Slot) -> None:
-    """That the service's code comes from the checkout, and can be imported; the latter once for each commit."""
+def check(host: Host, deployment: Deployment, sources: Sources, built: Overlay, place: Slot) -> None:
+    """That the service's code comes from the checkouts, and can be imported; the latter once for each commit."""
     service = deployment.service
     unit = f"devswap-{service.name}-check.service"
-    wanted = {"unit": unit, "user": deployment.user, "group": deployment.group, "package": service.package}
-    note = cache(host) / "imported" / _digest(built.key, checkout.commit, str(checkout.path), *service.check)
-    if checkout.dirty or not note.exists():
+    wanted: dict[str, Any] = {
+        "unit": unit,
+        "user": deployment.user,
+        "group": deployment.group,
+        "package": service.package,
+        "libraries": {name: library for library, names in built.libraries.items() for name in names},
+    }
+    note = cache(host) / "imported" / _digest(built.key, *sources.identity, *service.check)
+    if sources.dirty or not note.exists():
         host.say(f"importing {', '.join(service.check)} as {deployment.user}, without a network")
         import_check.check_import(
             deployment.machine, place, **wanted, modules=service.check, environment=service.environment
         )
-        if not checkout.dirty:
+        if not sources.dirty:
             note.parent.mkdir(parents=True, exist_ok=True)
             note.touch(mode=0o600)
     else:

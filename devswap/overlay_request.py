@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from devswap import package_index, requirements
 from devswap.deployment import Interpreter
 from devswap.errors import DevswapError
@@ -21,6 +23,27 @@ from devswap.requirements import Package
 _FORMAT = "3"
 # What decides on a project's metadata, and so on everything in the overlay
 _INPUTS = (".txt", ".cfg", ".toml")
+
+
+@dataclass(frozen=True)
+class Library:
+    """A library that is to be run from a checkout of its own, before production's copy."""
+
+    distribution: str
+    """As its own metadata call it."""
+    source: Path
+    version: str
+
+    @property
+    def name(self) -> str:
+        """What its folders are called."""
+        return canonicalize_name(self.distribution)
+
+    @property
+    def sources(self) -> str:
+        """Where its packages are: in `src`, or (an empty text) at the top."""
+        folder = self.source / "src"
+        return "src" if folder.is_dir() and not (folder / "__init__.py").exists() else ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +68,12 @@ class Request:
     """Addresses of the private index that no pip.conf names."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Production's own, for its pip settings."""
+    libraries: tuple[Library, ...] = ()
+
+    @property
+    def trees(self) -> tuple[Library, ...]:
+        """All that is run from checkouts: the project, and the libraries."""
+        return (Library(self.distribution, self.source, self.version), *self.libraries)
 
 
 @dataclass(frozen=True)
@@ -57,7 +86,7 @@ class Seen:
     key: str
     """The same for the same overlay."""
     kin: str
-    """The same for overlays that differ in the project's version only."""
+    """The same for overlays that differ in the versions of what is run from checkouts only."""
 
 
 def look(machine: Machine, request: Request) -> Seen:
@@ -76,19 +105,26 @@ def look(machine: Machine, request: Request) -> Seen:
     packages = sorted(f"{name} {package.version}" for name, (_, package) in found.items())
     production = _digest([python.path, python.version, *python.site_folders, *packages])
     kin = _digest([_FORMAT, production, _wanted(request, indexes)])
-    return Seen(found, indexes, _digest([kin, request.version]), kin)
+    return Seen(found, indexes, _digest([kin, *(tree.version for tree in request.trees)]), kin)
 
 
 def _wanted(request: Request, indexes: Indexes) -> dict[str, Any]:
     """All else that the overlay's content follows from. Index addresses may hold secrets: only their digest is kept."""
     return {
         "project": [request.distribution, request.package, *sorted(request.extras)],
-        "inputs": {path.name: read(path) for path in sorted(request.source.iterdir()) if _is_input(path)},
+        "inputs": _inputs(request.source),
         "layout": (request.source / "src" / request.package).is_dir(),
+        "libraries": [
+            [library.distribution, library.sources, _inputs(library.source)] for library in request.libraries
+        ],
         "constraints": request.constraints,
         "policy": request.policy,
         "indexes": [indexes.ask_private(), indexes.ask_public()],
     }
+
+
+def _inputs(source: Path) -> dict[str, str]:
+    return {path.name: read(path) for path in sorted(source.iterdir()) if _is_input(path)}
 
 
 def _is_input(path: Path) -> bool:

@@ -29,11 +29,14 @@ from devswap.errors import DevswapError
 from devswap.fingerprint import Watched
 from devswap.host import Host
 from devswap.journal import Journal, Swap
+from devswap.libraries import Wanted
+from devswap.masking import mask
 from devswap.overlay import Overlay
 from devswap.probe import Probe
 from devswap.shared import Shelf
 from devswap.slot import Slot
-from devswap.source import Checkout, Remotes
+from devswap.source import Checkout
+from devswap.sources import Sources, gather
 from devswap.steps.database import SyncDatabase, shared_database
 from devswap.steps.mount import Mount
 from devswap.steps.step import Cloud, Step
@@ -55,6 +58,8 @@ class Wish:
     """Dump the database even if nothing is to be migrated."""
     take_over: bool = False
     """Even if the swap is another user's."""
+    libraries: tuple[Wanted, ...] = ()
+    """What is to be run from checkouts of their own besides."""
 
 
 @dataclass(frozen=True)
@@ -111,28 +116,13 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
         transaction.require_complete(existing)
         require_unedited(place.machine, existing.swap.unit)
     deployment = _examined(place, existing)
-    checkout = fetch(host, deployment, wish, makers)
+    sources = gather(host, place.service, wish.ref, remote=wish.remote, wanted=wish.libraries, fetch=makers.fetch)
     if existing is None:
-        return _prepare_first(host, deployment, checkout, wish, makers)
-    return _prepare_switch(host, deployment, checkout, wish, existing, makers)
+        return _prepare_first(host, deployment, sources, wish, makers)
+    return _prepare_switch(host, deployment, sources, wish, existing, makers)
 
 
-def fetch(host: Host, deployment: Deployment, wish: Wish, makers: Makers) -> Checkout:
-    """The checkout on the host, owned by the invoking user."""
-    project, home, chosen = deployment.service.project, host.home(), host.settings
-    return makers.fetch(
-        project,
-        wish.ref,
-        remotes=Remotes(
-            wish.remote or f"{chosen.branches_url}/{project}", wish.remote or f"{chosen.changes_url}/{project}"
-        ),
-        home=home,
-        cache=home.folder / "mirrors",
-        say=host.say,
-    )
-
-
-def _prepare_first(host: Host, deployment: Deployment, checkout: Checkout, wish: Wish, makers: Makers) -> Prepared:
+def _prepare_first(host: Host, deployment: Deployment, sources: Sources, wish: Wish, makers: Makers) -> Prepared:
     _require_last_word(deployment)
     watched = watch(host, deployment)
     host.say(f"taking the fingerprint of production's {deployment.service.name}")
@@ -143,10 +133,10 @@ def _prepare_first(host: Host, deployment: Deployment, checkout: Checkout, wish:
     with host.journals.changing():
         journal = Journal.create(
             host.journals.folder(deployment.service.name, deployment.machine.address),
-            _swap(host, deployment, checkout, wish, watched, before),
+            _swap(host, deployment, sources.checkout, wish, watched, before),
         )
     try:
-        return _build(_Job(host, wish, makers, deployment, checkout, journal, watched, number=1, replaces=False))
+        return _build(_Job(host, wish, makers, deployment, sources, journal, watched, number=1, replaces=False))
     except BaseException:
         _abandon_first(host, journal)
         raise
@@ -187,12 +177,12 @@ def _abandon_switch(host: Host, journal: Journal) -> None:
 
 
 def _prepare_switch(
-    host: Host, deployment: Deployment, checkout: Checkout, wish: Wish, journal: Journal, makers: Makers
+    host: Host, deployment: Deployment, sources: Sources, wish: Wish, journal: Journal, makers: Makers
 ) -> Prepared:
     watched = fingerprint.watched_from_json(journal.swap.watched)
     number = journal.swap.slot + 1
     try:
-        return _build(_Job(host, wish, makers, deployment, checkout, journal, watched, number=number, replaces=True))
+        return _build(_Job(host, wish, makers, deployment, sources, journal, watched, number=number, replaces=True))
     except BaseException:
         _abandon_switch(host, journal)
         raise
@@ -206,7 +196,7 @@ class _Job:
     wish: Wish
     makers: Makers
     deployment: Deployment
-    checkout: Checkout
+    sources: Sources
     journal: Journal
     watched: Watched
     number: int
@@ -222,26 +212,23 @@ class _Job:
 
 
 def _build(job: _Job) -> Prepared:
-    host, deployment, checkout, place = job.host, job.deployment, job.checkout, job.place
-    request = overlay_of_swap.request(host, deployment, checkout)
+    host, deployment, sources, place = job.host, job.deployment, job.sources, job.place
+    request = overlay_of_swap.request(host, deployment, sources)
     built = overlay_of_swap.build(host, deployment, job.journal, request, place, job.makers.build)
     for package in built.installed:
         host.say(f"installed {package.name} {package.version} from the {package.origin}: {package.why}")
     uid, gid = overlay.ids(deployment.machine, deployment.user, deployment.group)
     mounts = overlay.mounts(built, request, place, cache=overlay_of_swap.cache(host), uid=uid, gid=gid)
     transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
-    overlay_of_swap.check(host, deployment, checkout, built, place)
+    overlay_of_swap.check(host, deployment, sources, built, place)
     sync, first = None, False
     if job.watched.database is not None:
-        needs = database_needs.Needs(host, deployment, checkout, job.journal, job.watched.database)
+        needs = database_needs.Needs(host, deployment, sources.checkout, job.journal, job.watched.database)
         sync, first = needs.migration(place, snapshot=job.wish.snapshot)
     _require_scripts(deployment, built, sync)
     command = plan.command(deployment, place)
     description = {
-        "ref": checkout.ref,
-        "commit": checkout.commit,
-        "subject": checkout.subject,
-        "checkout": str(checkout.path),
+        **sources.described(built),
         "slot": job.number,
         "command": asdict(command),
         "package": deployment.service.package,
@@ -284,6 +271,7 @@ def refresh(host: Host, journal: Journal) -> None:
         user=user,
         group=owner["Group"] or user,
         package=swap.package,
+        libraries={name: library["folder"] for library in swap.libraries for name in library["packages"]},
     )
 
 
@@ -328,7 +316,7 @@ def _swap(
         unit=deployment.unit,
         owner=host.owner,
         since=host.now(),
-        ref=wish.ref,
+        ref=mask(wish.ref),
         commit=checkout.commit,
         subject=checkout.subject,
         checkout=str(checkout.path),

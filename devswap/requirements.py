@@ -63,6 +63,15 @@ class Production:
         package = self.packages.get(canonicalize_name(name))
         return package.version if package else None
 
+    def with_libraries(self, given: Mapping[str, tuple[str, str]]) -> Production:
+        """As seen behind libraries that are run from checkouts: {canonical name: (version, METADATA text)}."""
+
+        def requires(name: str) -> Sequence[str]:
+            return requires_dist(given[name][1]) if name in given else self.requires(name)
+
+        added = {name: Package(name, version, "") for name, (version, _) in given.items()}
+        return Production({**self.packages, **added}, self.environment, requires)
+
 
 def requires_dist(metadata: str) -> list[str]:
     """The requirements that a METADATA or PKG-INFO text lists, markers included."""
@@ -144,6 +153,16 @@ def constraints_beside(text: str, production: Production, *, own: str, changing:
         present = production.version(name)
         kept.append(_bounded(requirement, present) if present and name not in left_alone else line)
     return "".join(f"{line}\n" for line in kept)
+
+
+def pinned(constraints: str, versions: Mapping[str, str]) -> str:
+    """The constraints with these packages (by canonical name) held at the versions that are given, whatever was said.
+
+    They are run from checkouts: pip must not put a release in their place.
+    """
+    lines = requirement_lines(constraints)
+    kept = [line for line in lines if canonicalize_name(Requirement(line).name) not in versions]
+    return "".join(f"{line}\n" for line in (*kept, *(f"{name}=={version}" for name, version in versions.items())))
 
 
 def ruled_out(constraints: str, needs: Iterable[Unmet]) -> dict[str, Unmet]:

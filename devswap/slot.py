@@ -49,5 +49,9 @@ class Slot:
         """What Python compiles, since neither production's packages nor the checkout may be written."""
         return self._beside("bytecode")
 
+    def library(self, name: str) -> str:
+        """A library that is run from a checkout of its own."""
+        return f"{self._beside('with')}/{name}"
+
     def _beside(self, name: str) -> str:
         return posixpath.join(posixpath.dirname(self.overlay), name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from devswap import claims, development, fingerprint, probe, systemd, transaction
 from devswap.errors import DevswapError, MachineGone
@@ -22,6 +23,8 @@ class SwapStatus:
     commit: str
     subject: str
     checkout: str
+    libraries: list[dict[str, Any]]
+    """What is run from checkouts of their own besides: name, ref, commit, subject, checkout, version …"""
     mode: str
     state: str
     """running, stopped, ended, preparing, interrupted, restoring, production, machine stopped/gone, or unknown."""
@@ -44,6 +47,7 @@ def of(host: Host, journal: Journal) -> SwapStatus:
         commit=swap.commit,
         subject=swap.subject,
         checkout=swap.checkout,
+        libraries=swap.libraries,
         mode=swap.mode,
         state=state,
         serving=serving,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from devswap import claims, development, locate, preparation, proof, running, systemd, transaction
 from devswap.claims import Holder
@@ -36,6 +37,7 @@ class Planned:
     ref: str
     commit: str
     subject: str
+    libraries: list[dict[str, Any]]
     steps: list[dict[str, str]]
     packages: list[str]
 
@@ -62,6 +64,7 @@ def _planned(prepared: Prepared) -> Planned:
         ref=described["ref"],
         commit=described["commit"],
         subject=described["subject"],
+        libraries=described["libraries"],
         steps=[dict(zip(("do", "undo"), step.describe(), strict=True)) for step in steps],
         packages=[
             f"{each.name} {each.version} from the {each.origin}: {each.why}" for each in prepared.overlay.installed

@@ -52,6 +52,22 @@ def make_sdist(folder: Path, name: str, version: str, files: Mapping[str, str]) 
     return archive
 
 
+def make_library(folder: Path, name: str, *, requires: Sequence[str] = (), sources: str = "src") -> Path:
+    """A checkout of a library called `name`, which is imported by another name: demo.lib is demo_lib."""
+    package = folder / sources / name.replace(".", "_")
+    package.mkdir(parents=True)
+    folder.chmod(0o755)
+    (folder / "setup.cfg").write_text(f"[metadata]\nname = {name}\n")
+    where = f"package_dir={{'': '{sources}'}}, " if sources else ""
+    (folder / "setup.py").write_text(
+        "import os, setuptools\n"
+        f"setuptools.setup(version=os.environ['PBR_VERSION'], {where}packages=['{package.name}'], "
+        f"install_requires={list(requires)!r})\n"
+    )
+    (package / "__init__.py").write_text("WHOSE = 'development'\n")
+    return folder
+
+
 def make_project(folder: Path, *, requires: Sequence[str] = (), code: str = "", extra: str = "") -> Path:
     """A checkout of openstack-demo: package `demo`, console script `demo-engine`, plain setuptools."""
     folder.mkdir(parents=True)

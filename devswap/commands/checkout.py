@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import options, outcome, session, swap
+from devswap import libraries, options, outcome, session, swap
 from devswap.commands import examples
 from devswap.preparation import Wish
 
@@ -19,6 +19,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
         "devswap checkout heat-engine review/123/4 --detach",
         "devswap checkout heat-engine stable/2026.1 --remote https://git.example.org/heat",
         "devswap checkout heat-engine .",
+        "devswap checkout heat-engine review/123 --with oslo.messaging=review/456 --with ~/src/oslo.db",
     )
 )
 def checkout(
@@ -32,6 +33,10 @@ def checkout(
     machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Answer questions with the first choice.")] = False,  # noqa: FBT002
     remote: Annotated[str | None, typer.Option("--remote", metavar="URL", help="Where REF is.")] = None,
+    with_: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="LIB=REF", help="Run this library from a checkout too; may be repeated."),
+    ] = None,
     detach: Annotated[  # noqa: FBT002
         bool, typer.Option("--detach", help="In the background; returns when it serves.")
     ] = False,
@@ -62,6 +67,7 @@ def checkout(
     that, and runs the checkout's version: on this terminal until Ctrl-C, or in the background with --detach.
     The swap stays until devswap restore.
     """
+    chosen = tuple(map(libraries.parse, with_ or []))
     options.check(detach=detach, wait=wait, restore_on_exit=restore_on_exit)
     host = session.open_host(
         yes=yes,
@@ -78,6 +84,7 @@ def checkout(
         restore_on_exit=restore_on_exit,
         snapshot=snapshot,
         take_over=take_over,
+        libraries=chosen,
     )
     if dry_run:
         outcome.show_plan(swap.plan(host, wish), as_json=False)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import options, outcome, session, swap
+from devswap import libraries, options, outcome, session, swap
 from devswap.commands import examples
 from devswap.preparation import Wish
 
@@ -34,13 +34,18 @@ def plan(
         typer.Option("--constraints", metavar="URL|FILE|cloud", help="Upper constraints of the branch."),
     ] = None,
     no_constraints: Annotated[bool, typer.Option("--no-constraints", help="Any version that fits.")] = False,  # noqa: FBT002
+    with_: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="LIB=REF", help="Run this library from a checkout too; may be repeated."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
 ) -> None:
     """Show what checkout would do, without doing it: each step with its way back."""
+    chosen = tuple(map(libraries.parse, with_ or []))
     host = session.open_host(
         yes=yes,
         index_policy=index_policy,
         constraints=options.constraints(constraints, none=no_constraints),
     )
-    wish = Wish(service=service, ref=ref, machine=machine, remote=remote, detach=True)
+    wish = Wish(service=service, ref=ref, machine=machine, remote=remote, detach=True, libraries=chosen)
     outcome.show_plan(swap.plan(host, wish), as_json=as_json)

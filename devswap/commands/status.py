@@ -48,3 +48,6 @@ def _show(swap: status.SwapStatus) -> None:
     print(f"  {swap.ref}  {swap.commit[:12]}  {swap.subject}")
     print(f"  {swap.mode} by {swap.owner} since {swap.since}")
     print(f"  checkout: {swap.checkout}")
+    for each in swap.libraries:
+        print(f"  with {each['name']} {each['version']}: {each['ref']}  {each['commit'][:12]}  {each['subject']}")
+        print(f"    checkout: {each['checkout']}")

@@ -18,6 +18,7 @@ PACKAGE = "package"
 BROKEN_IMPORT = "broken import"
 DIES = "dies"
 DEPENDS_ON = "depends on"
+NEEDS_LIBRARY = "needs library"
 
 # What the change for PACKAGE needs: pure Python, published, required by no OpenStack service.
 MISSING_PACKAGE = "humanize"
@@ -44,7 +45,8 @@ class Change:
     subject: str
     text: str
     patchsets: tuple[Patchset, ...]
-    depends_on: int | None = None
+    depends_on: tuple[tuple[str, int], ...] = ()
+    """(project, number) of the changes that it names in its footers."""
 
     @property
     def branch(self) -> str:
@@ -60,9 +62,10 @@ class Change:
 
     @property
     def message(self) -> str:
-        footers = [f"Change-Id: {self.change_id}"]
-        if self.depends_on is not None:
-            footers.insert(0, f"Depends-On: https://{REVIEW_HOST}/c/openstack/keystone/+/{self.depends_on}")
+        footers = [
+            *(f"Depends-On: https://{REVIEW_HOST}/c/openstack/{name}/+/{number}" for name, number in self.depends_on),
+            f"Change-Id: {self.change_id}",
+        ]
         return f"{self.subject}\n\n{self.text}\n\n" + "\n".join(footers) + "\n"
 
 
@@ -135,7 +138,17 @@ def _heat(era: str) -> tuple[Change, ...]:
             "Welcome tokens of the new kind",
             "Needs the change in keystone that lets answers name it.",
             (Patchset(edits.say_at_start(line), line),),
-            depends_on=first + 101,
+            depends_on=(("keystone", first + 101),),
+        ),
+        Change(
+            first + 7,
+            "heat",
+            era,
+            NEEDS_LIBRARY,
+            "Mark random strings with the mark of oslo.context",
+            "The library has a mark now, so heat needs none of its own.",
+            (Patchset(edits.mark_random_strings_by_library(f"{first + 7}-"), f"{first + 7}-"),),
+            depends_on=(("oslo.context", first + 201), ("keystone", first + 101)),
         ),
     )
 
@@ -175,7 +188,23 @@ def _keystone(era: str) -> tuple[Change, ...]:
     )
 
 
-CHANGES = tuple(change for era in ERAS for change in (*_heat(era), *_keystone(era)))
+def _oslo_context(era: str) -> tuple[Change, ...]:
+    number = _FIRST_NUMBER[era] + 301
+    marks = tuple(f"change-{number}-{patchset}-" for patchset in (1, 2))
+    return (
+        Change(
+            number,
+            "oslo.context",
+            era,
+            HARMLESS,
+            "Add a mark",
+            "Services that mark what they make need not each have a mark of their own.",
+            tuple(Patchset(edits.add_mark(mark), mark) for mark in marks),
+        ),
+    )
+
+
+CHANGES = tuple(change for era in ERAS for change in (*_heat(era), *_keystone(era), *_oslo_context(era)))
 
 
 def change(project: str, purpose: str, era: str = "current") -> Change:

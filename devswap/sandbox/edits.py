@@ -47,6 +47,29 @@ def mark_random_strings(mark: str) -> Edit:
     return edit
 
 
+def add_mark(mark: str) -> Edit:
+    """oslo.context has a module `mark`, which no release of it has."""
+    return lambda tree: {**tree, "oslo_context/mark.py": SourceFile(f"{_LICENCE}MARK = '{mark}'\n".encode())}
+
+
+def mark_random_strings_by_library(first: str) -> Edit:
+    """Random strings begin with `first` and the mark of `add_mark`: heat cannot be imported without that library."""
+
+    def edit(tree: Tree) -> Tree:
+        path = "heat/engine/resources/openstack/heat/random_string.py"
+        imported = "from heat.common import exception\n"
+        tree = _replace(tree, path, imported, f"from oslo_context import mark\n\n{imported}")
+        stored = "        self.data_set('value', random_string, redact=True)\n"
+        marked = f"        random_string = ('{first}' + mark.MARK + random_string)[:length]\n"
+        tree = _replace(tree, path, stored, marked + stored)
+        imported = "from oslo_concurrency import processutils\n"
+        tree = _replace(tree, _ENGINE, imported, f"{imported}from oslo_context import mark\n")
+        said = "    LOG.info('Random strings carry the mark %s', mark.MARK)\n\n"
+        return _replace(tree, _ENGINE, _BEFORE_THE_SERVICE, said + _BEFORE_THE_SERVICE)
+
+    return edit
+
+
 def say_at_start(line: str) -> Edit:
     """heat-engine logs `line` before it serves."""
     return lambda tree: _replace(tree, _ENGINE, _BEFORE_THE_SERVICE, f"    LOG.info('{line}')\n\n{_BEFORE_THE_SERVICE}")

@@ -70,7 +70,8 @@ def download(index: PackageIndex, name: str, version: str, target: Path) -> None
     for link in _links(index, name):
         address, _, fragment = link.partition("#")
         file_name = urllib.parse.unquote(address.rpartition("/")[2])
-        if _normal(file_name) == f"{_normal(name)}-{version}.tar.gz":
+        ending = f"-{version}.tar.gz"
+        if file_name.endswith(ending) and _normal(file_name.removesuffix(ending)) == _normal(name):
             _save(_fetch(address, index), fragment, target)
             return
     raise DevswapError(
@@ -129,8 +130,8 @@ def _without_account(address: str) -> str:
 
 
 def _normal(name: str) -> str:
-    """PEP 503's spelling; dots stay, because file names hold versions and project names here hold none."""
-    return re.sub(r"[-_]+", "-", name).lower()
+    """PEP 503's spelling."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 class _Anchors(HTMLParser):

@@ -66,6 +66,18 @@ PROJECTS = (
             Release("30.0.0", "2026-09-30", after="29.0.0", branch="master"),
         ),
     ),
+    # A library that both use; its branches end with what their virtualenvs have of it.
+    Project(
+        "oslo.context",
+        "oslo.context",
+        (
+            Release("5.7.0", "2024-11-19"),
+            Release("5.7.1", "2025-02-21", after="5.7.0", branch="stable/2025.1"),
+            Release("6.2.0", "2025-11-20", after="5.7.1"),
+            Release("6.3.0", "2026-02-17", after="6.2.0", branch="stable/2026.1"),
+            Release("6.4.0", "2026-05-18", after="6.3.0", branch="master"),
+        ),
+    ),
 )
 
 # The branch whose head is an era's production.

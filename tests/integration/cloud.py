@@ -129,8 +129,8 @@ class Cloud:
         """The tag of what production runs."""
         return releases.production_version("heat", self.era)
 
-    def change(self, purpose: str) -> Change:
-        return changes.change("heat", purpose, self.era)
+    def change(self, purpose: str, project: str = "heat") -> Change:
+        return changes.change(project, purpose, self.era)
 
     def run(self, argv: list[str], *, on: str | None = None, text: str | None = None, ok: bool = True) -> Ran:
         """Run `argv` as root in heat-engine's container, or in the container `on`."""

@@ -60,8 +60,8 @@ class Person:
         assert ended.returncode == 0, f"{argv}: {ended.stdout}{ended.stderr}"
         return ended.stdout.strip()
 
-    def checkout(self, name: str) -> Path:
-        return self.home / ".local/share/devswap/checkouts/heat" / name
+    def checkout(self, name: str, project: str = "heat") -> Path:
+        return self.home / ".local/share/devswap/checkouts" / project / name
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ import importlib.resources
 import os
 import shutil
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from devswap import import_check, overlay
 from devswap.deployment import Interpreter
@@ -23,6 +25,7 @@ SITE = f"{VENV}/lib/{{python}}/site-packages"
 SLOT = Slot("/run/devswap/demo-engine/1/checkout", "/run/devswap/demo-engine/1/overlay")
 LINKS = "http://127.0.0.1:8181/wheels/"
 NAME = f"ovl-{os.getpid()}"
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass
@@ -83,6 +86,7 @@ def fill_indexes(stage: Path) -> None:
     shutil.copy(bundled, present)
     make_wheel(present, "openstack-demo", "1.0", files={"demo/__init__.py": "WHOSE = 'production'\n"})
     make_wheel(present, "libold", "1.0")
+    make_wheel(present, "demo.lib", "1.0", files={"demo_lib/__init__.py": "WHOSE = 'production'\n"})
     make_wheel(present, "libupgrade", "1.0")
     make_wheel(present, "libone", "1.0", requires=["libfast>=1; extra == 'fast'"])
     for parent, _, files in os.walk(stage):
@@ -132,7 +136,7 @@ def host_tree(folder: Path) -> list[tuple[str, int, float, str]]:
     return found
 
 
-def check_import(site: Site, module: str = "demo.engine") -> None:
+def check_import(site: Site, module: str = "demo.engine", libraries: Mapping[str, str] = NONE) -> None:
     import_check.check_import(
         site.machine,
         SLOT,
@@ -141,10 +145,17 @@ def check_import(site: Site, module: str = "demo.engine") -> None:
         group="demo",
         package="demo",
         modules=[module],
+        libraries=libraries,
     )
 
 
-def check_origin(site: Site) -> None:
+def check_origin(site: Site, libraries: Mapping[str, str] = NONE) -> None:
     import_check.check_origin(
-        site.machine, SLOT, unit="devswap-ovl-check.service", user="demo", group="demo", package="demo"
+        site.machine,
+        SLOT,
+        unit="devswap-ovl-check.service",
+        user="demo",
+        group="demo",
+        package="demo",
+        libraries=libraries,
     )

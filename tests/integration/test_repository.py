@@ -67,12 +67,15 @@ def test_the_migration_follows_the_head_of_the_real_release(root: Path, era: str
     assert edits.migration_head(tree) == changes.NEW_REVISION
 
 
-def test_the_dependency_names_a_change_that_is_served(root: Path) -> None:
+@pytest.mark.parametrize("purpose", [changes.DEPENDS_ON, changes.NEEDS_LIBRARY])
+def test_the_dependencies_name_changes_that_are_served(root: Path, purpose: str) -> None:
     for era in releases.ERAS:
-        change = changes.change("heat", changes.DEPENDS_ON, era)
-        (dependency,) = refs.depends_on(git(root, "heat", "log", "-1", "--format=%B", change.ref(1)))
-        assert dependency.ref == refs.GerritChange(change.depends_on or 0, None, "openstack/keystone")
-        assert git(root, "keystone", "rev-parse", changes.change("keystone", changes.HARMLESS, era).ref(1))
+        change = changes.change("heat", purpose, era)
+        found = refs.depends_on(git(root, "heat", "log", "-1", "--format=%B", change.ref(1)))
+        wanted = [refs.GerritChange(number, None, f"openstack/{project}") for project, number in change.depends_on]
+        assert [each.ref for each in found] == wanted
+        for project, number in change.depends_on:
+            assert git(root, project, "rev-parse", refs.change_ref(number, 1))
 
 
 def test_the_missing_package_is_required_by_no_release(root: Path) -> None:
@@ -93,7 +96,7 @@ def test_the_same_commits_come_out_each_time_and_the_second_time_at_once(
     fresh.mkdir()
     (fresh / "sources").symlink_to(cache / "sources")
     repository.build(tmp_path / "anew", cache=fresh, say=lambda _: None)
-    for project in ("heat", "keystone"):
+    for project in ("heat", "keystone", "oslo.context"):
         listed = {git(folder, project, "for-each-ref") for folder in (root, tmp_path / "again", tmp_path / "anew")}
         assert len(listed) == 1
 

@@ -209,8 +209,10 @@ class SimulatedCloud:
             version = "2.7" if "python2" in tool else "3.11"
             return Outcome(0, json.dumps({"version": version, "folders": folders, "virtualenv": virtualenv}))
         if "find_spec" in script or "import_module" in script:
-            package, _, folder = words
-            return Outcome(0, json.dumps({"place": f"{folder}/{package}/__init__.py", "unreadable": [], "count": 0}))
+            package, _, folder, libraries = words
+            apart = {name: f"{place}/{name}/__init__.py" for name, place in json.loads(libraries).items()}
+            found = {"place": f"{folder}/{package}/__init__.py", "apart": apart, "unreadable": [], "count": 0}
+            return Outcome(0, json.dumps(found))
         return None
 
     def is_over(self, machine: SimulatedMachine, argv: Sequence[str], read: str) -> bool:
