@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from devswap.machine import Machine
 
@@ -62,12 +63,20 @@ def _unquoted(value: str) -> str:
     return value[1:-1] if quoted else value
 
 
-def files_of(command: Sequence[str], machine: Machine, default: Sequence[str], script: str) -> tuple[str, ...]:
+def files_of(
+    command: Sequence[str],
+    machine: Machine,
+    default: Sequence[str],
+    script: str,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[str, ...]:
     """The files a service reads: those its command line names, or oslo.config's own search below /etc/PROJECT.
+
+    An application in a web server has no command line of its own: OS_PROJECT_CONFIG_FILES names them in most projects.
 
     `default` holds the project's main file; beside it PROG.conf and the .conf.d folders of both are read if they exist.
     """
-    named = _named(command, machine)
+    named = _named(command, machine) or _named_in(environment, default)
     if named:
         return tuple(named)
     found = []
@@ -89,6 +98,15 @@ def _named(command: Sequence[str], machine: Machine) -> list[str]:
             value = value if equals else next(words, "")
             found += [value] if option == "--config-file" else _folder(machine, value)
     return found
+
+
+def _named_in(environment: Mapping[str, str], default: Sequence[str]) -> list[str]:
+    for path in default:
+        project = path.split("/")[2].upper()
+        folder = environment.get(f"OS_{project}_CONFIG_DIR", f"/etc/{project.lower()}").strip()
+        if files := environment.get(f"OS_{project}_CONFIG_FILES"):
+            return [f"{folder}/{name.strip()}".replace(f"{folder}//", "/") for name in files.split(";") if name.strip()]
+    return []
 
 
 def _folder(machine: Machine, path: str) -> list[str]:

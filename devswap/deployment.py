@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from devswap import uwsgi
 from devswap.machine import Machine
 from devswap.service import Service
 
@@ -41,3 +42,7 @@ class Deployment:
     forks: bool
     """Its unit expects a process that forks, or takes a bus name: what development does not do."""
     active: bool
+    uwsgi: uwsgi.Settings | None = None
+    """Where uWSGI runs it; `command` is then what the application sees as its own command line."""
+    addresses: tuple[str, ...] = ()
+    """Where it answers requests, as it is asked inside its machine: http://127.0.0.1:8004, uwsgi:///run/x.socket."""

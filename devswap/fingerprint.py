@@ -29,9 +29,11 @@ class Watched:
     """Its packages, by the names of their metadata."""
     database: Source | None
     probe: Probe | None
+    files: tuple[str, ...] = ()
+    """What else it is configured by, outside of its folders: uWSGI's ini files, a web server's sites."""
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "probe": self.probe.as_json() if self.probe else None}
 
 
 def watched_from_json(read: Mapping[str, Any]) -> Watched:
@@ -44,6 +46,7 @@ def watched_from_json(read: Mapping[str, Any]) -> Watched:
         site_folders=tuple(read["site_folders"]),
         database=Source(**{**database, "config_files": tuple(database["config_files"])}) if database else None,
         probe=probe.from_json(asked) if asked else None,
+        files=tuple(read.get("files", ())),
     )
 
 
@@ -57,6 +60,9 @@ def take(watched: Watched, machine: Callable[[str], Machine], *, seconds: float 
     facts.update(_unit(here, watched))
     for folder in watched.folders:
         facts.update(_files(here, folder))
+    for path in watched.files:
+        target = here.link_target(path)
+        facts[f"file {path}"] = f"link to {target}" if target is not None else _content(here, path)
     for folder in watched.site_folders:
         names = [name for name in here.names(folder) if name.endswith(("-info", ".pth", ".egg-link"))]
         facts[f"packages in {folder}"] = _hash("\n".join(names).encode())

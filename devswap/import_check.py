@@ -61,9 +61,19 @@ _REPORT = """
 answer = {'place': place, 'apart': apart, 'unreadable': unreadable[:5], 'count': len(unreadable)}
 sys.stdout.write(json.dumps(answer))
 """
+# Importing the module of a WSGI application would start it: only what stands at its beginning is done, its imports.
 _IMPORT = """
+import ast
+def import_what_it_imports(name):
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.origin:
+        raise ModuleNotFoundError("No module named %r" % name)
+    with open(spec.origin, "rb") as file:
+        tree = ast.parse(file.read(), spec.origin)
+    tree.body = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    exec(compile(tree, spec.origin, "exec"), {"__name__": name, "__package__": name.rpartition(".")[0]})
 for each in module.split(","):
-    importlib.import_module(each)
+    import_what_it_imports(each[1:]) if each.startswith("=") else importlib.import_module(each)
 found = sys.modules[package]
 place = getattr(found, "__file__", None) or list(found.__path__)[0]
 """
@@ -115,24 +125,27 @@ def check_import(
     group: str,
     package: str,
     modules: Sequence[str],
+    application: str | None = None,
     environment: Mapping[str, str] | None = None,
     libraries: Mapping[str, str] = _NONE,
 ) -> None:
     """Import `modules` as the service's user, with no network and no database; raises DevswapError with what failed.
 
-    Its bytecode stays in the slot, so that the start that follows is faster.
+    Of `application`, which starts when it is imported, only what it imports is. Its bytecode stays in the slot, so
+    that the start that follows is faster.
     """
     code = f"{_PREAMBLE}{_IMPORT}{_LIBRARIES}{_COMPILE}unreadable = []\n{_REPORT}"
     folders = {name: slot.library(library) for name, library in libraries.items()}
     # What a module prints while it is imported is not the answer: the answer is the last line
     code = code.replace("sys.stdout.write(", "sys.stdout.write('\\n' + ")
+    wanted = [*modules, *([f"={application}"] if application else [])]
     settings = {**(environment or {}), "OS_DATABASE__CONNECTION": "sqlite://", **_HOME}
     try:
         result = systemd.run_in_unit(
             machine,
             unit,
             development.overriding(
-                [slot.python, "-c", code, package, ",".join(modules), slot.checkout, json.dumps(folders)], settings
+                [slot.python, "-c", code, package, ",".join(wanted), slot.checkout, json.dumps(folders)], settings
             ),
             user=user,
             group=group,
@@ -140,7 +153,8 @@ def check_import(
             properties={**_APART, "PrivateNetwork": "yes"},
         )
     except CommandFailed as error:
-        raise _import_failed(", ".join(modules), error.result.stderr, error.result.tail) from error
+        named = ", ".join(each.lstrip("=") for each in wanted)
+        raise _import_failed(named, error.result.stderr, error.result.tail) from error
     _assert_origins(json.loads(result.stdout.splitlines()[-1]), package, slot, folders)
 
 

@@ -152,7 +152,8 @@ def _trees(plan: dict[str, Any]) -> list[str]:
 def _path_file(plan: dict[str, Any], site_packages: str) -> str:
     """The checkout and the libraries before production's packages: production has packages of the same names."""
     sources = os.path.relpath(os.path.join(plan["checkout"], plan["sources"]), site_packages)
-    shutil.copy(os.path.join(plan["tools"], "bytecode.py"), os.path.join(site_packages, "_devswap_bytecode.py"))
+    for name in ("bytecode", "prompt"):
+        shutil.copy(os.path.join(plan["tools"], f"{name}.py"), os.path.join(site_packages, f"_devswap_{name}.py"))
     libraries = [os.path.relpath(os.path.join(*library), site_packages) for library in plan["libraries"]]
     lines = [
         "import _devswap_bytecode",

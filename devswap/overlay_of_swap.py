@@ -122,11 +122,18 @@ def check(host: Host, deployment: Deployment, sources: Sources, built: Overlay, 
         "package": service.package,
         "libraries": {name: library for library, names in built.libraries.items() for name in names},
     }
-    note = cache(host) / "imported" / _digest(built.key, *sources.identity, *service.check)
+    application = deployment.uwsgi.module if deployment.uwsgi else None
+    modules = [*service.check, *filter(None, [application])]
+    note = cache(host) / "imported" / _digest(built.key, *sources.identity, *modules)
     if sources.dirty or not note.exists():
-        host.say(f"importing {', '.join(service.check)} as {deployment.user}, without a network")
+        host.say(f"importing {', '.join(modules)} as {deployment.user}, without a network")
         import_check.check_import(
-            deployment.machine, place, **wanted, modules=service.check, environment=service.environment
+            deployment.machine,
+            place,
+            **wanted,
+            modules=service.check,
+            application=application,
+            environment=service.environment,
         )
         if not sources.dirty:
             note.parent.mkdir(parents=True, exist_ok=True)

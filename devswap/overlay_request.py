@@ -20,7 +20,7 @@ from devswap.package_index import Indexes, IndexPolicy
 from devswap.requirements import Package
 
 # Changes when overlays of another build could no longer be used
-_FORMAT = "3"
+_FORMAT = "4"
 # What decides on a project's metadata, and so on everything in the overlay
 _INPUTS = (".txt", ".cfg", ".toml")
 

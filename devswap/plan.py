@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from devswap import development
+from devswap import development, uwsgi
 from devswap.database import Source
 from devswap.deployment import MODULE, Deployment
 from devswap.development import Command
@@ -25,16 +25,19 @@ def slot(service: str, number: int) -> Slot:
 def command(deployment: Deployment, place: Slot) -> Command:
     """Production's own command with the overlay's interpreter and script, and settings that suit a terminal."""
     path = deployment.environment.get("PATH", _PATH)
-    return Command(
-        argv=(f"{place.overlay}/bin/python", *_program(deployment, place)),
-        environment={
-            **deployment.service.environment,
-            **deployment.service.one_worker,
-            "PATH": f"{place.overlay}/bin:{path}",
-            "PYTHONUNBUFFERED": "1",
-        },
-        simple=deployment.forks,
-    )
+    environment = {
+        **deployment.service.environment,
+        **deployment.service.one_worker,
+        "PATH": f"{place.overlay}/bin:{path}",
+        "PYTHONUNBUFFERED": "1",
+    }
+    told = deployment.uwsgi
+    if told is None:
+        argv = [f"{place.overlay}/bin/python", *_program(deployment, place)]
+    else:
+        script = f"{place.overlay}/bin/{_name(told.script)}" if told.script else None
+        argv = uwsgi.development(told, place.overlay, environment, script=script)
+    return Command(tuple(argv), environment, simple=deployment.forks)
 
 
 def _program(deployment: Deployment, place: Slot) -> tuple[str, ...]:
@@ -44,7 +47,7 @@ def _program(deployment: Deployment, place: Slot) -> tuple[str, ...]:
 
 def missing_scripts(deployment: Deployment, scripts: Collection[str], sync: SyncDatabase | None) -> list[str]:
     """The scripts that the swap will start but the overlay, which has `scripts`, lacks: a change may rename its own."""
-    started = [] if deployment.command[0] == MODULE else [_name(deployment.command[0])]
+    started = [] if deployment.uwsgi or deployment.command[0] == MODULE else [_name(deployment.command[0])]
     started += [_name(command[1]) for command in sync.commands] if sync else []
     return [name for name in dict.fromkeys(started) if name not in scripts]
 

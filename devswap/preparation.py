@@ -33,6 +33,8 @@ from devswap.libraries import Wanted
 from devswap.masking import mask
 from devswap.overlay import Overlay
 from devswap.probe import Probe
+from devswap.probe_queue import QueueProbe
+from devswap.probe_web import WebProbe
 from devswap.shared import Shelf
 from devswap.slot import Slot
 from devswap.source import Checkout
@@ -278,15 +280,7 @@ def refresh(host: Host, journal: Journal) -> None:
 def watch(host: Host, deployment: Deployment) -> Watched:
     """What the fingerprint of this deployment looks at."""
     service = deployment.service
-    asked = None
-    if service.queue:
-        asked = Probe(
-            unit=deployment.unit,
-            topic=service.queue.topic,
-            python=deployment.interpreter.path,
-            user=deployment.user,
-            config_files=deployment.config_files,
-        )
+    told = deployment.uwsgi
     return Watched(
         on=deployment.machine.address,
         service=service.name,
@@ -294,8 +288,19 @@ def watch(host: Host, deployment: Deployment) -> Watched:
         folders=tuple(dict.fromkeys(path.rpartition("/")[0] for path in service.config)),
         site_folders=deployment.interpreter.site_folders,
         database=database_needs.source_of(host, deployment),
-        probe=asked,
+        probe=_probe(deployment),
+        files=told.files if told else (),
     )
+
+
+def _probe(deployment: Deployment) -> Probe | None:
+    """How this deployment is asked whether it serves; None where only its unit can tell."""
+    service, python = deployment.service, deployment.interpreter.path
+    if service.queue:
+        return QueueProbe(deployment.unit, service.queue.topic, python, deployment.user, deployment.config_files)
+    if service.web and deployment.addresses:
+        return WebProbe(deployment.unit, python, deployment.user, deployment.addresses, service.web.path)
+    return None
 
 
 def _examined(found: Found, existing: Journal | None) -> Deployment:

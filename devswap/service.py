@@ -25,6 +25,19 @@ class Queue:
 
 
 @dataclass(frozen=True)
+class Web:
+    """How a service that answers requests is asked, and what a web server runs it by."""
+
+    path: str
+    """What any of its versions answers without an account."""
+    module: str
+    """The module that holds the application; importing it starts the application."""
+    group: str
+    """Where its own server's bind_host and bind_port are in the configuration, as far as it has one."""
+    port: int
+
+
+@dataclass(frozen=True)
 class Database:
     """How a project keeps its database. `option` is (group, option) of its URL in the configuration."""
 
@@ -64,6 +77,7 @@ class Service:
     queue: Queue | None
     ports: tuple[int, ...] = ()
     """Where it takes requests, on its machine's own address: by them HAProxy's servers are told to be it."""
+    web: Web | None = None
 
 
 class Catalogue:
@@ -94,7 +108,8 @@ def load_catalogue() -> Catalogue:
 
 
 _PROJECT_KEYS = {"project", "distribution", "package", "config", "environment", "database", "service"}
-_SERVICE_KEYS = {"units", "entry_point", "check", "one_worker", "queue", "environment", "ports"}
+_SERVICE_KEYS = {"units", "entry_point", "check", "one_worker", "queue", "web", "environment", "ports"}
+_WEB_KEYS = {"path", "module", "group", "port"}
 _DATABASE_KEYS = {"group", "option", "sync", "migrations", "units"}
 
 
@@ -127,7 +142,13 @@ def _service(file: str, project: dict[str, Any], name: str, table: dict[str, Any
         database=_database(file, project["database"]) if "database" in project else None,
         queue=Queue(topic=queue["topic"]) if queue else None,
         ports=tuple(table.get("ports", [])),
+        web=_web(file, name, table["web"]) if "web" in table else None,
     )
+
+
+def _web(file: str, service: str, table: dict[str, Any]) -> Web:
+    _known(file, f"service.{service}.web.", table, _WEB_KEYS)
+    return Web(path=table["path"], module=table["module"], group=table.get("group", ""), port=table.get("port", 0))
 
 
 def _database(file: str, table: dict[str, Any]) -> Database:
@@ -147,4 +168,5 @@ def _known(file: str, where: str, table: dict[str, Any], keys: set[str]) -> None
             raise DevswapError(f"the catalogue file {file} has an unknown key {where}{key}")
 
 
+assert {field.name for field in fields(Web)} == _WEB_KEYS  # noqa: S101
 assert {field.name for field in fields(Database)} == _DATABASE_KEYS  # noqa: S101 - a new fact needs its key

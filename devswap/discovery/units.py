@@ -5,16 +5,15 @@ Names of containers are not trusted: they changed with every era of OpenStack-An
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from devswap import configuration, systemd
-from devswap.deployment import MODULE, Deployment, Interpreter
-from devswap.errors import DevswapError
+from devswap import configuration, systemd, uwsgi
+from devswap.configuration import Configuration
+from devswap.deployment import Deployment, Interpreter
+from devswap.discovery import account, program
 from devswap.machine import Machine, while_running
 from devswap.service import Service
 
@@ -29,13 +28,6 @@ _UNIT_FOLDERS = (
 )
 # A link here per unit that is not inactive or failed: systemd itself keeps them (unit_export_invocation_id).
 _ACTIVE_UNITS = "/run/systemd/units"
-_PYTHON = re.compile(r"python(\d(\.\d+)?)?$")
-_ASK_INTERPRETER = """
-import json, os, site, sys
-folders = [p for p in sys.path if os.path.basename(p) in ("site-packages", "dist-packages") and os.path.isdir(p)]
-print(json.dumps({"version": "%d.%d" % sys.version_info[:2], "folders": folders,
-                  "virtualenv": sys.prefix if sys.prefix != sys.base_prefix else None}))
-"""
 
 
 @dataclass(frozen=True)
@@ -89,7 +81,10 @@ def version(found: Found) -> str | None:
     """The version of production's package, read from the name of its metadata; None if it is not where we look."""
     for line in (found.machine.read_text(found.file) or "").splitlines():
         if line.startswith("ExecStart="):
-            prefix = line.removeprefix("ExecStart=").lstrip("-+!:@").split(" ")[0].rpartition("/bin/")[0]
+            words = line.removeprefix("ExecStart=").lstrip("-+!:@").split()
+            prefix = words[0].rpartition("/bin/")[0] if words else ""
+            if words and uwsgi.is_uwsgi(words[0]):
+                prefix = uwsgi.read(words, found.machine.read_text).virtualenv or "/usr"
             return _installed_version(found.machine, prefix, found.service.distribution)
     return None
 
@@ -115,21 +110,28 @@ def examine(found: Found) -> Deployment:
     properties = systemd.show(machine, found.unit, "User", "Group", "MainPID", "Type", "ExecStart")
     environment = systemd.environment(machine, found.unit)
     pid = int(properties["MainPID"] or 0)
-    words = _running_command(machine, pid) or _configured_command(found, properties, environment)
-    python, command = _split(machine, words, found)
-    user = _user(found, properties["User"], pid)
+    runs = program.of_unit(machine, found.unit, properties, environment, service)
+    told = runs.uwsgi
+    environment |= told.environment if told else {}
+    wanted = told.last("uid") if told else None
+    user = account.of_unit(machine, found.unit, properties["User"], pid, otherwise=wanted or "root")
+    files = configuration.files_of(
+        runs.command, machine, service.config, service.entry_point or service.name, environment
+    )
     return Deployment(
         service=service,
         machine=machine,
         unit=found.unit,
         user=user,
-        group=properties["Group"] or user,
-        command=command,
+        group=properties["Group"] or (told and told.last("gid")) or user,
+        command=runs.command,
         environment=environment,
-        interpreter=_interpreter(machine, python, user),
-        config_files=configuration.files_of(command, machine, service.config, service.entry_point or service.name),
+        interpreter=program.interpreter(machine, runs.python, user),
+        config_files=files,
         forks=properties["Type"] in ("forking", "dbus"),
         active=found.active,
+        uwsgi=told,
+        addresses=program.addresses(runs, service, Configuration.of(machine, files, environment)),
     )
 
 
@@ -143,12 +145,16 @@ def as_json(deployment: Deployment) -> dict[str, Any]:
         "config_files": deployment.config_files,
         "forks": deployment.forks,
         "active": deployment.active,
+        "uwsgi": deployment.uwsgi.argv if deployment.uwsgi else None,
+        "addresses": deployment.addresses,
     }
 
 
 def from_json(found: Found, read: dict[str, Any]) -> Deployment:
     """The deployment that `as_json` described."""
-    python = read["interpreter"]
+    python, argv = read["interpreter"], read.get("uwsgi")
+    told = uwsgi.read(argv, found.machine.read_text) if argv else None
+    own = systemd.environment(found.machine, found.unit)  # ours is not among it: see development.py
     return Deployment(
         service=found.service,
         machine=found.machine,
@@ -156,11 +162,13 @@ def from_json(found: Found, read: dict[str, Any]) -> Deployment:
         user=read["user"],
         group=read["group"],
         command=tuple(read["command"]),
-        environment=systemd.environment(found.machine, found.unit),  # ours is not among it: see development.py
+        environment=own | (told.environment if told else {}),
         interpreter=Interpreter(python["path"], python["version"], tuple(python["site_folders"]), python["virtualenv"]),
         config_files=tuple(read["config_files"]),
         forks=read["forks"],
         active=read["active"],
+        uwsgi=told,
+        addresses=tuple(read.get("addresses", ())),
     )
 
 
@@ -168,116 +176,3 @@ def cloud_of(name: str) -> str:
     """The first word of a container's name with its separator, which the containers of one cloud share."""
     found = re.match("[^-_]*[-_]?", name)
     return found[0] if found else ""
-
-
-def _running_command(machine: Machine, pid: int) -> list[str]:
-    text = machine.read_text(f"/proc/{pid}/cmdline") if pid else None
-    words = (text or "").rstrip("\0").split("\0")
-    # A process that renamed itself (setproctitle) no longer shows its command line: oslo.service's workers do.
-    return words if words and words[0].startswith("/") else []
-
-
-def _user(found: Found, wanted: str, pid: int) -> str:
-    """Whom the service runs as: its process knows, since a unit without User= may change it by itself.
-
-    Raises DevswapError where the process is not the one that User= names: development would run as somebody else.
-    """
-    machine = found.machine
-    uid = _owner(machine, pid) if pid else None
-    accounts = _accounts(machine)
-    if uid is None or (wanted and wanted not in accounts.values() and wanted != str(uid)):
-        return wanted or "root"  # it does not run, or as an account of systemd's own making (DynamicUser=)
-    name = accounts.get(uid)
-    if name is None:
-        raise DevswapError(f"cannot see whom {found.unit} in {machine.name} runs as: there is no account {uid}")
-    if wanted and wanted not in (name, str(uid)):
-        raise DevswapError(
-            f"cannot take {found.unit} in {machine.name} over: it has User={wanted}, but runs as {name}",
-            hint=f"systemctl cat {found.unit} shows how it is started",
-        )
-    return name
-
-
-def _owner(machine: Machine, pid: int) -> int | None:
-    """The effective uid of a process, as its machine numbers it; None where it has just ended."""
-    line = re.search(r"^Uid:\s+\d+\s+(\d+)", machine.read_text(f"/proc/{pid}/status") or "", re.MULTILINE)
-    if line is None:
-        return None
-    uid = int(line[1])
-    for row in (machine.read_text(f"/proc/{pid}/uid_map") or "").splitlines():  # read from outside: user_namespaces(7)
-        inside, outside, count = map(int, row.split())
-        if outside <= uid < outside + count:
-            return inside + uid - outside
-    return uid
-
-
-def _accounts(machine: Machine) -> dict[int, str]:
-    rows = [line.split(":") for line in (machine.read_text("/etc/passwd") or "").splitlines()]
-    return {int(row[2]): row[0] for row in reversed(rows) if len(row) > 2 and row[2].isdigit()}
-
-
-def _configured_command(found: Found, properties: dict[str, str], environment: Mapping[str, str]) -> list[str]:
-    """From ExecStart as systemd shows it: { path=… ; argv[]=… ; … }."""
-    lines = re.findall(r"argv\[\]=(.*?) ; ignore_errors=", properties["ExecStart"])
-    if len(lines) != 1:
-        how = f"{len(lines)} ExecStart" if lines else "no ExecStart"
-        raise DevswapError(f"cannot see how {found.unit} in {found.machine.name} is started: it has {how}")
-    try:
-        words = shlex.split(lines[0])
-    except ValueError:  # shown without its quotes, with an apostrophe in it
-        words = lines[0].split()
-    return [piece for word in words for piece in _expanded(word, environment)]
-
-
-def _expanded(word: str, environment: Mapping[str, str]) -> list[str]:
-    """As systemd.service(5) has it: $NAME alone becomes its words, ${NAME} its text, $$ a dollar sign."""
-    if alone := re.fullmatch(r"\$(\w+)", word):
-        return shlex.split(environment.get(alone[1], ""))
-
-    def fill(match: re.Match[str]) -> str:
-        return "$" if match[0] == "$$" else environment.get(match[1] or match[2], "")
-
-    return [re.sub(r"\$\$|\$\{(\w+)\}|\$(\w+)", fill, word)]
-
-
-def _split(machine: Machine, words: list[str], found: Found) -> tuple[str, tuple[str, ...]]:
-    """(interpreter, script and arguments) of a command line, with the interpreter taken from the script if need be."""
-    if words and _PYTHON.search(words[0]):
-        program = _program(words[1:])
-        if program:
-            return words[0], program
-    known = bool(words) and not _PYTHON.search(words[0])
-    first = (machine.read_text(words[0]) or "").partition("\n")[0] if known else ""
-    interpreter = first.removeprefix("#!").strip().split(" ")[0]
-    if first.startswith("#!") and _PYTHON.search(interpreter):
-        return interpreter, tuple(words)
-    raise DevswapError(
-        f"cannot take {found.service.name} in {found.machine.name} over: {shlex.join(words)} is no Python program",
-        hint=f"start it first, so that its command can be seen: systemctl start {found.unit}",
-    )
-
-
-def _program(words: Sequence[str]) -> tuple[str, ...]:
-    """What Python's own command line runs: the script or (-m, module), with arguments; nothing for -c and a prompt."""
-    rest = list(words)
-    while rest and rest[0].startswith("-") and rest[0] != "-":
-        flags = rest.pop(0)
-        if flags.startswith("--"):
-            rest = rest[1:] if flags == "--check-hash-based-pycs" else rest
-            continue
-        letter = re.search("[cmWX]", flags[1:])  # of several in one word the first that takes a value takes the rest
-        if letter is None:
-            continue
-        value = flags[letter.end() + 1 :] or (rest.pop(0) if rest else "")
-        if letter[0] == "m":
-            return (MODULE, value, *rest)
-        if letter[0] == "c":
-            return ()
-    return tuple(rest) if rest != ["-"] else ()
-
-
-def _interpreter(machine: Machine, python: str, user: str) -> Interpreter:
-    answer = json.loads(machine.run([python, "-c", _ASK_INTERPRETER], user=user, cwd="/").stdout)
-    if answer["version"].startswith("2"):
-        raise DevswapError(f"cannot take over services of Python {answer['version']} in {machine.name}: 3 is needed")
-    return Interpreter(python, answer["version"], tuple(answer["folders"]), answer["virtualenv"])

@@ -1,0 +1,48 @@
+"""Whom a service runs as."""
+
+from __future__ import annotations
+
+import re
+
+from devswap.errors import DevswapError
+from devswap.machine import Machine
+
+
+def of_unit(machine: Machine, unit: str, wanted: str, pid: int, *, otherwise: str) -> str:
+    """Whom the service runs as: its process knows, since a unit without User= may change it by itself.
+
+    `wanted` is its User=; `otherwise` is whom it becomes by itself, as far as its own configuration says.
+
+    Raises DevswapError where the process is not the one that User= names: development would run as somebody else.
+    """
+    uid = _owner(machine, pid) if pid else None
+    accounts = _accounts(machine)
+    if uid is None or (wanted and wanted not in accounts.values() and wanted != str(uid)):
+        return wanted or otherwise  # it does not run, or as an account of systemd's own making (DynamicUser=)
+    name = accounts.get(uid)
+    if name is None:
+        raise DevswapError(f"cannot see whom {unit} in {machine.name} runs as: there is no account {uid}")
+    if wanted and wanted not in (name, str(uid)):
+        raise DevswapError(
+            f"cannot take {unit} in {machine.name} over: it has User={wanted}, but runs as {name}",
+            hint=f"systemctl cat {unit} shows how it is started",
+        )
+    return name
+
+
+def _owner(machine: Machine, pid: int) -> int | None:
+    """The effective uid of a process, as its machine numbers it; None where it has just ended."""
+    line = re.search(r"^Uid:\s+\d+\s+(\d+)", machine.read_text(f"/proc/{pid}/status") or "", re.MULTILINE)
+    if line is None:
+        return None
+    uid = int(line[1])
+    for row in (machine.read_text(f"/proc/{pid}/uid_map") or "").splitlines():  # read from outside: user_namespaces(7)
+        inside, outside, count = map(int, row.split())
+        if outside <= uid < outside + count:
+            return inside + uid - outside
+    return uid
+
+
+def _accounts(machine: Machine) -> dict[int, str]:
+    rows = [line.split(":") for line in (machine.read_text("/etc/passwd") or "").splitlines()]
+    return {int(row[2]): row[0] for row in reversed(rows) if len(row) > 2 and row[2].isdigit()}

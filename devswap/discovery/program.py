@@ -1,0 +1,135 @@
+"""How production's command is read: from its process, from its unit, and from the files that uWSGI is told by."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from devswap import uwsgi
+from devswap.configuration import Configuration
+from devswap.deployment import MODULE, Interpreter
+from devswap.errors import DevswapError
+from devswap.machine import Machine
+from devswap.service import Service
+
+_PYTHON = re.compile(r"python(\d(\.\d+)?)?$")
+_ASK_INTERPRETER = """
+import json, os, site, sys
+folders = [p for p in sys.path if os.path.basename(p) in ("site-packages", "dist-packages") and os.path.isdir(p)]
+print(json.dumps({"version": "%d.%d" % sys.version_info[:2], "folders": folders,
+                  "virtualenv": sys.prefix if sys.prefix != sys.base_prefix else None}))
+"""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a unit runs."""
+
+    python: str
+    """The path of its interpreter."""
+    command: tuple[str, ...]
+    """The script, or -m and a module, with arguments; in uWSGI the application's own."""
+    uwsgi: uwsgi.Settings | None = None
+
+
+def of_unit(
+    machine: Machine, unit: str, properties: Mapping[str, str], environment: Mapping[str, str], service: Service
+) -> Program:
+    """What `unit` runs; raises DevswapError where that is no Python program, naming it."""
+    words = _running_command(machine, int(properties["MainPID"] or 0))
+    words = words or _configured_command(machine, unit, properties["ExecStart"], environment)
+    if words and uwsgi.is_uwsgi(words[0]):
+        settings = uwsgi.read(words, machine.read_text)
+        python = f"{settings.virtualenv}/bin/python" if settings.virtualenv else "/usr/bin/python3"
+        return Program(python, (settings.module or service.name, *settings.arguments), settings)
+    python, command = _split(machine, words, unit, service.name)
+    return Program(python, command)
+
+
+def addresses(program: Program, service: Service, options: Configuration) -> tuple[str, ...]:
+    """Where a web service answers: uWSGI's sockets, or those of the service's own server."""
+    if service.web is None:
+        return ()
+    if program.uwsgi is not None:
+        return program.uwsgi.addresses
+    host = options.get(service.web.group, "bind_host") or "0.0.0.0"  # noqa: S104 - what these servers do by themselves
+    port = options.get(service.web.group, "bind_port") or str(service.web.port)
+    scheme = "https" if options.get("ssl", "cert_file") or options.get(service.web.group, "cert_file") else "http"
+    return (f"{scheme}://{uwsgi.reachable(f'[{host}]' if ':' in host else host)}:{port}",)
+
+
+def _running_command(machine: Machine, pid: int) -> list[str]:
+    text = machine.read_text(f"/proc/{pid}/cmdline") if pid else None
+    words = (text or "").rstrip("\0").split("\0")
+    # A process that renamed itself (setproctitle) no longer shows its command line: oslo.service's workers do.
+    return words if words and words[0].startswith("/") else []
+
+
+def _configured_command(machine: Machine, unit: str, exec_start: str, environment: Mapping[str, str]) -> list[str]:
+    """From ExecStart as systemd shows it: { path=… ; argv[]=… ; … }."""
+    lines = re.findall(r"argv\[\]=(.*?) ; ignore_errors=", exec_start)
+    if len(lines) != 1:
+        how = f"{len(lines)} ExecStart" if lines else "no ExecStart"
+        raise DevswapError(f"cannot see how {unit} in {machine.name} is started: it has {how}")
+    try:
+        words = shlex.split(lines[0])
+    except ValueError:  # shown without its quotes, with an apostrophe in it
+        words = lines[0].split()
+    return [piece for word in words for piece in _expanded(word, environment)]
+
+
+def _expanded(word: str, environment: Mapping[str, str]) -> list[str]:
+    """As systemd.service(5) has it: $NAME alone becomes its words, ${NAME} its text, $$ a dollar sign."""
+    if alone := re.fullmatch(r"\$(\w+)", word):
+        return shlex.split(environment.get(alone[1], ""))
+
+    def fill(match: re.Match[str]) -> str:
+        return "$" if match[0] == "$$" else environment.get(match[1] or match[2], "")
+
+    return [re.sub(r"\$\$|\$\{(\w+)\}|\$(\w+)", fill, word)]
+
+
+def _split(machine: Machine, words: list[str], unit: str, service: str) -> tuple[str, tuple[str, ...]]:
+    """(interpreter, script and arguments) of a command line, with the interpreter taken from the script if need be."""
+    if words and _PYTHON.search(words[0]):
+        program = _program(words[1:])
+        if program:
+            return words[0], program
+    known = bool(words) and not _PYTHON.search(words[0])
+    first = (machine.read_text(words[0]) or "").partition("\n")[0] if known else ""
+    interpreter = first.removeprefix("#!").strip().split(" ")[0]
+    if first.startswith("#!") and _PYTHON.search(interpreter):
+        return interpreter, tuple(words)
+    raise DevswapError(
+        f"cannot take {service} in {machine.name} over: {shlex.join(words)} is no Python program",
+        hint=f"start it first, so that its command can be seen: systemctl start {unit}",
+    )
+
+
+def _program(words: Sequence[str]) -> tuple[str, ...]:
+    """What Python's own command line runs: the script or (-m, module), with arguments; nothing for -c and a prompt."""
+    rest = list(words)
+    while rest and rest[0].startswith("-") and rest[0] != "-":
+        flags = rest.pop(0)
+        if flags.startswith("--"):
+            rest = rest[1:] if flags == "--check-hash-based-pycs" else rest
+            continue
+        letter = re.search("[cmWX]", flags[1:])  # of several in one word the first that takes a value takes the rest
+        if letter is None:
+            continue
+        value = flags[letter.end() + 1 :] or (rest.pop(0) if rest else "")
+        if letter[0] == "m":
+            return (MODULE, value, *rest)
+        if letter[0] == "c":
+            return ()
+    return tuple(rest) if rest != ["-"] else ()
+
+
+def interpreter(machine: Machine, python: str, user: str) -> Interpreter:
+    answer = json.loads(machine.run([python, "-c", _ASK_INTERPRETER], user=user, cwd="/").stdout)
+    if answer["version"].startswith("2"):
+        raise DevswapError(f"cannot take over services of Python {answer['version']} in {machine.name}: 3 is needed")
+    return Interpreter(python, answer["version"], tuple(answer["folders"]), answer["virtualenv"])
