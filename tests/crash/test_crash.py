@@ -37,13 +37,14 @@ def cloud(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCl
     simulated.checkout("plain")
     simulated.checkout("migrates", revisions=("a1", "b2"))
     simulated.checkout("dies", revisions=("a1", "b2"), fate="dies")
+    simulated.checkout("mute", fate="mute")
     with no_waiting(monkeypatch), disk.watched(monkeypatch, simulated.state, simulated.calls):
         yield simulated
 
 
-def checkout(cloud: SimulatedCloud, ref: str, *, detach: bool = True) -> Command:
+def checkout(cloud: SimulatedCloud, ref: str, *, detach: bool = True, service: str = SERVICE) -> Command:
     def command(host: Host) -> object:
-        return swap.checkout(host, Wish(SERVICE, ref, None, None, detach), cloud.makers)
+        return swap.checkout(host, Wish(service, ref, None, None, detach), cloud.makers)
 
     return command
 
@@ -81,6 +82,13 @@ def test_production_comes_back_from_any_interruption_of_a_first_checkout(
 ) -> None:
     start = cloud.take()
     explore(cloud, start, checkout(cloud, "plain"), start)
+
+
+def test_production_comes_back_from_any_interruption_of_a_checkout_of_a_service_in_uwsgi(
+    cloud: SimulatedCloud,
+) -> None:
+    start = cloud.take()
+    explore(cloud, start, checkout(cloud, "mute", service="heat-api"), start)
 
 
 @pytest.mark.parametrize("ref", ["migrates", "dies"])

@@ -37,6 +37,7 @@ from tests.simulated.mariadb import Schema, Server, SqlError
 from tests.simulated.processes import Invocation, Outcome
 
 NOW = "2026-01-01T00:00:00.000+00:00"
+_SERVED_BY = {"8004": "heat-api.service", "8000": "heat-api-cfn.service"}
 _MIGRATIONS = "heat/db/migrations/versions"
 
 
@@ -201,7 +202,7 @@ class SimulatedCloud:
         if not machine.files.exists(tool):
             return Outcome(127, stderr=f"env: '{tool}': No such file or directory\n")
         script, *words = arguments[arguments.index("-c") + 1 :]
-        if "import amqp" in script:
+        if _asks(script):
             return Outcome(0, json.dumps(self._answer(machine, json.loads(call.stdin.splitlines()[0]))))
         if "sys.base_prefix" in script:
             virtualenv = os.path.dirname(os.path.dirname(tool))
@@ -217,13 +218,15 @@ class SimulatedCloud:
 
     def is_over(self, machine: SimulatedMachine, argv: Sequence[str], read: str) -> bool:
         """A probe goes on asking until the service serves, or its time is over."""
-        if "import amqp" not in " ".join(argv):
+        if not _asks(" ".join(argv)):
             return True
         self._polls += 1
         asked = json.loads(read.splitlines()[0])
         return self._answer(machine, asked)["serving"] is True or self._polls > 20 * asked["seconds"]
 
     def _answer(self, machine: SimulatedMachine, asked: Mapping[str, Any]) -> dict[str, object]:
+        if "addresses" in asked:
+            return self._answer_of_web(machine, asked["addresses"])
         host = asked["host"] or machine.name
         serving = self._serves(machine, asked["topic"])
         queue = f"the queue {asked['topic']}.{host}"
@@ -234,12 +237,22 @@ class SimulatedCloud:
         running = machine.init.units.get(units.get(topic, ""))
         return running is not None and running.active == "active" and self._fate(machine, running.argv) != "mute"
 
+    def _answer_of_web(self, machine: SimulatedMachine, addresses: Sequence[str]) -> dict[str, object]:
+        for address in addresses:
+            unit = machine.init.units.get(_SERVED_BY.get(address.rpartition(":")[2], ""))
+            if unit is None or unit.active != "active":
+                return {"serving": False, "why": f"{address} cannot be asked: Connection refused"}
+            if self._fate(machine, unit.argv) == "mute":
+                return {"serving": False, "why": f"{address} answers 500"}
+        return {"serving": True, "why": ", ".join(f"{address} answers 300" for address in addresses)}
+
     def fate(self, machine: SimulatedMachine, argv: Sequence[str]) -> int:
         """The exit code of a service that ends as soon as it was started; 0 for one that runs."""
         return 1 if self._fate(machine, argv) == "dies" else 0
 
     def _fate(self, machine: SimulatedMachine, argv: Sequence[str]) -> str:
-        found = machine.files.find(argv[0])
+        overlay = argv[argv.index("--virtualenv") + 1] + "/bin/python" if "--virtualenv" in argv else argv[0]
+        found = machine.files.find(overlay)
         return (found.parent.parent / "fate").read_text() if isinstance(found, Path) else ""
 
     def title(self, argv: Sequence[str]) -> str:
@@ -317,6 +330,11 @@ class SimulatedCloud:
             path = self.state / name
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             path.write_bytes(content)
+
+
+def _asks(script: str) -> bool:
+    """Whether it is a probe's."""
+    return "import amqp" in script or "def connect(parts" in script
 
 
 def _canonical(value: object) -> object:

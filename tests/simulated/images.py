@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.simulated.files import Files
 from tests.simulated.mariadb import Schema, Server, Table
 
@@ -69,6 +71,17 @@ _OTHER_BACKEND = """backend other-back
     server one 10.9.9.1:80 check
     server two 10.9.9.2:80 check
 """
+UWSGI = "/openstack/venvs/uwsgi-33.0.1-python3/bin/uwsgi"
+UWSGI_INI = """# Ansible managed
+[uwsgi]
+uid = heat
+gid = heat
+virtualenv = {venv}
+wsgi = heat.wsgi.{module}:application
+http-socket = 172.29.236.130:{port}
+master = true
+processes = 4
+"""
 PASSWD = "root:x:0:0:root:/root:/bin/bash\nheat:x:110:112::/var/lib/heat:/bin/false\n"
 GROUP = "root:x:0:\nheat:x:112:\n"
 
@@ -134,7 +147,17 @@ def _heat(*services: str) -> Files:
         put(files, f"/etc/systemd/system/{name}.service", UNIT.format(name=name, venv=VENV))
         put(files, f"/etc/systemd/system/{name}.service.d/override.conf", OVERRIDE)
         enable(files, name)
+    if "heat-api" in services:
+        _under_uwsgi(files, "heat-api", "api", 8004)
     return files
+
+
+def _under_uwsgi(files: Files, name: str, module: str, port: int) -> None:
+    put(files, UWSGI, "\x7fELF")
+    put(files, f"/etc/uwsgi/{name}.ini", UWSGI_INI.format(venv=VENV, module=module, port=port))
+    unit = UNIT.format(name=name, venv=VENV)
+    line = f"ExecStart={UWSGI} --autoload --ini /etc/uwsgi/{name}.ini\n"
+    put(files, f"/etc/systemd/system/{name}.service", re.sub("ExecStart=.*\n", line, unit))
 
 
 def _galera() -> Files:
