@@ -47,7 +47,8 @@ def _program(deployment: Deployment, place: Slot) -> tuple[str, ...]:
 
 def missing_scripts(deployment: Deployment, scripts: Collection[str], sync: SyncDatabase | None) -> list[str]:
     """The scripts that the swap will start but the overlay, which has `scripts`, lacks: a change may rename its own."""
-    started = [] if deployment.uwsgi or deployment.command[0] == MODULE else [_name(deployment.command[0])]
+    script = deployment.uwsgi.script if deployment.uwsgi else deployment.command[0]
+    started = [_name(script)] if script and script != MODULE else []
     started += [_name(command[1]) for command in sync.commands] if sync else []
     return [name for name in dict.fromkeys(started) if name not in scripts]
 
