@@ -4,6 +4,7 @@ DevswapError                exit 1: it failed, production is as before
 ├── UsageError              exit 2: the command line or the settings ask for something impossible
 ├── NotWhole                exit 3: production is not whole, `devswap restore` goes on
 ├── Unrecognised            exit 3 in the end: a file of a step is neither as it was nor as the step left it
+├── PackagesRefused         exit 1: the policy for indexes forbids what the checkout needs
 ├── MachineGone             exit 1: the machine does not exist any more; a rollback passes it over
 ├── Interrupted             exit 130: Ctrl-C, and what had begun is rolled back
 └── CommandFailed           a process ended with a code that its caller does not understand
@@ -44,6 +45,10 @@ class Unrecognised(DevswapError):
         super().__init__(message)
         self.on = on
         self.path = path
+
+
+class PackagesRefused(DevswapError):
+    """Who knows the command that was typed says how it would be allowed."""
 
 
 class MachineGone(DevswapError):

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import NoReturn
 
 from devswap import pip_answers, systemd
-from devswap.errors import CommandFailed, DevswapError
+from devswap.errors import CommandFailed, DevswapError, PackagesRefused
 from devswap.machine import Machine
 from devswap.masking import mask
 from devswap.package_index import PRIVATE, PUBLIC, Indexes, IndexPolicy
@@ -123,9 +123,9 @@ class Installer:
     def _asks_private(self) -> bool:
         """A cloud without a private index has nothing to be asked first; under `private` that is an error in itself."""
         if self._policy == IndexPolicy.PRIVATE and not self._indexes.has_private:
-            raise DevswapError(
+            raise PackagesRefused(
                 "cannot install what production lacks: no private index is known for this machine",
-                hint="name one in the settings, or allow the public one: --index-policy fallback",
+                hint="name one in the settings (private_links), or allow the public one",
             )
         return self._policy != IndexPolicy.PUBLIC and self._indexes.has_private
 
@@ -202,9 +202,9 @@ class Installer:
                     break
                 found |= more
                 left = [need for need in left if need.name not in found]
-        raise DevswapError(
+        raise PackagesRefused(
             f"the private index lacks {', '.join(sorted(found.values()))}",
-            hint="allow the public index for what is missing: --index-policy fallback",
+            hint="allow the public index for what is missing",
         )
 
     def _pip(self, arguments: Sequence[str], environment: Mapping[str, str], files: Mapping[str, str]) -> Result:

@@ -64,6 +64,8 @@ class Swap:
     """How development is started: see development.py."""
     libraries: list[dict[str, Any]] = field(default_factory=list)
     """What is run from checkouts of their own besides: see sources.py."""
+    overlay: dict[str, Any] = field(default_factory=dict)
+    """The key of its overlay, and the lock of what was installed into that: see overlay_table.py."""
     shares: list[str] = field(default_factory=list)
     """What it may change together with other swaps, by the names of `Step.shared`."""
     touched: list[str] = field(default_factory=list)

@@ -6,7 +6,7 @@ import signal
 import sys
 from dataclasses import asdict
 
-from devswap import console
+from devswap import console, overlay_table
 from devswap.errors import NotWhole
 from devswap.foreground import Ended
 from devswap.swap import Planned
@@ -41,5 +41,8 @@ def show_plan(planned: Planned, *, as_json: bool) -> None:
         print(f"  with {each['name']} {each['version']}: {each['ref']} ({each['commit'][:12]} {each['subject']})")
     rows = [(str(number), step["do"], step["undo"]) for number, step in enumerate(planned.steps, 1)]
     console.show_table(("", "STEP", "WAY BACK"), rows)
-    for package in planned.packages:
-        print(f"  installs {package}")
+    print()
+    if planned.installs:
+        console.show_table(overlay_table.HEADER, overlay_table.rows(planned.installs))
+    else:
+        print("nothing is installed: production has what the checkout needs")

@@ -5,6 +5,7 @@ If anything is wrong it is found here, and production never notices. What is mou
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,15 +18,17 @@ from devswap import (
     locate,
     overlay,
     overlay_of_swap,
+    overlay_table,
     plan,
     source,
     systemd,
+    table,
     transaction,
 )
 from devswap.deployment import Deployment
 from devswap.discovery import units
 from devswap.discovery.units import Found
-from devswap.errors import DevswapError
+from devswap.errors import DevswapError, PackagesRefused
 from devswap.fingerprint import Watched
 from devswap.host import Host
 from devswap.journal import Journal, Swap
@@ -216,9 +219,14 @@ class _Job:
 def _build(job: _Job) -> Prepared:
     host, deployment, sources, place = job.host, job.deployment, job.sources, job.place
     request = overlay_of_swap.request(host, deployment, sources)
-    built = overlay_of_swap.build(host, deployment, job.journal, request, place, job.makers.build)
-    for package in built.installed:
-        host.say(f"installed {package.name} {package.version} from the {package.origin}: {package.why}")
+    try:
+        built = overlay_of_swap.build(host, deployment, job.journal, request, place, job.makers.build)
+    except PackagesRefused as error:
+        allowed = ["devswap", "checkout", deployment.service.name, job.wish.ref, "--index-policy", "fallback"]
+        raise DevswapError(error.message, hint=f"{error.hint}: {shlex.join(allowed)}") from error
+    locked = overlay_table.lock(built.installed)
+    for line in table.lines(overlay_table.HEADER, overlay_table.rows(locked)) if locked else []:
+        host.say(line)
     uid, gid = overlay.ids(deployment.machine, deployment.user, deployment.group)
     mounts = overlay.mounts(built, request, place, cache=overlay_of_swap.cache(host), uid=uid, gid=gid)
     transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
@@ -234,6 +242,7 @@ def _build(job: _Job) -> Prepared:
         "slot": job.number,
         "command": asdict(command),
         "package": deployment.service.package,
+        "overlay": {"key": built.key, "packages": locked},
         "owner": host.owner,
     }
     return Prepared(

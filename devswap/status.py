@@ -33,6 +33,8 @@ class SwapStatus:
     owner: str
     since: str
     healthy: bool
+    packages: list[dict[str, str | None]]
+    """What its overlay holds besides production's packages: see overlay_table.py."""
 
 
 def of(host: Host, journal: Journal) -> SwapStatus:
@@ -55,6 +57,7 @@ def of(host: Host, journal: Journal) -> SwapStatus:
         owner=f"{swap.owner.user}@{swap.owner.host} {swap.owner.terminal}".strip(),
         since=swap.since,
         healthy=state == "running" and serving,
+        packages=swap.overlay.get("packages", []),
     )
 
 

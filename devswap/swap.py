@@ -40,6 +40,8 @@ class Planned:
     libraries: list[dict[str, Any]]
     steps: list[dict[str, str]]
     packages: list[str]
+    installs: list[dict[str, str | None]]
+    """The same for scripts: see overlay_table.py."""
 
 
 def plan(host: Host, wish: Wish, makers: Makers = MAKERS) -> Planned:
@@ -69,6 +71,7 @@ def _planned(prepared: Prepared) -> Planned:
         packages=[
             f"{each.name} {each.version} from the {each.origin}: {each.why}" for each in prepared.overlay.installed
         ],
+        installs=described["overlay"]["packages"],
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import console, session, status
+from devswap import console, overlay_table, session, status
 from devswap.commands import examples
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -51,3 +51,5 @@ def _show(swap: status.SwapStatus) -> None:
     for each in swap.libraries:
         print(f"  with {each['name']} {each['version']}: {each['ref']}  {each['commit'][:12]}  {each['subject']}")
         print(f"    checkout: {each['checkout']}")
+    if swap.packages:
+        print(f"  packages: {overlay_table.summary(swap.packages)}")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +25,7 @@ def state_folder() -> Path:
     return Path(os.environ.get("DEVSWAP_STATE_DIR", "/var/lib/devswap"))
 
 
-def swap_of(desk: Desk) -> dict[str, object]:
+def swap_of(desk: Desk) -> dict[str, Any]:
     (mine,) = [
         swap
         for swap in clouds.swaps(desk.devswap("status", "--json").stdout)
@@ -96,10 +99,30 @@ def test_a_migration_is_made_and_taken_back_with_what_was_written_kept_in_a_save
     cloud.create_stack()
 
 
+@pytest.fixture
+def constraints(cloud: Cloud) -> Iterator[None]:
+    """What a cloud's repository container keeps of its branch's upper constraints."""
+    old = "os-releases/12.0.0/requirements_constraints.txt"
+    path = "/var/www/repo/" + (old if cloud.era == "2015" else "constraints/upper_constraints_cached.txt")
+    repo = cloud.container("-repo-")
+    cloud.sh('mkdir -p "$(dirname "$1")"; echo "$2" >"$1"', path, f"{MISSING_PACKAGE}===1.0", on=repo)
+    yield
+    cloud.sh('rm "$1"; rmdir -p --ignore-fail-on-non-empty "$(dirname "$1")"', path, on=repo)
+
+
+@pytest.mark.usefixtures("constraints")
 def test_a_package_that_the_cloud_lacks_comes_from_the_public_index_and_is_named(cloud: Cloud, desk: Desk) -> None:
+    refused = desk.take(PACKAGE, "--index-policy", "private", code=1)
+    assert f"the private index lacks {MISSING_PACKAGE}>=4.4.0" in refused.stderr
+    ref = f"review/{cloud.change(PACKAGE).number}"
+    assert f": devswap checkout heat-engine {ref} --index-policy fallback" in refused.stderr
     taken = desk.take(PACKAGE)
-    assert f"installed {MISSING_PACKAGE} " in taken.stderr
-    assert "from the public index" in taken.stderr
+    assert f"the constraint {MISSING_PACKAGE}===1.0 is left out: " in taken.stderr
+    (lock,) = swap_of(desk)["packages"]
+    assert (lock["package"], lock["from"], lock["where"]) == (MISSING_PACKAGE, None, "public index")
+    row = rf"{MISSING_PACKAGE} +- +{re.escape(lock['to'])} +public index +openstack-heat needs {MISSING_PACKAGE}>=4.4.0"
+    assert re.search(row, taken.stderr)
+    assert re.fullmatch("[0-9a-f]{64}", lock["sha256"])
     wait_until(
         lambda: "engine worker(s)" in desk.devswap("logs", "heat-engine", "--machine", cloud.heat).stdout,
         "its log line",
