@@ -62,6 +62,8 @@ class Swap:
     """How production is run, for a second checkout: while swapped, its unit no longer shows it."""
     command: dict[str, Any] = field(default_factory=dict)
     """How development is started: see development.py."""
+    review: dict[str, Any] | None = None
+    """The Gerrit change that it is, and where to ask for a newer patchset: see sources.py."""
     libraries: list[dict[str, Any]] = field(default_factory=list)
     """What is run from checkouts of their own besides: see sources.py."""
     overlay: dict[str, Any] = field(default_factory=dict)

@@ -24,7 +24,7 @@ _NAMED = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)=(?P<ref>.+)")
 _HINT = "--with oslo.messaging=review/456, or the path of a tree: --with ~/src/oslo.db"
 
 Fetch = Callable[[str, str], Checkout]
-"""(project, ref) to a checkout on the host."""
+"""(project, ref) to a checkout on the host; the project may be written openstack/oslo.db."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Wanted:
 
     name: str | None
     ref: str
+    project: str | None = None
+    """Where its repository is, if that is known: openstack/oslo.db."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def choose(wanted: Sequence[Wanted], *, besides: str, fetch: Fetch) -> list[Chos
 
 
 def _choose(wanted: Wanted, fetch: Fetch) -> Chosen:
-    checkout = fetch(wanted.name or "library", wanted.ref)
+    checkout = fetch(wanted.project or wanted.name or "library", wanted.ref)
     name = distribution_of(checkout.path)
     if wanted.name is None:
         if name is None:
@@ -81,7 +83,7 @@ def _choose(wanted: Wanted, fetch: Fetch) -> Chosen:
                 f"{checkout.path} does not say what it is called", hint=f"name it: --with LIB={wanted.ref}"
             )
         return Chosen(name, replace(checkout, project=name))
-    if name is not None and canonicalize_name(name) not in _names(wanted.name):
+    if name is not None and canonicalize_name(name) not in names_of(wanted.name):
         raise UsageError(f"{checkout.path} is {name}, not {wanted.name}", hint=f"--with {name}={wanted.ref}")
     return Chosen(name or wanted.name, checkout)
 
@@ -101,9 +103,9 @@ def distribution_of(tree: Path) -> str | None:
     return name if re.fullmatch(r"[A-Za-z0-9][\w.-]*", name) else None
 
 
-def _names(repository: str) -> set[str]:
+def names_of(repository: str) -> set[str]:
     """What the package of a repository may be called: heat's is openstack-heat."""
-    return {canonicalize_name(name) for name in (repository, f"openstack-{repository}", f"python-{repository}")}
+    return {canonicalize_name(repository), canonicalize_name(f"openstack-{repository}")}
 
 
 def _same(one: str, other: str) -> bool:

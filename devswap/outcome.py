@@ -6,7 +6,7 @@ import signal
 import sys
 from dataclasses import asdict
 
-from devswap import console, overlay_table
+from devswap import console, newest, overlay_table
 from devswap.errors import NotWhole
 from devswap.foreground import Ended
 from devswap.swap import Planned
@@ -37,8 +37,12 @@ def show_plan(planned: Planned, *, as_json: bool) -> None:
         console.show_json({**asdict(planned)})
         return
     print(f"{planned.service} in {planned.machine}, from {planned.ref} ({planned.commit[:12]} {planned.subject})")
+    if planned.review:
+        print(f"  {newest.told(planned.review)}")
     for each in planned.libraries:
         print(f"  with {each['name']} {each['version']}: {each['ref']} ({each['commit'][:12]} {each['subject']})")
+        if each["review"]:
+            print(f"    {newest.told(each['review'])}")
     rows = [(str(number), step["do"], step["undo"]) for number, step in enumerate(planned.steps, 1)]
     console.show_table(("", "STEP", "WAY BACK"), rows)
     print()

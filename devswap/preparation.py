@@ -65,6 +65,8 @@ class Wish:
     """Even if the swap is another user's."""
     libraries: tuple[Wanted, ...] = ()
     """What is to be run from checkouts of their own besides."""
+    with_depends: bool = False
+    """And what the change's Depends-On footers name."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,15 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
         transaction.require_complete(existing)
         require_unedited(place.machine, existing.swap.unit)
     deployment = _examined(place, existing)
-    sources = gather(host, place.service, wish.ref, remote=wish.remote, wanted=wish.libraries, fetch=makers.fetch)
+    sources = gather(
+        host,
+        deployment,
+        wish.ref,
+        remote=wish.remote,
+        wanted=wish.libraries,
+        with_depends=wish.with_depends,
+        fetch=makers.fetch,
+    )
     if existing is None:
         return _prepare_first(host, deployment, sources, wish, makers)
     return _prepare_switch(host, deployment, sources, wish, existing, makers)

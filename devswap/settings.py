@@ -24,6 +24,8 @@ class Settings:
     """Where branches and tags come from; the project's name is appended."""
     changes_url: str = "https://review.opendev.org/openstack"
     """Where Gerrit changes come from; the project's name is appended."""
+    gerrit_url: str = ""
+    """Where Gerrit's REST answers; empty: where changes_url is a web page's, its folder."""
     index_policy: str = "fallback"
     """private, fallback or public: where packages that production lacks may come from."""
     private_links: tuple[str, ...] = ()
@@ -35,6 +37,12 @@ class Settings:
     """
     wait: float = 60.0
     """Seconds a detached service has to serve."""
+
+    @property
+    def rest(self) -> str | None:
+        """The address of Gerrit's REST, if any is known."""
+        derived = self.changes_url.rstrip("/").rpartition("/")[0]
+        return self.gerrit_url or (derived if derived.startswith(("http://", "https://")) else None)
 
 
 def load(home: Path | None, environment: Mapping[str, str], *, trusted: frozenset[int] = frozenset({0})) -> Settings:

@@ -10,11 +10,12 @@ import re
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from devswap import refs
+from devswap import gerrit, refs
 from devswap.errors import DevswapError, UsageError
+from devswap.gerrit import Review
 from devswap.git import Git
 from devswap.invoker import UserHome
 from devswap.mirror import Mirror, lock_of, open_mirror
@@ -34,8 +35,9 @@ class Checkout:
     """A source tree on the host.
 
     `commit` is what is checked out, `resolved` the full ref it came from, `version` what pbr would say; `message` is
-    the whole commit message, for its footers. `change`, `patchset` and `newest` are a Gerrit change's. `previous` is
-    the commit that this checkout was on before, if it was moved. `own_tree`: the user's own path, never changed by us.
+    the whole commit message, for its footers. `change`, `patchset` and `newest` are a Gerrit change's, and `review` is
+    what Gerrit says of it, where it answers. `previous` is the commit that this checkout was on before, if it was
+    moved. `own_tree`: the user's own path, never changed by us; anything else came from `remotes`.
     """
 
     project: str
@@ -53,6 +55,8 @@ class Checkout:
     patchset: int | None = None
     newest: int | None = None
     previous: str | None = None
+    remotes: Remotes | None = None
+    review: Review | None = None
 
 
 def prepare(
@@ -76,7 +80,11 @@ def prepare(
         return _own_tree(project, ref, meaning, home)
     with turn(lock_of(project, cache=cache, home=home), say=say):
         mirror = open_mirror(project, cache=cache, home=home, say=say)
-        return _from_servers(project, ref, meaning, remotes, mirror, now)
+        checkout = _from_servers(project, ref, meaning, remotes, mirror, now)
+    if isinstance(meaning, refs.Fork):
+        return replace(checkout, remotes=Remotes(meaning.url, meaning.url))
+    asked = remotes.rest and checkout.change and gerrit.review(remotes.rest, checkout.change, project)
+    return replace(checkout, remotes=remotes, review=asked or None)
 
 
 def _from_servers(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from devswap import libraries
+from packaging.requirements import InvalidRequirement, Requirement
+
+from devswap import libraries, newest, requirements
+from devswap.deployment import Deployment
 from devswap.host import Host
 from devswap.libraries import Chosen, Wanted
 from devswap.masking import mask
 from devswap.overlay import Overlay
-from devswap.service import Service
+from devswap.overlay_request import read
 from devswap.source import Checkout, Remotes
+from devswap.with_depends import Depends
 
 
 @dataclass(frozen=True)
@@ -38,33 +43,69 @@ class Sources:
 
 def gather(
     host: Host,
-    service: Service,
+    deployment: Deployment,
     ref: str,
     *,
     remote: str | None,
     wanted: Sequence[Wanted],
+    with_depends: bool,
     fetch: Callable[..., Checkout],
 ) -> Sources:
     """The checkouts on the host, owned by the invoking user; `remote` is where the project's own `ref` is."""
+    service = deployment.service
 
     def get(project: str, ref: str, remote: str | None = None) -> Checkout:
         home = host.home()
-        return fetch(
-            project,
+        found: Checkout = fetch(
+            project.rpartition("/")[2],
             ref,
             remotes=_remotes(host, project, remote),
             home=home,
             cache=home.folder / "mirrors",
             say=host.say,
         )
+        if found.review:
+            host.say(str(found.review))
+        if review := _review(found):
+            newest.note(host.state, review)
+        return found
 
     checkout = get(service.project, ref, remote)
-    return Sources(checkout, tuple(libraries.choose(wanted, besides=service.distribution, fetch=get)))
+    needed = _depends(host).wanted(checkout, given=wanted, used=_used(deployment, checkout)) if with_depends else []
+    return Sources(checkout, tuple(libraries.choose([*wanted, *needed], besides=service.distribution, fetch=get)))
+
+
+def _depends(host: Host) -> Depends:
+    home = host.home()
+    return Depends(lambda project: _remotes(host, project, None), home, home.folder / "mirrors", host.say)
+
+
+def _used(deployment: Deployment, checkout: Checkout) -> set[str]:
+    """The packages that production has, and those that the checkout requires besides."""
+    found = {
+        name
+        for folder in deployment.interpreter.site_folders
+        for name in requirements.packages(deployment.machine.names(folder))
+    }
+    for line in requirements.requirement_lines(read(checkout.path / "requirements.txt")):
+        with suppress(InvalidRequirement):
+            found.add(Requirement(line).name)
+    return found
 
 
 def _remotes(host: Host, project: str, remote: str | None) -> Remotes:
+    """`remote` stands for all of them, and nobody knows its REST."""
+    if remote:
+        return Remotes(remote, remote)
     chosen = host.settings
-    return Remotes(remote or f"{chosen.branches_url}/{project}", remote or f"{chosen.changes_url}/{project}")
+    return Remotes(_at(chosen.branches_url, project), _at(chosen.changes_url, project), chosen.rest)
+
+
+def _at(base: str, project: str) -> str:
+    """The address of a project; the base is that of the folder openstack, which other folders are beside."""
+    folder, _, name = project.rpartition("/")
+    above, _, usual = base.rstrip("/").rpartition("/")
+    return f"{base}/{name}" if folder in ("", "openstack", usual) else f"{above}/{folder}/{name}"
 
 
 def _described(checkout: Checkout) -> dict[str, Any]:
@@ -73,6 +114,25 @@ def _described(checkout: Checkout) -> dict[str, Any]:
         "commit": checkout.commit,
         "subject": checkout.subject,
         "checkout": str(checkout.path),
+        "review": _review(checkout),
+    }
+
+
+def _review(checkout: Checkout) -> dict[str, Any] | None:
+    """What is known of a Gerrit change, and where to ask for more; never an address with a password."""
+    if checkout.change is None or checkout.remotes is None:
+        return None
+    said, url = checkout.review, checkout.remotes.changes
+    return {
+        "project": checkout.project,
+        "change": checkout.change,
+        "patchset": checkout.patchset,
+        "newest": checkout.newest,
+        "owner": said.owner if said else None,
+        "branch": said.branch if said else checkout.branch,
+        "status": said.status if said else None,
+        "url": url if mask(url) == url else None,
+        "rest": checkout.remotes.rest,
     }
 
 

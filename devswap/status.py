@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from devswap import claims, development, fingerprint, probe, systemd, transaction
+from devswap import claims, development, fingerprint, newest, probe, systemd, transaction
 from devswap.errors import DevswapError, MachineGone
 from devswap.host import Host
 from devswap.journal import Journal
@@ -23,6 +23,8 @@ class SwapStatus:
     commit: str
     subject: str
     checkout: str
+    review: dict[str, Any] | None
+    """The Gerrit change, if it is one, with the newest patchset that is known of it."""
     libraries: list[dict[str, Any]]
     """What is run from checkouts of their own besides: name, ref, commit, subject, checkout, version …"""
     mode: str
@@ -39,6 +41,7 @@ class SwapStatus:
 
 def of(host: Host, journal: Journal) -> SwapStatus:
     """Asks the machine; never raises for what is wrong with it, but says so."""
+    newest.ask_all(host.state, journal.swap)
     state, serving, why = _look(host, journal)
     swap = journal.swap
     return SwapStatus(
@@ -49,7 +52,8 @@ def of(host: Host, journal: Journal) -> SwapStatus:
         commit=swap.commit,
         subject=swap.subject,
         checkout=swap.checkout,
-        libraries=swap.libraries,
+        review=_review(host, swap.review),
+        libraries=[{**library, "review": _review(host, library["review"])} for library in swap.libraries],
         mode=swap.mode,
         state=state,
         serving=serving,
@@ -59,6 +63,13 @@ def of(host: Host, journal: Journal) -> SwapStatus:
         healthy=state == "running" and serving,
         packages=swap.overlay.get("packages", []),
     )
+
+
+def _review(host: Host, review: dict[str, Any] | None) -> dict[str, Any] | None:
+    if review is None:
+        return None
+    found = newest.known(host.state, review)
+    return {**found, "newer_patchset": newest.is_outdated(found)}
 
 
 def _look(host: Host, journal: Journal) -> tuple[str, bool, str]:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from devswap import claims, development, locate, preparation, proof, running, systemd, transaction
+from devswap import claims, development, locate, newest, preparation, proof, running, systemd, transaction
 from devswap.claims import Holder
 from devswap.errors import DevswapError, NotWhole
 from devswap.foreground import Ended
@@ -37,6 +37,8 @@ class Planned:
     ref: str
     commit: str
     subject: str
+    review: dict[str, Any] | None
+    """The Gerrit change, if it is one: see journal.Swap."""
     libraries: list[dict[str, Any]]
     steps: list[dict[str, str]]
     packages: list[str]
@@ -66,6 +68,7 @@ def _planned(prepared: Prepared) -> Planned:
         ref=described["ref"],
         commit=described["commit"],
         subject=described["subject"],
+        review=described["review"],
         libraries=described["libraries"],
         steps=[dict(zip(("do", "undo"), step.describe(), strict=True)) for step in steps],
         packages=[
@@ -128,6 +131,9 @@ def run(
         journal = locate.swap(host, service, found.swap.machine)
         locate.require_owner(host, journal, take_over=take_over)
         transaction.require_complete(journal)
+        newest.ask_all(host.state, journal.swap)
+        for line in newest.newer(host.state, journal.swap):
+            host.say(line)
         with ExitStack() as until_ended:
             if restore_on_exit:
                 until_ended.enter_context(_given_back(host, journal))

@@ -18,6 +18,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
         "devswap checkout heat-engine review/123",
         "devswap checkout heat-engine review/123/4 --detach",
         "devswap checkout heat-engine stable/2026.1 --remote https://git.example.org/heat",
+        "devswap checkout heat-engine review/123 --with-depends",
         "devswap checkout heat-engine .",
         "devswap checkout heat-engine review/123 --with oslo.messaging=review/456 --with ~/src/oslo.db",
     )
@@ -37,6 +38,9 @@ def checkout(
         list[str] | None,
         typer.Option("--with", metavar="LIB=REF", help="Run this library from a checkout too; may be repeated."),
     ] = None,
+    with_depends: Annotated[  # noqa: FBT002
+        bool, typer.Option("--with-depends", help="And the libraries that its Depends-On footers name.")
+    ] = False,
     detach: Annotated[  # noqa: FBT002
         bool, typer.Option("--detach", help="In the background; returns when it serves.")
     ] = False,
@@ -85,6 +89,7 @@ def checkout(
         snapshot=snapshot,
         take_over=take_over,
         libraries=chosen,
+        with_depends=with_depends,
     )
     if dry_run:
         outcome.show_plan(swap.plan(host, wish), as_json=False)

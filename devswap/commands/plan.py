@@ -38,6 +38,9 @@ def plan(
         list[str] | None,
         typer.Option("--with", metavar="LIB=REF", help="Run this library from a checkout too; may be repeated."),
     ] = None,
+    with_depends: Annotated[  # noqa: FBT002
+        bool, typer.Option("--with-depends", help="And the libraries that its Depends-On footers name.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
 ) -> None:
     """Show what checkout would do, without doing it: each step with its way back."""
@@ -47,5 +50,13 @@ def plan(
         index_policy=index_policy,
         constraints=options.constraints(constraints, none=no_constraints),
     )
-    wish = Wish(service=service, ref=ref, machine=machine, remote=remote, detach=True, libraries=chosen)
+    wish = Wish(
+        service=service,
+        ref=ref,
+        machine=machine,
+        remote=remote,
+        detach=True,
+        libraries=chosen,
+        with_depends=with_depends,
+    )
     outcome.show_plan(swap.plan(host, wish), as_json=as_json)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from devswap import console, overlay_table, session, status
+from devswap import console, newest, overlay_table, session, status
 from devswap.commands import examples
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -47,9 +47,16 @@ def _show(swap: status.SwapStatus) -> None:
     print(f"{swap.service} in {swap.machine}: {swap.state}, {serving} ({swap.why})")
     print(f"  {swap.ref}  {swap.commit[:12]}  {swap.subject}")
     print(f"  {swap.mode} by {swap.owner} since {swap.since}")
+    _show_review(swap.review)
     print(f"  checkout: {swap.checkout}")
     for each in swap.libraries:
         print(f"  with {each['name']} {each['version']}: {each['ref']}  {each['commit'][:12]}  {each['subject']}")
+        _show_review(each["review"])
         print(f"    checkout: {each['checkout']}")
     if swap.packages:
         print(f"  packages: {overlay_table.summary(swap.packages)}")
+
+
+def _show_review(review: dict[str, Any] | None) -> None:
+    if review:
+        print(f"    {newest.told(review)}")

@@ -1,0 +1,7 @@
+"""Fixtures that several modules share."""
+
+from __future__ import annotations
+
+from tests.unit.served import developer, heat, home, server
+
+__all__ = ["developer", "heat", "home", "server"]
