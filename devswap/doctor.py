@@ -10,6 +10,7 @@ from pathlib import Path
 
 from devswap.backends import lxc
 from devswap.errors import DevswapError
+from devswap.recovery import Recovery
 
 _KERNEL = (5, 12)
 _INOTIFY_INSTANCES = 1024
@@ -18,14 +19,14 @@ _INOTIFY_FILE = Path("/proc/sys/fs/inotify/max_user_instances")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at; `mend` is the command that puts it right, empty where nothing is wrong."""
+    """One thing looked at; `mend` is the command that puts it right, or would do more; empty where there is none."""
 
     what: str
     fine: bool
     mend: str
 
 
-def examine() -> Iterator[Finding]:
+def examine(recovery: Recovery) -> Iterator[Finding]:
     """Every finding, the ones everything else needs first."""
     yield _finding("devswap runs as root", os.geteuid() == 0, "sudo devswap doctor")
     yield _kernel()
@@ -38,6 +39,23 @@ def examine() -> Iterator[Finding]:
         instances >= _INOTIFY_INSTANCES,
         f"sysctl -w fs.inotify.max_user_instances={_INOTIFY_INSTANCES}",
     )
+    yield _recovery(recovery)
+
+
+def _recovery(recovery: Recovery) -> Finding:
+    """Not to have it is no fault: `devswap restore` does the same."""
+    if not recovery.has_systemd:
+        return Finding(
+            "a restart of this host is followed by devswap restore, typed by you: it has no systemd", fine=True, mend=""
+        )
+    state = recovery.installed_for()
+    if state is not None:
+        return Finding(f"what is swapped when this host restarts is given back by itself ({state})", fine=True, mend="")
+    if recovery.path.exists():
+        what = f"{recovery.path} was installed by another devswap"
+        return Finding(what, fine=False, mend="devswap doctor --install-recovery")
+    what = "what is swapped when this host restarts is given back by devswap restore, typed by you"
+    return Finding(what, fine=True, mend="devswap doctor --install-recovery")
 
 
 def _kernel() -> Finding:

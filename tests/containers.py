@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,11 @@ from devswap.sandbox.sources import host_distribution
 _BOOT_SECONDS = 60.0
 
 
-def start(name: str) -> BackedMachine:
-    """A fresh container `name`; one of that name that an aborted run left goes first."""
+def start(name: str, *, shown: Sequence[str] = ()) -> BackedMachine:
+    """A fresh container `name`; one of that name that an aborted run left goes first.
+
+    The folders `shown` of the host are in it, too, read-only and at the same places.
+    """
     remove(name)
     workshop = Workshop(era_named("current"), host_distribution(), Cache(CACHE), print)
     base = build_base(workshop)
@@ -37,6 +41,7 @@ def start(name: str) -> BackedMachine:
         "lxc.init.cmd = /sbin/init\n"
         "lxc.net.0.type = empty\n"
         "lxc.net.0.flags = up\n"
+        + "".join(f"lxc.mount.entry = {path} {path[1:]} none bind,ro,create=dir 0 0\n" for path in shown)
     )
     process.run(["lxc-start", "--name", name, "--daemon"], timeout=60)
     machine = BackedMachine(Lxc(name))

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from devswap import console, doctor
+from devswap import console, doctor, session
 from devswap.commands import examples
+from devswap.errors import UsageError
+from devswap.recovery import Recovery
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -17,13 +19,32 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
     epilog=examples(
         "devswap doctor",
         "devswap doctor --json",
+        "devswap doctor --install-recovery",
     )
 )
 def check(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
+    install_recovery: Annotated[  # noqa: FBT002
+        bool, typer.Option("--install-recovery", help="Install a unit that restores after a restart of this host.")
+    ] = False,
+    remove_recovery: Annotated[  # noqa: FBT002
+        bool, typer.Option("--remove-recovery", help="Remove that unit.")
+    ] = False,
 ) -> None:
     """Check whether this host is ready; each finding comes with the command that mends it. Exit 1 if one fails."""
-    findings = list(doctor.examine())
+    recovery = Recovery()
+    if install_recovery and remove_recovery:
+        raise UsageError("--install-recovery and --remove-recovery exclude each other")
+    if install_recovery:
+        recovery.install(session.open_host().state)
+        print(f"installed {recovery.path}: after a restart of this host it runs devswap restore --after-restart")
+        return
+    if remove_recovery:
+        session.open_host()
+        recovery.remove()
+        print(f"{recovery.path} is not there any more")
+        return
+    findings = list(doctor.examine(recovery))
     if as_json:
         console.show_json({"findings": [asdict(finding) for finding in findings]})
     for finding in [] if as_json else findings:

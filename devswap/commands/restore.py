@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import console, locate, session, swap, transaction
+from devswap import console, locate, recovery, session, swap, transaction
 from devswap.commands import examples
 from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
@@ -39,6 +39,9 @@ def restore(
         list[str] | None,
         typer.Option("--keep-theirs", metavar="FILE", help="Leave a file as somebody else has made it meanwhile."),
     ] = None,
+    after_restart: Annotated[  # noqa: FBT002
+        bool, typer.Option("--after-restart", help="Only what a restart has interrupted and nobody runs now.")
+    ] = False,
     take_over: Annotated[  # noqa: FBT002
         bool, typer.Option("--take-over", help="End another user's run, if one is under way.")
     ] = False,
@@ -51,10 +54,12 @@ def restore(
     host = session.open_host_to_restore()
     kinds = _kinds({*(skip or ()), *([SyncDatabase.kind] if keep_database else ())})
     journals = _meant(host, services or [], machine)
+    if after_restart:
+        journals = [journal for journal in journals if recovery.is_interrupted(host, journal)]
     kept = Kept(kinds, _files(host, journals, frozenset(keep_theirs or ())))
     failures: list[DevswapError] = [] if services else list(host.journals.unreadable())
     if not journals and not failures and not as_json:
-        print("nothing is swapped; production runs everywhere")
+        print("nothing was interrupted" if after_restart else "nothing is swapped; production runs everywhere")
     results = []
     for journal in reversed(journals):
         try:
