@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
-from devswap import development, probe, systemd
+from devswap import development, ports, probe, systemd
 from devswap.database import Source
 from devswap.machine import Machine
 from devswap.probe import Probe
 
 # Keys that production itself rotates (keystone): they change without anybody touching anything.
+PORTS = "listening ports"
 _ROTATING = ("fernet-keys", "credential-keys", "__pycache__")
 
 
@@ -50,14 +53,21 @@ def watched_from_json(read: Mapping[str, Any]) -> Watched:
     )
 
 
-def take(watched: Watched, machine: Callable[[str], Machine], *, seconds: float = 0.0) -> dict[str, str]:
-    """Every fact by name; waits at most `seconds` for the service to serve."""
+def take(
+    watched: Watched,
+    machine: Callable[[str], Machine],
+    *,
+    seconds: float = 0.0,
+    like: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, str]:
+    """Every fact by name; waits at most `seconds` for the service to serve, and to listen as it did in `like`."""
     here = machine(watched.on)
     facts = {}
     if watched.probe and systemd.state(here, watched.unit).is_active:
         facts["serving"] = "yes" if probe.ask(watched.probe, here, seconds=seconds).serving else "no"
     # Only then: a service that has just been started renames its process on the way (setproctitle).
     facts.update(_unit(here, watched))
+    facts[PORTS] = _ports(here, watched.unit, like.get(PORTS), seconds)
     for folder in watched.folders:
         facts.update(_files(here, folder))
     for path in watched.files:
@@ -95,6 +105,16 @@ def _unit(machine: Machine, watched: Watched) -> Iterator[tuple[str, str]]:
         yield f"unit file {path}", _hash(machine.read_bytes(path) or b"")
     mounted = machine.mounted(development.folder(watched.service))
     yield "mounts of devswap", " ".join(mounted) or "none"
+
+
+def _ports(machine: Machine, unit: str, wanted: str | None, seconds: float) -> str:
+    """A unit is active before its program listens: systemd does not wait for that."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = ", ".join(ports.listening(machine, unit)) or "none"
+        if wanted in (None, found) or time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)
 
 
 def _files(machine: Machine, folder: str) -> Iterator[tuple[str, str]]:

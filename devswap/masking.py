@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-# scheme://user:SECRET@host, up to the last @: passwords may hold one (RFC 3986 forbids it, people do it).
-_URL_PASSWORD = re.compile(r"(?P<head>\b[a-z][a-z0-9+.-]{0,30}://[^\s:/@]*:)[^\s]+(?=@)", re.IGNORECASE)
+_WORD = re.compile(r"\S+")
+_URL_USER = re.compile(r"\b[a-z][a-z0-9+.-]{0,30}://[^\s:/@]*:(?=.)", re.IGNORECASE)
 # Keys are secrets (API_KEY, auth_encryption_key), but not those that are public, nor a database's.
 # Lengths are bounded, so that a long line without a blank takes no long time.
 _NAME = (
@@ -27,6 +27,14 @@ MASK = "***"
 
 def mask(text: str) -> str:
     """`text` with the passwords of URLs and the values of password-like settings replaced by ***."""
-    text = _URL_PASSWORD.sub(rf"\g<head>{MASK}", text)
+    text = _WORD.sub(_without_url_password, text)
     text = _QUOTED_WHOLE.sub(rf"\g<head>{MASK}", text)
     return _ASSIGNED.sub(rf"\g<head>{MASK}", text)
+
+
+def _without_url_password(word: re.Match[str]) -> str:
+    """scheme://user:SECRET@host, up to the last @: passwords may hold one (RFC 3986 forbids it, people do it)."""
+    text = word[0]
+    end = text.rfind("@")
+    user = _URL_USER.search(text, 0, end) if end > 0 else None
+    return f"{text[: user.end()]}{MASK}{text[end:]}" if user else text

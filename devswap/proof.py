@@ -13,7 +13,9 @@ from devswap.journal import Journal
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Kept, Step
 
-_OTHERS = ("file /etc/", "packages in ", "unit file", "unit enablement", "serving: was no")
+_OTHERS = ("file /etc/", "packages in ", "unit file", "unit enablement", "serving: was no", "listening ports: was none")
+# Of these there are as many as there are files; one of another name that a journal lacks is newer than the journal.
+_MANY = ("file ", "unit file ", "packages in ", "database ")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ def prove(host: Host, journal: Journal, kept: Kept, *, seconds: float) -> Restor
         host.say(f"{error.message}: what was changed in it went with it")
         journal.remove()
         return Restored(swap.service, swap.machine, 0, {}, [], held)
+    after = {name: value for name, value in after.items() if name in swap.fingerprint or name.startswith(_MANY)}
     unseen = held or not all(any(name.startswith("database ") for name in facts) for facts in (swap.fingerprint, after))
     before, after = (_without_database(facts) if unseen else facts for facts in (swap.fingerprint, after))
     ours, others = _sorted(fingerprint.differences(before, after), _excused(journal, kept), kept)
@@ -62,13 +65,14 @@ def _taken(host: Host, journal: Journal, kept: Kept, seconds: float) -> dict[str
     """Without the database where it stays as it is and cannot be asked: the user may leave it for just that."""
     watched = watched_from_json(journal.swap.watched)
     try:
-        return fingerprint.take(watched, host.machine, seconds=seconds)
+        return fingerprint.take(watched, host.machine, seconds=seconds, like=journal.swap.fingerprint)
     except DevswapError as error:
         gone = isinstance(error, MachineGone) and error.address == journal.swap.machine
         if gone or SyncDatabase.kind not in kept.kinds:
             raise
         host.say(f"the database is not compared: {error.message}")
-        return fingerprint.take(replace(watched, database=None), host.machine, seconds=seconds)
+        watched = replace(watched, database=None)
+        return fingerprint.take(watched, host.machine, seconds=seconds, like=journal.swap.fingerprint)
 
 
 def _without_database(facts: dict[str, str]) -> dict[str, str]:

@@ -38,11 +38,27 @@ def rollback(journal: Journal, cloud: Cloud) -> None:
 
     Raises NotWhole at the first undo that fails; its entry stays, and the next rollback goes on from there.
     """
+    _foresee(journal, cloud)
     withdraw(journal, cloud, lambda step: True)  # noqa: ARG005
     # A devswap that was killed between joining and its own entry is a holder all the same.
     for record in list(Shelf(cloud.shared).held_by(journal.folder.name)):
         _guarded(journal, from_json(record.step), lambda record=record: _leave(record, journal, cloud))  # type: ignore[misc]
     _settle(journal, cloud)
+
+
+def _foresee(journal: Journal, cloud: Cloud) -> None:
+    """Nothing is stopped for a way back that is known to end half way."""
+    for entry in reversed(journal.entries):
+        step, place, captured = _read(journal, entry), cloud, entry.captured
+        if step.kind in cloud.kept.kinds:
+            continue
+        if step.shared is not None:
+            record = Shelf(cloud.shared).find(step.shared)
+            if record is None or record.holders != (journal.folder.name,):
+                continue
+            step, captured = from_json(record.step), record.captured
+            place = replace(cloud, vault=Shelf(cloud.shared).vault(record.name))
+        _guarded(journal, step, lambda step=step, place=place, captured=captured: step.foresee(place, captured))  # type: ignore[misc]
 
 
 def _settle(journal: Journal, cloud: Cloud) -> None:

@@ -6,19 +6,27 @@ import re
 
 from devswap.errors import DevswapError
 from devswap.machine import Machine
+from devswap.steps.step import shell
 
 
-def of_unit(machine: Machine, unit: str, wanted: str, pid: int, *, otherwise: str) -> str:
+def of_unit(machine: Machine, unit: str, wanted: str, pid: int, *, otherwise: str | None) -> str:
     """Whom the service runs as: its process knows, since a unit without User= may change it by itself.
 
     `wanted` is its User=; `otherwise` is whom it becomes by itself, as far as its own configuration says.
 
-    Raises DevswapError where the process is not the one that User= names: development would run as somebody else.
+    Raises DevswapError where the process is not the one that User= names, and where there is neither a process nor a
+    name: development would run as somebody else, root perhaps.
     """
     uid = _owner(machine, pid) if pid else None
     accounts = _accounts(machine)
     if uid is None or (wanted and wanted not in accounts.values() and wanted != str(uid)):
-        return wanted or otherwise  # it does not run, or as an account of systemd's own making (DynamicUser=)
+        named = wanted or otherwise  # it does not run, or as an account of systemd's own making (DynamicUser=)
+        if named:
+            return named
+        raise DevswapError(
+            f"cannot see whom {unit} in {machine.name} runs as: it does not run, and its unit has no User=",
+            hint=f"start it first: {shell(machine.address, 'systemctl', 'start', unit)}",
+        )
     name = accounts.get(uid)
     if name is None:
         raise DevswapError(f"cannot see whom {unit} in {machine.name} runs as: there is no account {uid}")

@@ -114,7 +114,7 @@ def examine(found: Found) -> Deployment:
     told = runs.uwsgi
     environment |= told.environment if told else {}
     wanted = told.last("uid") if told else None
-    user = account.of_unit(machine, found.unit, properties["User"], pid, otherwise=wanted or "root")
+    user = account.of_unit(machine, found.unit, properties["User"], pid, otherwise=wanted)
     files = configuration.files_of(
         runs.command, machine, service.config, service.entry_point or service.name, environment
     )

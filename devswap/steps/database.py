@@ -25,6 +25,7 @@ _LOADING = "load-has-begun"
 _STATEMENT_SECONDS = 600.0
 SYNC_SECONDS = 1800.0
 _SPACE = 1.5  # a compressed dump is smaller than the rows: this leaves room for the save on restore
+_LARGER = "free some space there, or set DEVSWAP_STATE_DIR to a larger place"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class SyncDatabase(Step):
         DevswapError where `place`, a folder of the state, has no room for the dump.
         """
         database = self.source.open(machine)
-        _require_space(place, database)
+        _require_space(place, int(database.size() * _SPACE), hint=_LARGER)
         rows = tuple(sorted(database.rows().items()))
         return replace(self, revisions=tuple(database.revisions()), schema=database.schema(), rows=rows)
 
@@ -95,6 +96,14 @@ class SyncDatabase(Step):
             cloud.say("migrating the database")
         for command in self.commands:
             self._migrate(cloud, command)
+
+    def foresee(self, cloud: Cloud, captured: Any) -> None:
+        """What is in the database now is saved before the load, which is certain where the revision is another one."""
+        database = self.source.open(cloud.machine)
+        if (cloud.saves / captured["save"]).exists() or database.revisions() == captured["revisions"]:
+            return
+        keep = "or leave the database as it is: devswap restore --keep-database"
+        _require_space(cloud.saves.parent, database.size(), hint=f"free some space there, {keep}")
 
     def leave(self, cloud: Cloud) -> None:
         self.end(cloud)
@@ -273,10 +282,10 @@ def _leaving(before: dict[str, int], now: dict[str, int]) -> list[str]:
     ]
 
 
-def _require_space(place: Path, database: Database) -> None:
-    free, needed = shutil.disk_usage(place).free, int(database.size() * _SPACE)
+def _require_space(place: Path, needed: int, *, hint: str) -> None:
+    free = shutil.disk_usage(place).free
     if free < needed:
         raise DevswapError(
             f"cannot save the database: it needs up to {needed >> 20} MiB, {place} has {free >> 20} MiB free",
-            hint="free some space there, or set DEVSWAP_STATE_DIR to a larger place",
+            hint=hint,
         )

@@ -76,6 +76,9 @@ class Step:
     def undo(self, cloud: Cloud, captured: Any) -> None:
         raise NotImplementedError
 
+    def foresee(self, cloud: Cloud, captured: Any) -> None:
+        """Raise DevswapError where `undo` is bound to fail: asked before the first undo, while development serves."""
+
     def leave(self, cloud: Cloud) -> None:
         """End what this very step may still be doing, where its effect stays because other swaps share it."""
 

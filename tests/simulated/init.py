@@ -39,6 +39,8 @@ class Running:
     schema: tuple[str, str, str, str] | None = None
     pipe: str = ""
     """The named pipe that it reads until its end."""
+    ports: list[tuple[str, int]] = field(default_factory=list)
+    """What it listens on: IPv4 address and port."""
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, TypeVar, cast
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError
 from devswap.process import Popen, Result
 from devswap.pty import Terminal
-from tests.simulated import images
+from tests.simulated import images, procfs
 from tests.simulated.commands import end_of_pipe, interpret
 from tests.simulated.files import File, Files
 from tests.simulated.haproxy import MASTER, Haproxy
@@ -144,15 +144,17 @@ class SimulatedMachine:
         return None if content is None else content.decode(errors="replace")
 
     def link_target(self, path: str) -> str | None:
-        return self._look(f"file link_target {path}", lambda: self.files.link_target(path))
+        return self._look(
+            f"file link_target {path}", lambda: procfs.link_target(self.init, path) or self.files.link_target(path)
+        )
 
     def names(self, path: str) -> list[str]:
         def read() -> list[str]:
             if path == "/run/systemd/units":
                 return [f"invocation:{unit}" for unit in sorted(self.init.units) if self.init.is_active(unit)]
             if path == "/proc" and self.state.haproxy is not None:
-                return [str(MASTER), str(self.state.haproxy.worker)]
-            return self.files.names(path)
+                return sorted([str(MASTER), str(self.state.haproxy.worker), *procfs.names(self.init, path)])
+            return procfs.names(self.init, path) or self.files.names(path)
 
         return self._look(f"file names {path}", read)
 
@@ -259,7 +261,7 @@ class SimulatedMachine:
             return
         self.init.pid(unit)
         title, uid = self.cloud.title(argv), self._uid(loaded.one("User", "root"))
-        self.init.units[unit] = Running("active", "running", argv, title=title, uid=uid)
+        self.init.units[unit] = Running("active", "running", argv, title=title, uid=uid, ports=_listens(argv))
 
     def end(self, unit: str, active: str, code: int) -> None:
         """Its processes are gone. What the database server was told last, it goes on with."""
@@ -370,15 +372,7 @@ class SimulatedMachine:
     def _synthetic(self, path: str) -> bytes | None:
         if self.state.haproxy is not None and (shown := self.state.haproxy.file(path)) is not None:
             return shown
-        parts = path.split("/")
-        if len(parts) != 4 or parts[1] != "proc" or parts[3] not in ("cmdline", "status"):
-            return None
-        found = self.init.unit_of(int(parts[2]))
-        if found is None:
-            return None
-        if parts[3] == "status":
-            return f"Name:\tpython\nUid:\t{found.uid}\t{found.uid}\t{found.uid}\t{found.uid}\n".encode()
-        return (found.title or "\0".join(found.argv) + "\0").encode()
+        return procfs.read(self.init, path)
 
     def _uid(self, user: str) -> int:
         lines = (self.files.read("/etc/passwd") or b"root:x:0:0").decode().splitlines()
@@ -396,6 +390,13 @@ class SimulatedMachine:
 
     def _is_executable(self, path: str) -> bool:
         return self.files.exists(path)
+
+
+def _listens(argv: list[str]) -> list[tuple[str, int]]:
+    """python3 -m http.server PORT --bind ADDRESS; for 0 it gets one from the kernel."""
+    if "http.server" not in argv:
+        return []
+    return [(argv[-1], int(argv[argv.index("http.server") + 1]) or 40000)]
 
 
 def _shown(call: Invocation) -> str:

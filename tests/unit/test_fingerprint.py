@@ -37,3 +37,30 @@ def test_links_are_not_followed_and_loops_do_no_harm(machine: SimulatedMachine) 
 def test_what_is_no_plain_file_is_a_fact_too(machine: SimulatedMachine) -> None:
     machine.files.make_pipe("/etc/heat/pipe")
     assert facts(machine)["file /etc/heat/pipe"] == "no plain file"
+
+
+LISTENER = "[Service]\nExecStart=/usr/bin/python3 -m http.server {port} --bind 172.29.236.130\n"
+
+
+def test_it_waits_for_the_ports_that_were_listened_on_before(machine: SimulatedMachine) -> None:
+    """A unit is active before its program listens."""
+    images.put(machine.files, "/usr/bin/python3", "")
+    machine.write_text("/run/systemd/system/api.service", LISTENER.format(port=8004))
+    machine.run(["systemctl", "start", "--", "api.service"])
+    watched = Watched(machine.address, "api", "api.service", (), (), None, None)
+    before = fingerprint.take(watched, machine.cloud.at)
+    assert before["listening ports"] == "172.29.236.130:8004"
+    unit = machine.init.unit("api.service")
+    there, unit.ports = unit.ports, []
+    assert fingerprint.take(watched, machine.cloud.at, like=before)["listening ports"] == "none"
+
+    looks = iter(range(3))
+    real = machine.cloud.calls.look
+
+    def look(name: str, answer: object) -> object:
+        if name == "file names /proc" and next(looks, None) is None:
+            unit.ports = there
+        return real(name, answer)  # type: ignore[arg-type]
+
+    machine.cloud.calls.look = look  # type: ignore[method-assign, assignment]
+    assert fingerprint.take(watched, machine.cloud.at, like=before, seconds=30) == before

@@ -51,3 +51,9 @@ def test_secrets_are_masked(text: str) -> None:
 )
 def test_what_holds_none_stays(text: str) -> None:
     assert mask(text) == text
+
+
+def test_a_long_word_without_a_password_takes_no_long_time() -> None:
+    """Hours, if each place where a URL may begin were read to the end."""
+    text = "x://" * 200_000
+    assert mask(text) == text

@@ -98,6 +98,14 @@ def test_a_unit_without_a_user_is_known_by_whom_its_process_runs_as(machine: Sim
     assert (deployment.user, deployment.group) == ("heat", "heat")
 
 
+def test_a_unit_without_a_user_that_does_not_run_is_not_taken_for_roots(machine: SimulatedMachine) -> None:
+    rewrite(machine, f"[Service]\nExecStart={images.VENV}/bin/heat-engine\n")
+    machine.run(["systemctl", "stop", "--", "heat-engine.service"])
+    with pytest.raises(DevswapError, match="does not run, and its unit has no User=") as caught:
+        units.examine(found(machine))
+    assert "systemctl start heat-engine.service" in (caught.value.hint or "")
+
+
 def test_a_process_that_runs_as_somebody_else_than_its_unit_says_is_refused(machine: SimulatedMachine) -> None:
     machine.init.unit("heat-engine.service").uid = 0
     with pytest.raises(DevswapError, match="User=heat, but runs as root"):
