@@ -25,6 +25,7 @@ COMMANDS = {
     "status": "Show what is swapped, and whether it serves.",
     "restore": "Bring production back, and prove it.",
     "plan": "Show what checkout would do, without doing it.",
+    "diff": "Show what the checkout changes against production's version.",
     "shell": "Open a shell beside a swapped service.",
     "exec": "Run a command beside a swapped service.",
     "logs": "Show the log of a service.",

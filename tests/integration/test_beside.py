@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pexpect
@@ -102,3 +103,26 @@ def test_a_shell_that_is_left_open_does_not_keep_restore_waiting(
     shell.close()
     assert cloud.sh("systemctl list-units --all --plain --no-legend 'devswap*'") == ""
     taken.take(HARMLESS)
+
+
+def test_diff_shows_commits_files_of_etc_and_options_against_production(
+    cloud: Cloud, taken: Desk, at: tuple[str, ...]
+) -> None:
+    tree = taken.person.checkout(f"review~{cloud.change(HARMLESS).number}")
+    paste = (tree / "etc/heat/api-paste.ini").read_text()
+    (tree / "etc/heat/api-paste.ini").write_text(f"{paste}# a line more\n")
+    try:
+        found = json.loads(taken.devswap("diff", *at, "--json").stdout)
+        shown = taken.devswap("diff", *at).stdout
+    finally:
+        (tree / "etc/heat/api-paste.ini").write_text(paste)
+    assert found["production"] == found["commits"]["base"] == cloud.release()
+    assert (found["commits"]["count"], found["commits"]["lacks"]) == (1, 0)
+    assert found["commits"]["log"][0].endswith(cloud.change(HARMLESS).subject)
+    assert found["commits"]["edited"] == ["etc/heat/api-paste.ini"]
+    files = {file["path"]: file for file in found["files"]}
+    state = ("differs", 1, 0, True)
+    assert tuple(files["/etc/heat/api-paste.ini"][name] for name in ("state", "added", "removed", "changed")) == state
+    assert found["options"]["new"] == found["options"]["removed"] == []
+    assert "/etc/heat/api-paste.ini: differs from etc/heat/api-paste.ini (+1 -0), changed since" in shown
+    assert "configuration options: the same" in shown

@@ -68,6 +68,7 @@ class Upstream:
 
     def commit(self, message: str, **files: str) -> str:
         for name, text in files.items():
+            (self.work / name).parent.mkdir(parents=True, exist_ok=True)
             (self.work / name).write_text(text)
         git(self.work, "add", "--all")
         git(self.work, "commit", "--quiet", "--allow-empty", "-m", message)

@@ -21,6 +21,7 @@ FLOORS = (
     "preparation",
     "overlay_of_swap",
     "beside",
+    "diff",
     "running",
     "status",
     "proof",
