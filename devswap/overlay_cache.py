@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devswap.errors import DevswapError
+
 _LOCK_FILE = "devswap.json"
 
 
@@ -85,6 +87,7 @@ class OverlayCache:
 
     def complete(self, key: str, work: Workplace, facts: dict[str, Any], *, kin: str | None) -> Path:
         """Make the built overlay root's, note `facts` in it and give it its name; nothing may run in it any more."""
+        _require_plain(work.overlay)
         _become_owner(work.overlay)
         note = work.overlay / _LOCK_FILE
         note.unlink(missing_ok=True)
@@ -122,6 +125,23 @@ class OverlayCache:
                 except BlockingIOError:
                     continue
                 shutil.rmtree(part, ignore_errors=True)
+
+
+def _require_plain(root: Path) -> None:
+    """Raise for what a wheel cannot bring: a link or a pipe that root, or another service, would follow or open.
+
+    The virtualenv's own links stay: nobody but its interpreter follows them.
+    """
+    for parent, folders, files, descriptor in os.fwalk(root):
+        place = Path(parent).relative_to(root)
+        for name in (*folders, *files):
+            mode = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
+            own = stat.S_ISLNK(mode) and (place == Path("bin") or place / name == Path("lib64"))
+            if not (own or stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise DevswapError(
+                    f"cannot use the overlay: its build has left {place / name}, which is neither file nor folder",
+                    hint="whose doing is that? look at the checkout's setup.py, and at what was to be installed",
+                )
 
 
 def _become_owner(root: Path) -> None:

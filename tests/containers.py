@@ -18,25 +18,27 @@ from devswap.sandbox.containers import container_root
 from devswap.sandbox.eras import era_named
 from devswap.sandbox.layers import Cache
 from devswap.sandbox.sources import host_distribution
+from devswap.sandbox.wheels import build_builder
 
 _BOOT_SECONDS = 60.0
 
 
-def start(name: str, *, shown: Sequence[str] = ()) -> BackedMachine:
-    """A fresh container `name`; one of that name that an aborted run left goes first.
+def start(name: str, *, shown: Sequence[str] = (), compiler: bool = False) -> BackedMachine:
+    """A fresh container `name`, on demand with a compiler; one of that name that an aborted run left goes first.
 
     The folders `shown` of the host are in it, too, read-only and at the same places.
     """
     remove(name)
     workshop = Workshop(era_named("current"), host_distribution(), Cache(CACHE), print)
     base = build_base(workshop)
+    stack = (build_builder(workshop, base), *base.stack) if compiler else base.stack
     folder = container_root() / name
     for part in ("upper", "rootfs"):
         (folder / part).mkdir(parents=True)
     (folder / "config").write_text(
         "lxc.include = /usr/share/lxc/config/common.conf\n"
         f"lxc.uts.name = {name}\n"
-        f"lxc.rootfs.path = overlay:{':'.join(map(str, base.stack))}:{folder / 'upper'}\n"
+        f"lxc.rootfs.path = overlay:{':'.join(map(str, stack))}:{folder / 'upper'}\n"
         "lxc.apparmor.profile = unconfined\n"
         "lxc.init.cmd = /sbin/init\n"
         "lxc.net.0.type = empty\n"

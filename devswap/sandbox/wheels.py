@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 from devswap.sandbox.base import Workshop, install
 from devswap.sandbox.eras import Era
@@ -19,12 +20,7 @@ def build_wheels(workshop: Workshop, base: Layer) -> None:
     wanted = "\n".join(pins) + "\n"
     if marker.exists() and marker.read_text() == wanted and (cache.root / "tools" / "uv").exists():
         return
-    builder = cache.layer_path("builder", str(base.path), *era.packages["builder"])
-    if not builder.exists():
-        workshop.say("builder: compiler and headers")
-        building = Building(cache, builder.name, base.stack)
-        install(building, cache, "builder", era.packages["builder"])
-        building.finish(builder)
+    builder = build_builder(workshop, base)
     workshop.say(f"wheels: {len(pins)} pinned packages")
     building = Building(cache, f"wheels-{era.name}", (builder, *base.stack))
     pins_file = cache.folder("wheels") / f"{era.name}.txt"
@@ -36,6 +32,18 @@ def build_wheels(workshop: Workshop, base: Layer) -> None:
     shutil.copy2(building.folder / "upper/opt/builder/bin/uv", cache.folder("tools") / "uv")
     shutil.rmtree(building.folder)
     marker.write_text(wanted)
+
+
+def build_builder(workshop: Workshop, base: Layer) -> Path:
+    """The layer with a compiler and headers, above `base`."""
+    era, cache = workshop.era, workshop.cache
+    builder = cache.layer_path("builder", str(base.path), *era.packages["builder"])
+    if not builder.exists():
+        workshop.say("builder: compiler and headers")
+        building = Building(cache, builder.name, base.stack)
+        install(building, cache, "builder", era.packages["builder"])
+        building.finish(builder)
+    return builder
 
 
 def _all_venvs(era: Era) -> tuple[str, ...]:

@@ -15,12 +15,11 @@ from devswap import sandbox
 from devswap.errors import DevswapError
 from devswap.machine import BackedMachine
 from devswap.sandbox.changes import HARMLESS
-from tests import containers
 from tests.containers import require_lxc
 from tests.integration import cloud as clouds
 from tests.integration.cloud import Cloud
 from tests.integration.people import Desk, Person
-from tests.integration.small import NAME, Site, fill_indexes, make_production, serve
+from tests.integration.small import NAME, Site, small_production
 
 ERAS = ("current", "2015")
 CI = "CI" in os.environ
@@ -134,18 +133,8 @@ def whole(cloud: Cloud, desk: Desk) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BackedMachine, str]]:
-    require_lxc()
-    stage = tmp_path_factory.mktemp("stage")
-    stage.chmod(0o755)
-    fill_indexes(stage)
-    try:
-        machine = containers.start(NAME)
-        machine.mount(stage, "/srv/stage", readonly=True)
-        python = make_production(machine)
-        serve(machine)
-        yield machine, python
-    finally:
-        containers.remove(NAME)
+    with small_production(NAME, tmp_path_factory.mktemp("stage")) as made:
+        yield made
 
 
 @pytest.fixture

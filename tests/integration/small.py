@@ -7,8 +7,8 @@ import importlib.resources
 import os
 import shutil
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from devswap.deployment import Interpreter
 from devswap.machine import BackedMachine
 from devswap.overlay import Overlay, Request
 from devswap.slot import Slot
+from tests import containers
 from tests.packages import make_project, make_sdist, make_wheel
 
 VENV = "/openstack/venvs/demo-1.0"
@@ -26,6 +27,12 @@ SLOT = Slot("/run/devswap/demo-engine/1/checkout", "/run/devswap/demo-engine/1/o
 LINKS = "http://127.0.0.1:8181/wheels/"
 NAME = f"ovl-{os.getpid()}"
 NONE: Mapping[str, str] = MappingProxyType({})
+
+_MODULE = """
+#include <Python.h>
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "libnative", NULL, -1, NULL};
+PyMODINIT_FUNC PyInit_libnative(void) { return PyModule_Create(&module); }
+"""
 
 
 @dataclass
@@ -64,6 +71,23 @@ def site_packages(python: str) -> str:
     return SITE.format(python=f"python{python}")
 
 
+@contextmanager
+def small_production(name: str, stage: Path, *, compiler: bool = False) -> Iterator[tuple[BackedMachine, str]]:
+    """A container `name` with a production, beside its two indexes (`stage`, a folder of the host); its Python."""
+    containers.require_lxc()
+    stage.mkdir(exist_ok=True)
+    stage.chmod(0o755)
+    fill_indexes(stage)
+    try:
+        machine = containers.start(name, compiler=compiler)
+        machine.mount(stage, "/srv/stage", readonly=True)
+        python = make_production(machine)
+        serve(machine)
+        yield machine, python
+    finally:
+        containers.remove(name)
+
+
 def fill_indexes(stage: Path) -> None:
     wheels, simple, present = stage / "private/wheels", stage / "public/simple", stage / "present"
     make_wheel(wheels, "libprivate", "1.0")
@@ -76,9 +100,9 @@ def fill_indexes(stage: Path) -> None:
     make_wheel(simple / "libpublic", "libpublic", "1.5", requires=["libdeep>=1"])
     make_wheel(simple / "libdeep", "libdeep", "1.0")
     make_wheel(simple / "libfast", "libfast", "1.0")
-    extension = "Extension('libc', ['libc.c'])"
-    compiled = f"from setuptools import *\nsetup(name='libcompiled', version='1.0', ext_modules=[{extension}])\n"
-    make_sdist(simple / "libcompiled", "libcompiled", "1.0", {"setup.py": compiled, "libc.c": "#include <lber.h>\n"})
+    _make_extension(simple, "libcompiled", "#include <lber.h>\n")
+    _make_extension(simple, "libnative", _MODULE)
+    _make_extension(simple, "libkept", "#error\n")
     (simple / "setuptools").mkdir(parents=True)
     bundled = next(Path(str(importlib.resources.files("virtualenv.seed.wheels.embed"))).glob("setuptools-*.whl"))
     shutil.copy(bundled, simple / "setuptools")
@@ -86,6 +110,7 @@ def fill_indexes(stage: Path) -> None:
     shutil.copy(bundled, present)
     make_wheel(present, "openstack-demo", "1.0", files={"demo/__init__.py": "WHOSE = 'production'\n"})
     make_wheel(present, "libold", "1.0")
+    make_wheel(present, "libkept", "1.0")
     make_wheel(present, "demo.lib", "1.0", files={"demo_lib/__init__.py": "WHOSE = 'production'\n"})
     make_wheel(present, "libupgrade", "1.0")
     make_wheel(present, "libone", "1.0", requires=["libfast>=1; extra == 'fast'"])
@@ -93,6 +118,13 @@ def fill_indexes(stage: Path) -> None:
         os.chmod(parent, 0o755)
         for name in files:
             os.chmod(Path(parent) / name, 0o644)
+
+
+def _make_extension(simple: Path, name: str, code: str) -> None:
+    """A package without a wheel: one module in C."""
+    extension = f"Extension({name!r}, ['{name}.c'])"
+    setup = f"from setuptools import *\nsetup(name={name!r}, version='1.0', ext_modules=[{extension}])\n"
+    make_sdist(simple / name, name, "1.0", {"setup.py": setup, f"{name}.c": code})
 
 
 def make_production(machine: BackedMachine) -> str:

@@ -53,7 +53,8 @@ def test_extras_of_packages_that_production_has_are_met(site: Site) -> None:
 
 
 def test_markers_are_judged_for_the_machines_python(site: Site) -> None:
-    built = site.prepare(site.request(site.project("nowhere; python_version < '3'", "libold; sys_platform == 'linux'")))
+    wanted = ("nowhere; python_version < '3'", "libold; sys_platform == 'linux'")
+    built = site.prepare(site.request(site.project(*wanted)))
     assert built.installed == ()
 
 
@@ -66,6 +67,11 @@ def test_constraints_hold_but_for_the_project_and_what_its_requirements_rule_out
         ("libboth", "2.0", None),
     }
     assert "the constraint libboth===1.0 is left out: openstack-demo needs libboth>=2" in site.said
+
+
+def test_what_production_has_serves_even_where_no_index_has_it_for_this_machine(site: Site) -> None:
+    built = site.prepare(site.request(site.project("libkept>=1.0")))
+    assert built.installed == ()
 
 
 def test_the_private_policy_names_all_that_is_missing_and_what_allows_it(site: Site) -> None:

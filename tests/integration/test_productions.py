@@ -9,13 +9,17 @@ import pytest
 
 from devswap.deployment import Interpreter
 from devswap.errors import DevswapError
+from devswap.package_index import PUBLIC
 from tests.integration.small import (
+    NAME,
     SLOT,
     Site,
     check_import,
     site_packages,
+    small_production,
     tree,
 )
+from tests.packages import make_project
 
 pytestmark = pytest.mark.sandbox
 
@@ -80,3 +84,19 @@ def test_a_package_that_needs_a_compiler_is_named_with_what_is_missing(site: Sit
         site.prepare(site.request(site.project("libcompiled")))
     assert "apt-get install" in (caught.value.hint or "")
     assert len(str(caught.value).splitlines()) < 4
+
+
+def test_with_a_compiler_in_the_machine_a_package_without_a_wheel_is_built_or_its_missing_header_named(
+    tmp_path: Path,
+) -> None:
+    with small_production(f"{NAME}-cc", tmp_path / "stage", compiler=True) as (machine, python):
+        site = Site(machine, python, tmp_path, [])
+        request = site.request(site.project("libnative", code="import libnative"))
+        built = site.prepare(request)
+        assert [(each.name, each.origin) for each in built.installed] == [("libnative", PUBLIC)]
+        with site.mounted(built, request):
+            check_import(site)
+        with pytest.raises(DevswapError) as caught:
+            site.prepare(site.request(make_project(tmp_path / "other", requires=["libcompiled"])))
+    wanted = f"cannot compile libcompiled, which has no wheel: the header lber.h is missing in {NAME}-cc"
+    assert (caught.value.message, caught.value.hint) == (wanted, "install it there: apt-get install libldap-dev")
