@@ -29,6 +29,7 @@ COMMANDS = {
     "shell": "Open a shell beside a swapped service.",
     "exec": "Run a command beside a swapped service.",
     "logs": "Show the log of a service.",
+    "dump": "Show what a running service is doing.",
     "doctor": "Check whether this host is ready.",
     "sandbox": "Build a small real all-in-one to try devswap on.",
 }

@@ -23,6 +23,7 @@ from devswap.process import Popen
 from devswap.pty import Terminal
 
 _INTERRUPT = b"\x03"
+_QUIT = b"\x1c"
 _CHUNK = 65536
 _TICK = 0.2
 _PATIENCE = 3.0
@@ -48,23 +49,58 @@ class Foreground:
         self._warned = False
         self._tail = b"\n"
         self._typed = b""
+        self._wakes: list[int] = []
         # The service may not read what is typed or pasted: a full terminal must not hold up Ctrl-C and its output.
         os.set_blocking(terminal.descriptor, False)
 
-    def run(self, tick: Callable[[], None]) -> Ended:
-        """Carry bytes until the unit ends; `tick` is called a few times a second between them."""
+    def run(self, tick: Callable[[], None], *, wake: int | None = None) -> Ended:
+        """Carry bytes until the unit ends; `tick` is called a few times a second between them.
+
+        With `wake` it is called at once where something can be read there, and it may start the unit again (`become`),
+        so that only Ctrl-C ends the run.
+        """
+        self._wakes = [] if wake is None else [wake]
         with self._own_terminal(), self._signals():
-            while self._job.poll() is None:
+            said = False
+            while True:
+                ended = self._job.poll() is not None
+                if ended and (wake is None or self._by_user):
+                    break
+                if ended and not said:
+                    self.say("it has ended; the next save starts it again, Ctrl-C leaves")
+                said = ended
                 self._carry(_TICK)
                 self._remind()
+                self._terminal.recover()
                 tick()
             while self._carry(0.0):
                 pass
         return Ended(self._by_user)
 
+    def become(self, job: Popen[bytes]) -> None:
+        """Another start of the unit takes the place of the one before, which has ended."""
+        self._job = job
+
+    def wait(self, seconds: float) -> bool:
+        """Carry bytes until the unit has ended, `seconds` at most; whether it has."""
+        deadline, self._wakes, wakes = time.monotonic() + seconds, [], self._wakes
+        while self._job.poll() is None and time.monotonic() < deadline:
+            self._carry(0.05)
+        self._wakes = wakes
+        return self._job.poll() is not None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the person has ended the run."""
+        return self._by_user
+
+    def is_at_prompt(self) -> bool:
+        """Whether somebody debugs."""
+        return self._terminal.is_at_prompt()
+
     def _carry(self, seconds: float) -> bool:
         """Move what is there in both directions; False when there was nothing."""
-        sources = [self._terminal.descriptor]
+        sources = [self._terminal.descriptor, *self._wakes]
         if sys.stdin.isatty():
             sources.append(sys.stdin.fileno())
         full = [self._terminal.descriptor] if self._typed else []
@@ -76,6 +112,8 @@ class Foreground:
         if writable:
             self._type()
         for source in ready:
+            if source in self._wakes:
+                continue
             carried |= self._output() if source == self._terminal.descriptor else self._keys(source)
         return carried
 
@@ -96,7 +134,12 @@ class Foreground:
         keys = os.read(source, _CHUNK)
         if not keys:
             return False
-        if _INTERRUPT in keys:
+        if self._terminal.is_at_prompt():
+            if _QUIT in keys:
+                self._by_user = True
+                self._force()
+                return True
+        elif _INTERRUPT in keys:
             self._typed = b""  # what was typed before it and not read is not meant any more
             keys = keys[keys.rindex(_INTERRUPT) :]
             self._interrupt()
@@ -121,8 +164,8 @@ class Foreground:
         self._interrupted_at, self._by_user, self._warned = now, True, False
 
     def _at_prompt(self) -> bool:
-        """A prompt is output that ends in the middle of a line, with a space, as pdb's and every shell's does."""
-        return self._tail.endswith(b" ")
+        """A program's own prompt is output that ends in the middle of a line, with a space, as every shell's does."""
+        return self._terminal.is_at_prompt() or self._tail.endswith(b" ")
 
     def _remind(self) -> None:
         late = self._interrupted_at is not None and time.monotonic() - self._interrupted_at > _PATIENCE

@@ -7,6 +7,7 @@ an argument, what may hold secrets on standard input. What it found leaves as JS
 
 from __future__ import annotations
 
+import compileall
 import configparser
 import importlib
 import importlib.metadata
@@ -56,6 +57,7 @@ def environment(plan: dict[str, Any]) -> None:
     site_packages = _site_packages(plan["overlay"])
     with open(os.path.join(site_packages, "_devswap.pth"), "w", encoding="utf-8") as file:
         file.write(_path_file(plan, site_packages))
+    _add_debugger(plan, site_packages)
     _remove_activation(plan["overlay"])
     if plan["then_project"]:
         _become([os.path.join(plan["overlay"], "bin", "python"), "-B", __file__, "project", json.dumps(plan)])
@@ -152,8 +154,7 @@ def _trees(plan: dict[str, Any]) -> list[str]:
 def _path_file(plan: dict[str, Any], site_packages: str) -> str:
     """The checkout and the libraries before production's packages: production has packages of the same names."""
     sources = os.path.relpath(os.path.join(plan["checkout"], plan["sources"]), site_packages)
-    for name in ("bytecode", "prompt"):
-        shutil.copy(os.path.join(plan["tools"], f"{name}.py"), os.path.join(site_packages, f"_devswap_{name}.py"))
+    shutil.copy(os.path.join(plan["tools"], "bytecode.py"), os.path.join(site_packages, "_devswap_bytecode.py"))
     libraries = [os.path.relpath(os.path.join(*library), site_packages) for library in plan["libraries"]]
     lines = [
         "import _devswap_bytecode",
@@ -168,6 +169,15 @@ def _remove_activation(overlay: str) -> None:
     for name in os.listdir(os.path.join(overlay, "bin")):
         if name.lower().startswith("activate"):
             os.unlink(os.path.join(overlay, "bin", name))
+
+
+def _add_debugger(plan: dict[str, Any], site_packages: str) -> None:
+    """Asleep unless the service is told to have one; after the other path file, and no failure of it can spoil that."""
+    package = os.path.join(site_packages, "_devswap_debugger")
+    shutil.copytree(os.path.join(plan["tools"], "debugger"), package)
+    compileall.compile_dir(package, quiet=2)
+    with open(os.path.join(site_packages, "_devswap_debugger.pth"), "w", encoding="utf-8") as file:
+        file.write('import os; "DEVSWAP_DEBUGGER" in os.environ and __import__("_devswap_debugger.start")\n')
 
 
 def _site_packages(overlay: str) -> str:

@@ -68,6 +68,8 @@ class Swap:
     """What is run from checkouts of their own besides: see sources.py."""
     overlay: dict[str, Any] = field(default_factory=dict)
     """The key of its overlay, and the lock of what was installed into that: see overlay_table.py."""
+    tuning: dict[str, Any] = field(default_factory=dict)
+    """What the person changed in how development runs: see tuning.py."""
     shares: list[str] = field(default_factory=list)
     """What it may change together with other swaps, by the names of `Step.shared`."""
     touched: list[str] = field(default_factory=list)

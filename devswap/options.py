@@ -3,15 +3,46 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Annotated
 
+import typer
+
+from devswap import breakpoints, tuning
 from devswap.constraints import OFF
 from devswap.errors import UsageError
+from devswap.tuning import Changes
+
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="GROUP.OPTION=VALUE", help="A setting for this swap; repeatable."),
+]
+Unset = Annotated[
+    list[str] | None, typer.Option("--unset", metavar="GROUP.OPTION", help="As production has it; repeatable.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="As --set DEFAULT.debug=true.")]
+Workers = Annotated[int | None, typer.Option("--workers", metavar="N", min=1, help="Worker processes; 1 at first.")]
+Break = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--break",
+        metavar="PLACE",
+        help="Stop there: FILE:LINE or MODULE:QUALNAME, also with 'if CONDITION'; repeatable.",
+    ),
+]
+NoBreak = Annotated[bool, typer.Option("--no-break", help="Forget the breakpoints there were.")]
+Reload = Annotated[bool, typer.Option("--reload", help="Start it again when a file of the checkout is saved.")]
+PostMortem = Annotated[
+    bool | None, typer.Option("--post-mortem/--no-post-mortem", help="Stop at exceptions that nobody handles.")
+]
 
 
-def check(*, detach: bool, wait: float | None, restore_on_exit: bool) -> None:
+def check(*, detach: bool, wait: float | None, restore_on_exit: bool, reload: bool = False) -> None:
     """Raises UsageError for options that would be silently ignored, or could not be meant."""
     if restore_on_exit and detach:
         raise UsageError("--restore-on-exit is for the foreground", hint="leave --detach or --restore-on-exit out")
+    if reload and detach:
+        raise UsageError("--reload is for the foreground", hint="leave --detach or --reload out")
     if wait is not None and not detach:
         raise UsageError("--wait is for --detach", hint="add --detach, or leave --wait out")
     if wait is not None and not (math.isfinite(wait) and wait > 0):
@@ -25,3 +56,26 @@ def constraints(named: str | None, *, none: bool) -> str | None:
     if named == "":
         raise UsageError("--constraints names a page, a file, or cloud", hint="--no-constraints goes without")
     return OFF if none else named
+
+
+def changes(
+    *,
+    settings: Sequence[str] | None,
+    unset: Sequence[str] | None,
+    debug: bool,
+    workers: int | None,
+    stops: Sequence[str] | None,
+    no_break: bool,
+    post_mortem: bool | None,
+) -> Changes:
+    """What these options change in how development runs; raises UsageError for what could not be meant."""
+    for text in stops or ():
+        breakpoints.parse(text)
+    return Changes(
+        settings={**({tuning.DEBUG: "true"} if debug else {}), **tuning.settings(settings or ())},
+        unset=tuple(tuning.option(name) for name in unset or ()),
+        workers=workers,
+        breakpoints=tuple(stops or ()),
+        clear=no_break,
+        post_mortem=post_mortem,
+    )

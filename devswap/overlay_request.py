@@ -12,7 +12,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from devswap import package_index, requirements
+from devswap import overlay_tools, package_index, requirements
 from devswap.deployment import Interpreter
 from devswap.errors import DevswapError
 from devswap.machine import Machine
@@ -104,7 +104,7 @@ def look(machine: Machine, request: Request) -> Seen:
     python = request.interpreter
     packages = sorted(f"{name} {package.version}" for name, (_, package) in found.items())
     production = _digest([python.path, python.version, *python.site_folders, *packages])
-    kin = _digest([_FORMAT, production, _wanted(request, indexes)])
+    kin = _digest([_FORMAT, overlay_tools.brought_digest(), production, _wanted(request, indexes)])
     return Seen(found, indexes, _digest([kin, *(tree.version for tree in request.trees)]), kin)
 
 

@@ -25,7 +25,8 @@ from packaging.version import Version
 from devswap.errors import DevswapError
 
 _ROOT = "virtualenv"
-_OWN = ("inside.py", "bytecode.py", "prompt.py")
+_OWN = ("inside.py", "bytecode.py")
+_OWN_FOLDER = "debugger"
 
 
 def folder(cache: Path, python_version: str) -> Path:
@@ -78,7 +79,16 @@ def _key(distributions: list[importlib.metadata.Distribution], pip: str) -> str:
 
 def _own() -> dict[str, str]:
     """The files of devswap itself that run in the machine."""
-    return {name: (resources.files("devswap") / name).read_text(encoding="utf-8") for name in _OWN}
+    here = resources.files("devswap")
+    folder = here / _OWN_FOLDER
+    names = [*_OWN, *(f"{_OWN_FOLDER}/{file.name}" for file in folder.iterdir() if file.name.endswith(".py"))]
+    return {name: (here / name).read_text(encoding="utf-8") for name in sorted(names)}
+
+
+def brought_digest() -> str:
+    """Changes with what of devswap itself comes into every overlay."""
+    brought = [text for name, text in _own().items() if name != "inside.py"]
+    return hashlib.sha256("\n".join(brought).encode()).hexdigest()
 
 
 def _make(target: Path, distributions: list[importlib.metadata.Distribution], pip: Path, *, compiled: bool) -> None:
@@ -89,6 +99,7 @@ def _make(target: Path, distributions: list[importlib.metadata.Distribution], pi
             _copy(found, partial)
         with zipfile.ZipFile(pip) as wheel:
             wheel.extractall(partial / "pip")
+        (partial / _OWN_FOLDER).mkdir()
         for name, text in _own().items():
             (partial / name).write_text(text, encoding="utf-8")
         if compiled:  # bytecode of another Python would not be read

@@ -6,12 +6,14 @@ If anything is wrong it is found here, and production never notices. What is mou
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from devswap import (
     database_needs,
+    debugging,
     development,
     fingerprint,
     import_check,
@@ -46,6 +48,7 @@ from devswap.steps.database import SyncDatabase, shared_database
 from devswap.steps.mount import Mount
 from devswap.steps.step import Cloud, Step
 from devswap.steps.unit import RunDevelopment, require_unedited
+from devswap.tuning import UNCHANGED, Changes, Tuning
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,10 @@ class Wish:
     """What is to be run from checkouts of their own besides."""
     with_depends: bool = False
     """And what the change's Depends-On footers name."""
+    changes: Changes = UNCHANGED
+    """In how development runs."""
+    reload: bool = False
+    """Start it again on each save."""
 
 
 @dataclass(frozen=True)
@@ -228,6 +235,8 @@ class _Job:
 
 def _build(job: _Job) -> Prepared:
     host, deployment, sources, place = job.host, job.deployment, job.sources, job.place
+    command = plan.command(deployment, place)
+    tuning = tuned(host, job.journal.swap, job.wish.changes, sources.checkout.path, command.argv)
     request = overlay_of_swap.request(host, deployment, sources)
     try:
         built = overlay_of_swap.build(host, deployment, job.journal, request, place, job.makers.build)
@@ -246,7 +255,6 @@ def _build(job: _Job) -> Prepared:
         needs = database_needs.Needs(host, deployment, sources.checkout, job.journal, job.watched.database)
         sync, first = needs.migration(place, snapshot=job.wish.snapshot)
     _require_scripts(deployment, built, sync)
-    command = plan.command(deployment, place)
     description = {
         **sources.described(built),
         "slot": job.number,
@@ -254,10 +262,27 @@ def _build(job: _Job) -> Prepared:
         "package": deployment.service.package,
         "overlay": {"key": built.key, "packages": locked},
         "owner": host.owner,
+        "tuning": tuning.as_json(),
     }
     return Prepared(
         job.journal, deployment, built, description, sync, database_returns_first=first, replaces=job.replaces
     )
+
+
+def tuned(host: Host, swap: Swap, changes: Changes, checkout: Path, argv: Sequence[str]) -> Tuning:
+    """How the swap's development shall run now; raises DevswapError for a change that `checkout` cannot have.
+
+    Breakpoints from before that it has no place for are the service's to say: see debugger/breakpoints.py.
+    """
+    one_worker = host.catalogue().get(swap.service).one_worker
+    found = changes.applied(Tuning.read(swap.tuning), service=swap.service, one_worker=one_worker, argv=argv)
+    debugging.require(changes.breakpoints, checkout, swap.package)
+    return found
+
+
+def tuned_again(host: Host, swap: Swap, changes: Changes) -> Tuning:
+    """As `tuned`, for another run of the same checkout."""
+    return tuned(host, swap, changes, Path(swap.checkout), swap.command["argv"])
 
 
 def _require_scripts(deployment: Deployment, built: Overlay, sync: SyncDatabase | None) -> None:

@@ -12,6 +12,7 @@ from devswap.rootfs import Rootfs
 
 _TIOCGPTN = 0x80045430
 _TIOCSPTLCK = 0x40045431
+_TIOCGPTPEER = 0x5441
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,28 @@ class Terminal:
 
     def resize(self, rows: int, columns: int) -> None:
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def is_at_prompt(self) -> bool:
+        """Whether somebody reads keys who wants Ctrl-C for himself: no key sends a signal then (termios(3))."""
+        keys: list[bytes] = termios.tcgetattr(self.descriptor)[6]  # this side shows the other's settings
+        return keys[termios.VINTR] == b"\0"
+
+    def recover(self) -> None:
+        """Put the terminal right if whoever was at a prompt was killed there: its lock on the device is gone then."""
+        if not self.is_at_prompt():
+            return
+        other = fcntl.ioctl(self.descriptor, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        else:
+            settings = termios.tcgetattr(other)
+            settings[3] |= termios.ISIG | termios.ICANON | termios.ECHO
+            settings[6][termios.VINTR], settings[6][termios.VQUIT] = b"\x03", b"\x1c"
+            termios.tcsetattr(other, termios.TCSANOW, settings)
+        finally:
+            os.close(other)
 
     def close(self) -> None:
         """Whoever has the other end as its terminal is hung up."""

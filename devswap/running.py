@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from devswap import development, fingerprint, systemd
+from devswap import debugging, development, fingerprint, reloading, systemd
 from devswap.development import Command
 from devswap.errors import DevswapError
 from devswap.foreground import Ended, Foreground
@@ -16,8 +16,10 @@ from devswap.host import Host
 from devswap.journal import Journal, Swap
 from devswap.machine import Machine
 from devswap.probe import Answer, Question
-from devswap.process import DEVNULL
+from devswap.process import DEVNULL, Popen
 from devswap.pty import Terminal
+from devswap.reloading import Reloading
+from devswap.tuning import Tuning
 
 _TRIES_SECONDS = 3600.0
 _LOOK_SECONDS = 0.5
@@ -62,9 +64,12 @@ def write_drop_in(machine: Machine, swap: Swap, terminal: Terminal | None) -> No
 
 def drop_in_text(swap: Swap, terminal: Terminal | None) -> str:
     command = command_of(swap)
+    tuning = Tuning.read(swap.tuning)
+    more = tuning.environment()
+    more["DEVSWAP_DEBUGGER"] = debugging.as_json(swap, terminal.path if terminal else None)
     if terminal is not None:
-        shown = {"TERM": os.environ.get("TERM", "dumb")}
-        command = Command(command.argv, {**command.environment, **shown}, simple=command.simple)
+        more["TERM"] = os.environ.get("TERM", "dumb")
+    command = Command(tuple(tuning.argv(command.argv)), {**command.environment, **more}, simple=command.simple)
     return development.drop_in(swap.service, command, terminal=terminal.path if terminal else None)
 
 
@@ -98,41 +103,77 @@ def _await(machine: Machine, unit: str, question: Question | None) -> Answer:
     return Answer(serving=found.is_active, why=f"its unit is {found.active}")
 
 
-def foreground(host: Host, start: Start, terminal: Terminal) -> Ended:
-    """Start the unit on this terminal and stay until it ends; nothing of it runs any more afterwards."""
+def foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool = False) -> Ended:
+    """Start the unit on this terminal and stay until it ends; nothing of it runs any more afterwards.
+
+    With `reload` it is started again whenever a file of its checkout is saved, and only Ctrl-C ends the run.
+    """
     swap = start.journal.swap
     machine = host.machine(swap.machine)
     guard = _Guard(machine, swap)
-    try:
-        job = machine.popen(
-            ["systemctl", "start", "--wait", "--", swap.unit],
-            stdin=DEVNULL,
-            stdout=DEVNULL,
-            stderr=DEVNULL,
-            new_session=True,
-        )
-        if start.question is not None:
-            start.question.begin(seconds=_TRIES_SECONDS)
-        shown = Foreground(terminal, job, force=lambda: systemd.kill(machine, swap.unit))
-        shown.fit()
-        return shown.run(_announce(shown, swap, start.question, start.stopped_at))
-    finally:
-        _end(machine, swap)
-        guard.release()
+    with ExitStack() as until_ended:
+        try:
+            shown = Foreground(terminal, _begin(machine, swap.unit), force=lambda: systemd.kill(machine, swap.unit))
+            shown.fit()
+            told = _Announcement(shown, swap, start)
+            if not reload:
+                return shown.run(told.look)
+            saves = until_ended.enter_context(reloading.watched(swap))
+
+            def again(saved_at: float) -> None:
+                shown.become(_begin(machine, swap.unit))
+                told.again(until_ended.enter_context(standing_by(host, swap)), saved_at)
+
+            reloads = Reloading(machine, swap, saves, again)
+
+            def look() -> None:
+                told.look()
+                reloads.look(shown)
+
+            return shown.run(look, wake=saves.descriptor)
+        finally:
+            _end(machine, swap)
+            guard.release()
 
 
-def _announce(shown: Foreground, swap: Swap, question: Question | None, stopped_at: float):  # type: ignore[no-untyped-def]
-    told = question is None
+def _begin(machine: Machine, unit: str) -> Popen[bytes]:
+    """What it returns ends when the unit does."""
+    return machine.popen(
+        ["systemctl", "start", "--wait", "--", unit],
+        stdin=DEVNULL,
+        stdout=DEVNULL,
+        stderr=DEVNULL,
+        new_session=True,
+    )
 
-    def tick() -> None:
-        nonlocal told
-        if told or question is None or not question.is_answered():
+
+class _Announcement:
+    """Says once that development answers, and once more after each start."""
+
+    def __init__(self, shown: Foreground, swap: Swap, start: Start) -> None:
+        self._shown, self._swap, self._since = shown, swap, start.stopped_at
+        self._what = "outage"
+        self._question: Question | None = None
+        self._ask(start.question)
+
+    def again(self, question: Question | None, since: float) -> None:
+        self._since, self._what = since, "since the save"
+        if self._question is not None:
+            self._question.withdraw()
+        self._ask(question)
+
+    def look(self) -> None:
+        if self._question is None or not self._question.is_answered():
             return
-        told = True
-        if question.answer().serving:
-            shown.say(f"{swap.service} answers from {swap.ref}; outage {time.monotonic() - stopped_at:.1f} s")
+        if self._question.answer().serving:
+            seconds = f"{time.monotonic() - self._since:.1f} s"
+            self._shown.say(f"{self._swap.service} answers from {self._swap.ref}; {self._what} {seconds}")
+        self._question = None
 
-    return tick
+    def _ask(self, question: Question | None) -> None:
+        self._question = question
+        if question is not None:
+            question.begin(seconds=_TRIES_SECONDS)
 
 
 def _end(machine: Machine, swap: Swap) -> None:

@@ -10,6 +10,7 @@ from devswap.errors import DevswapError, MachineGone
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.machine import Machine
+from devswap.tuning import Tuning
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class SwapStatus:
     healthy: bool
     packages: list[dict[str, str | None]]
     """What its overlay holds besides production's packages: see overlay_table.py."""
+    tuning: Tuning
 
 
 def of(host: Host, journal: Journal) -> SwapStatus:
@@ -62,6 +64,7 @@ def of(host: Host, journal: Journal) -> SwapStatus:
         since=swap.since,
         healthy=state == "running" and serving,
         packages=swap.overlay.get("packages", []),
+        tuning=Tuning.read(swap.tuning),
     )
 
 

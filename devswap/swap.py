@@ -23,6 +23,7 @@ from devswap.running import Start
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import NOTHING_KEPT, Kept, from_json
 from devswap.steps.unit import HoldUnit, RunDevelopment
+from devswap.tuning import UNCHANGED, Changes
 from devswap.watcher import Watcher
 
 _SERVE_AGAIN_SECONDS = 60.0
@@ -110,7 +111,7 @@ def _foreground_first(host: Host, prepared: Prepared, wish: Wish) -> Ended:
             terminal = until_ended.enter_context(_terminal(host, journal))
             question = until_ended.enter_context(running.standing_by(host, journal.swap))
             start = _take_over(host, prepared, terminal, question)
-        return _foreground(host, start, terminal)
+        return _foreground(host, start, terminal, reload=wish.reload)
 
 
 def run(
@@ -121,6 +122,8 @@ def run(
     detach: bool,
     restore_on_exit: bool = False,
     take_over: bool = False,
+    changes: Changes = UNCHANGED,
+    reload: bool = False,
 ) -> Ended | None:
     """Start the swapped service again, in the foreground unless `detach`; a run under way is ended first.
 
@@ -140,12 +143,14 @@ def run(
             with _still_held(service):
                 preparation.refresh(host, journal)
                 question = until_ended.enter_context(running.standing_by(host, journal.swap))
+                if changes != UNCHANGED:
+                    journal.describe(tuning=preparation.tuned_again(host, journal.swap, changes).as_json())
                 if detach:
                     running.detached(host, _start_again(host, journal, None, question), seconds=host.settings.wait)
                     return None
                 terminal = until_ended.enter_context(_terminal(host, journal))
                 start = _start_again(host, journal, terminal, question)
-            return _foreground(host, start, terminal)
+            return _foreground(host, start, terminal, reload=reload)
 
 
 @contextmanager
@@ -193,10 +198,10 @@ def _given_back(host: Host, journal: Journal) -> Iterator[None]:
             watcher.dismiss()
 
 
-def _foreground(host: Host, start: Start, terminal: Terminal) -> Ended:
+def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool) -> Ended:
     """A kill or a lost terminal ends the run as Ctrl-C does; the swap stays."""
     try:
-        return running.foreground(host, start, terminal)
+        return running.foreground(host, start, terminal, reload=reload)
     except KeyboardInterrupt:
         return Ended(by_user=True)
     except Exception:

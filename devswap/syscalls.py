@@ -1,6 +1,6 @@
-"""The Linux system calls that Python 3.11 lacks: open_tree, move_mount, mount_setattr, setns, openat2 (section 2).
+"""Linux system calls that Python 3.11 lacks (section 2): open_tree, move_mount, mount_setattr, setns, openat2, inotify.
 
-Numbers from the kernel's unified table (the same on every architecture since 5.1); setns and umount2 come from libc.
+Numbers from the kernel's unified table (the same on every architecture since 5.1); the others come from libc.
 """
 
 from __future__ import annotations
@@ -64,6 +64,16 @@ def open_below(root: int, path: str, flags: int, mode: int = 0) -> int:
     """open(2) of `path` as a process whose root folder is `root` would see it: no symlink leads out of it."""
     how = struct.pack("QQQ", flags | os.O_CLOEXEC, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
     return _checked(_libc.syscall(_OPENAT2, root, os.fsencode(path), how, len(how)), path)
+
+
+def new_watch() -> int:
+    """A descriptor on which changes of folders can be read (inotify(7)), without waiting for one."""
+    return _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify_init1")
+
+
+def add_watch(watch: int, folder: str, mask: int) -> int:
+    """Raises OSError(ENOSPC) where the user's watches are used up: fs.inotify.max_user_watches."""
+    return _checked(_libc.inotify_add_watch(watch, os.fsencode(folder), mask), folder)
 
 
 def _checked(returned: int, what: str) -> int:

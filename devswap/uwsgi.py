@@ -142,7 +142,7 @@ def development(
         if _DROPPED.fullmatch(option.name) and option.file and option.file not in named and option.name != "master":
             raise DevswapError(f"cannot run development in uWSGI: {option.file} sets {option.name}, and is included")
     words += ["--virtualenv", virtualenv, "--processes", "1", "--harakiri", "0"]
-    words += ["--honour-stdin", "--import", "_devswap_prompt"]
+    words += ["--honour-stdin"]
     words += ["--wsgi-file", script] if script else []
     words += ["--http-timeout", "3600"] if settings.last("http", "https") else []
     # env in a file wins over the process's own environment

@@ -21,6 +21,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
         "devswap checkout heat-engine review/123 --with-depends",
         "devswap checkout heat-engine .",
         "devswap checkout heat-engine review/123 --with oslo.messaging=review/456 --with ~/src/oslo.db",
+        "devswap checkout heat-engine . --debug --break heat.engine.service:EngineService.create_stack",
     )
 )
 def checkout(
@@ -63,6 +64,14 @@ def checkout(
         typer.Option("--constraints", metavar="URL|FILE|cloud", help="Upper constraints of the branch."),
     ] = None,
     no_constraints: Annotated[bool, typer.Option("--no-constraints", help="Any version that fits.")] = False,  # noqa: FBT002
+    settings: options.Set = None,
+    unset: options.Unset = None,
+    debug: options.Debug = False,  # noqa: FBT002
+    workers: options.Workers = None,
+    stops: options.Break = None,
+    no_break: options.NoBreak = False,  # noqa: FBT002
+    post_mortem: options.PostMortem = None,
+    reload: options.Reload = False,  # noqa: FBT002
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the steps, as devswap plan does.")] = False,  # noqa: FBT002
 ) -> None:
     """Take a service over with a checkout.
@@ -72,7 +81,16 @@ def checkout(
     The swap stays until devswap restore.
     """
     chosen = tuple(map(libraries.parse, with_ or []))
-    options.check(detach=detach, wait=wait, restore_on_exit=restore_on_exit)
+    options.check(detach=detach, wait=wait, restore_on_exit=restore_on_exit, reload=reload)
+    changes = options.changes(
+        settings=settings,
+        unset=unset,
+        debug=debug,
+        workers=workers,
+        stops=stops,
+        no_break=no_break,
+        post_mortem=post_mortem,
+    )
     host = session.open_host(
         yes=yes,
         wait=wait,
@@ -90,6 +108,8 @@ def checkout(
         take_over=take_over,
         libraries=chosen,
         with_depends=with_depends,
+        changes=changes,
+        reload=reload,
     )
     if dry_run:
         outcome.show_plan(swap.plan(host, wish), as_json=False)

@@ -16,6 +16,8 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
     epilog=examples(
         "devswap run heat-engine",
         "devswap run heat-engine --detach",
+        "devswap run heat-engine --set database.max_pool_size=5 --workers 2 --post-mortem",
+        "devswap run heat-engine --break 'heat/engine/service.py:890 if stack_name == \"blue\"'",
     )
 )
 def run(
@@ -31,9 +33,35 @@ def run(
     wait: Annotated[
         float | None, typer.Option("--wait", metavar="SECONDS", help="How long --detach may take to serve.")
     ] = None,
+    settings: options.Set = None,
+    unset: options.Unset = None,
+    debug: options.Debug = False,  # noqa: FBT002
+    workers: options.Workers = None,
+    stops: options.Break = None,
+    no_break: options.NoBreak = False,  # noqa: FBT002
+    post_mortem: options.PostMortem = None,
+    reload: options.Reload = False,  # noqa: FBT002
 ) -> None:
     """Start a swapped service again, after an edit of its checkout."""
-    options.check(detach=detach, wait=wait, restore_on_exit=restore_on_exit)
+    options.check(detach=detach, wait=wait, restore_on_exit=restore_on_exit, reload=reload)
+    changes = options.changes(
+        settings=settings,
+        unset=unset,
+        debug=debug,
+        workers=workers,
+        stops=stops,
+        no_break=no_break,
+        post_mortem=post_mortem,
+    )
     host = session.open_host(wait=wait)
-    ended = swap.run(host, service, machine, detach=detach, restore_on_exit=restore_on_exit, take_over=take_over)
+    ended = swap.run(
+        host,
+        service,
+        machine,
+        detach=detach,
+        restore_on_exit=restore_on_exit,
+        take_over=take_over,
+        changes=changes,
+        reload=reload,
+    )
     outcome.show_run(service, ended, given_back=restore_on_exit)

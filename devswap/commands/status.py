@@ -55,6 +55,8 @@ def _show(swap: status.SwapStatus) -> None:
         print(f"    checkout: {each['checkout']}")
     if swap.packages:
         print(f"  packages: {overlay_table.summary(swap.packages)}")
+    for line in swap.tuning.lines():
+        print(f"  {line}")
 
 
 def _show_review(review: dict[str, Any] | None) -> None:

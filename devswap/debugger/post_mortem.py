@@ -1,0 +1,91 @@
+"""Opens the prompt where an exception came from that nobody handles.
+
+A service survives such exceptions, since something catches and logs them: an RPC method's in the dispatcher of
+oslo.messaging, a request's in some middleware, a thread's in Python. So it is looked for there, each exception once.
+"""
+
+import logging
+import pdb
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from importlib.machinery import SourceFileLoader
+from typing import Any, Callable, Dict
+
+_SEEN = "_devswap_seen"
+
+
+def install() -> None:
+    usual = SourceFileLoader.exec_module
+
+    def exec_module(self: SourceFileLoader, module: Any) -> None:
+        usual(self, module)
+        after = _AFTER_IMPORT.get(module.__name__)
+        if after:
+            after(module)
+
+    SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign, assignment]
+    _watch_log()
+    _watch_threads()
+
+
+def examine(error: BaseException) -> None:
+    """Open the prompt in the frame that raised `error`, if nobody was asked about it before."""
+    if getattr(error, _SEEN, False) or not isinstance(error, Exception) or error.__traceback__ is None:
+        return
+    with suppress(AttributeError):  # one without a __dict__ is shown each time
+        setattr(error, _SEEN, True)
+    prompt: Any = pdb.Pdb()
+    prompt.reset()
+    prompt.examine("".join(traceback.format_exception_only(type(error), error)).strip(), error.__traceback__)
+
+
+def _watch_dispatcher(module: Any) -> None:
+    """oslo_messaging.rpc.dispatcher: what a method raises by agreement is an answer like any other."""
+    usual = module.RPCDispatcher.dispatch
+    agreed = (module.ExpectedException, module.NoSuchMethod)
+
+    def dispatch(*arguments: Any, **options: Any) -> Any:
+        try:
+            return usual(*arguments, **options)
+        except Exception as error:
+            if not isinstance(error, agreed):
+                examine(error)
+            raise
+
+    module.RPCDispatcher.dispatch = dispatch
+
+
+_AFTER_IMPORT: Dict[str, Callable[[Any], None]] = {"oslo_messaging.rpc.dispatcher": _watch_dispatcher}
+
+
+def _watch_log() -> None:
+    """Whatever is logged as an error with its traceback; the line first."""
+    usual = logging.Logger.handle
+
+    def handle(self: logging.Logger, record: logging.LogRecord) -> None:
+        usual(self, record)
+        if record.levelno >= logging.ERROR and record.exc_info and record.exc_info[1]:
+            examine(record.exc_info[1])
+
+    logging.Logger.handle = handle  # type: ignore[method-assign]
+
+
+def _watch_threads() -> None:
+    usual = sys.excepthook
+
+    def excepthook(kind: Any, error: BaseException, tree: Any) -> None:
+        usual(kind, error, tree)
+        examine(error)
+
+    sys.excepthook = excepthook
+    if hasattr(threading, "excepthook"):  # 3.8
+        usual_of_threads = threading.excepthook
+
+        def of_thread(given: Any) -> None:
+            usual_of_threads(given)
+            if given.exc_value is not None:
+                examine(given.exc_value)
+
+        threading.excepthook = of_thread

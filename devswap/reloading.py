@@ -1,0 +1,104 @@
+"""Starts development again when a file of its checkout is saved (--reload)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from devswap import plan, systemd
+from devswap.errors import CommandFailed
+from devswap.foreground import Foreground
+from devswap.journal import Swap
+from devswap.machine import Machine
+from devswap.saves import Saves
+
+_END_SECONDS = 3.0
+_COMPILE = "import sys; path, name = sys.argv[1:]; compile(open(path, 'rb').read(), name, 'exec', dont_inherit=True)"
+
+
+@dataclass
+class Reloading:
+    """Looks for saves between the bytes of a foreground run; never disturbs somebody at a prompt."""
+
+    machine: Machine
+    swap: Swap
+    saves: Saves
+    begin: Callable[[float], None]
+    """Starts the unit again; is told the time of the save."""
+
+    def __post_init__(self) -> None:
+        self._changed: set[Path] = set()
+
+    def look(self, shown: Foreground) -> None:
+        """Start again if something was saved that can be run."""
+        self._changed |= self.saves.now()
+        if not self._changed or shown.is_at_prompt():
+            return
+        saved_at, changed = time.monotonic(), sorted(self._changed)
+        self._changed = set()
+        names = self._names(changed)
+        if wrong := self._wrong(changed):
+            shown.say(f"{wrong}; waiting for the next save")
+            return
+        shown.say(f"{names}: starting {self.swap.service} again")
+        self._end(shown)
+        if not shown.interrupted:
+            self.begin(saved_at)
+
+    def _end(self, shown: Foreground) -> None:
+        """As Ctrl-C does it, which services understand as: at once."""
+        self.machine.run(["systemctl", "kill", "--signal=INT", "--", self.swap.unit], ok=(0, 1))  # 1: it has ended
+        if not shown.wait(_END_SECONDS):
+            systemd.kill(self.machine, self.swap.unit)
+            shown.wait(_END_SECONDS)
+        systemd.stop(self.machine, self.swap.unit)
+
+    def _names(self, changed: list[Path]) -> str:
+        names = [str(path.relative_to(self._root(path))) for path in changed]
+        return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+    def _root(self, path: Path) -> Path:
+        return next(folder for folder in folders(self.swap) if path.is_relative_to(folder))
+
+    def _wrong(self, changed: list[Path]) -> str:
+        """The first error in the syntax of `changed`; this Python is asked first, and the machine's knows better."""
+        for path in changed:
+            if path.suffix != ".py" or not path.is_file():
+                continue
+            try:
+                compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+            except (SyntaxError, ValueError) as error:
+                if not self._compiles_there(path):
+                    line = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
+                    said = error.msg if isinstance(error, SyntaxError) else str(error)
+                    return f"{path.relative_to(self._root(path))}{line}: {said}"
+        return ""
+
+    def _compiles_there(self, path: Path) -> bool:
+        place = plan.slot(self.swap.service, self.swap.slot)
+        if not path.is_relative_to(self.swap.checkout):
+            return False
+        there = f"{place.checkout}/{path.relative_to(self.swap.checkout)}"
+        try:
+            # compiled, not run; without site, so that nothing of the checkout is imported on the way
+            self.machine.run([place.python, "-I", "-S", "-c", _COMPILE, there, path.name])
+        except CommandFailed:
+            return False
+        return True
+
+
+def folders(swap: Swap) -> list[Path]:
+    """The checkout and those of libraries."""
+    return [Path(swap.checkout), *(Path(each["checkout"]) for each in swap.libraries)]
+
+
+@contextmanager
+def watched(swap: Swap) -> Iterator[Saves]:
+    saves = Saves(folders(swap))
+    try:
+        yield saves
+    finally:
+        saves.close()

@@ -1,0 +1,121 @@
+"""What a person changes in how development runs: settings, workers, breakpoints. It is kept for the swap."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from devswap import masking
+from devswap.errors import UsageError
+
+DEBUG = "DEFAULT.debug"
+_PROCESSES = "--processes"
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What is in force."""
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """By GROUP.OPTION."""
+    workers: int | None = None
+    workers_settings: tuple[str, ...] = ()
+    """The variables that say how many workers there are."""
+    breakpoints: tuple[str, ...] = ()
+    """As they were typed: see breakpoints.py."""
+    post_mortem: bool = False
+
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> Tuning:
+        """What `as_json` wrote; a journal from before there was any has none."""
+        return cls(**{**kept, **{name: tuple(kept.get(name, ())) for name in ("workers_settings", "breakpoints")}})
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def environment(self) -> dict[str, str]:
+        """As variables of oslo.config, which beat every configuration file."""
+        set_now = {_variable(name): value for name, value in self.settings.items()}
+        return {**{name: str(self.workers) for name in self.workers_settings}, **set_now}
+
+    def argv(self, development: Sequence[str]) -> list[str]:
+        """`development`'s own; uWSGI's workers are named on its command line."""
+        words = list(development)
+        if self.workers and _PROCESSES in words:
+            words[words.index(_PROCESSES) + 1] = str(self.workers)
+        return words
+
+    def lines(self) -> list[str]:
+        """For people: one line for each kind of thing that is in force."""
+        words = [f"{name}={value}" for name, value in self.settings.items()]
+        words += [f"{self.workers} workers"] if self.workers else []
+        words += ["post-mortem"] if self.post_mortem else []
+        found = [f"set: {', '.join(words)}"] if words else []
+        return [*found, *(f"breakpoint: {each}" for each in self.breakpoints)]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a command line asks for; what it does not name stays as it is."""
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    unset: tuple[str, ...] = ()
+    workers: int | None = None
+    breakpoints: tuple[str, ...] = ()
+    clear: bool = False
+    """The breakpoints there were are forgotten."""
+    post_mortem: bool | None = None
+
+    def applied(self, to: Tuning, *, service: str, one_worker: Collection[str], argv: Sequence[str]) -> Tuning:
+        """Raises UsageError where `service` has no number of workers.
+
+        It is in the variables `one_worker`, or in development's `argv`.
+        """
+        if self.workers is not None and not one_worker and _PROCESSES not in argv:
+            raise UsageError(f"the number of workers of {service} cannot be set", hint="leave --workers out")
+        known = () if self.clear else to.breakpoints
+        settings = {name: value for name, value in to.settings.items() if name not in self.unset}
+        return replace(
+            to,
+            settings={**settings, **self.settings},
+            workers=to.workers if self.workers is None else self.workers,
+            workers_settings=to.workers_settings if self.workers is None else tuple(sorted(one_worker)),
+            breakpoints=tuple(dict.fromkeys([*known, *self.breakpoints])),
+            post_mortem=to.post_mortem if self.post_mortem is None else self.post_mortem,
+        )
+
+
+UNCHANGED = Changes()
+
+
+def settings(words: Collection[str]) -> dict[str, str]:
+    """{GROUP.OPTION: VALUE} of GROUP.OPTION=VALUE words; raises UsageError for what could not take effect."""
+    found: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise UsageError(f"--set takes GROUP.OPTION=VALUE, not {word!r}", hint="--set DEFAULT.debug=true")
+        name = option(name)
+        if name in found:
+            raise UsageError(f"{name} is set twice", hint="options with several values cannot be set this way")
+        if masking.mask(f"{name.rpartition('.')[2]}={value}") != f"{name.rpartition('.')[2]}={value}":
+            raise UsageError(
+                f"{name} holds a secret, which the command line of the unit would show to everybody",
+                hint="set it in a configuration file of the machine",
+            )
+        found[name] = value
+    return found
+
+
+def option(name: str) -> str:
+    """GROUP.OPTION as oslo.config writes it; raises UsageError for anything else."""
+    group, _, own = name.rpartition(".")
+    if not group or not own.replace("-", "_").isidentifier() or any(not part for part in group.split(".")):
+        raise UsageError(f"{name!r} is not GROUP.OPTION", hint=f"DEFAULT.{own or 'debug'}, as in a file's [DEFAULT]")
+    return f"{group}.{own.replace('-', '_')}"
+
+
+def _variable(name: str) -> str:
+    group, _, own = name.rpartition(".")
+    return f"OS_{group.upper()}__{own.upper()}"

@@ -1,0 +1,97 @@
+"""The debugger in a real service: in RPC methods that forked workers handle, on one terminal."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pexpect
+import pytest
+
+from tests.integration.cloud import TEMPLATE, Cloud
+from tests.integration.people import Desk, seen
+from tests.integration.test_foreground import PROMPT, stop
+
+pytestmark = pytest.mark.sandbox
+
+SERVICE = "heat.engine.service:EngineService"
+CREATE = '. /root/openrc; cat >/root/debugger.yaml; exec openstack stack create -t /root/debugger.yaml "$1"'
+# heat-api has one thread: what is to be there at once is asked for directly
+CALL = """
+import threading, oslo_messaging
+from oslo_config import cfg
+oslo_messaging.set_transport_defaults("heat")
+cfg.CONF(["--config-file", "/etc/heat/heat.conf"], project="heat")
+transport = oslo_messaging.get_rpc_transport(cfg.CONF)
+client = getattr(oslo_messaging, "get_rpc_client", oslo_messaging.RPCClient)
+calls = client(transport, oslo_messaging.Target(topic="engine", version="1.0"), timeout=60)
+ask = lambda: print(len(calls.call({}, "list_resource_types", support_status=None, type_name="OS::Heat::R.*")))
+threads = [threading.Thread(target=ask) for _ in range(2)]
+[each.start() for each in threads]
+[each.join() for each in threads]
+"""
+
+
+def begin(cloud: Cloud, on: str, *argv: str, text: str = "") -> subprocess.Popen[str]:
+    line = ["lxc-attach", "--clear-env", "-n", on, "--", *argv]
+    started = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert started.stdin is not None
+    started.stdin.write(text)
+    started.stdin.close()
+    started.stdin = None
+    return started
+
+
+def process(terminal: pexpect.spawn[str]) -> str:
+    terminal.expect(r"devswap: process (\d+), thread \S+ has stopped;")
+    return seen(terminal)
+
+
+def test_a_dump_shows_what_each_process_does(cloud: Cloud, taken: Desk) -> None:
+    shown = taken.devswap("dump", "heat-engine", "--machine", cloud.heat).stdout
+    report, worker = shown.index("Guru Meditation"), shown.index("== process ")
+    assert "Threads" in shown[report:worker]
+    assert shown.count("most recent call first") > shown.count("== process ") > 1
+    assert cloud.show("ActiveState")["ActiveState"] == "active"
+
+
+def test_workers_stop_at_breakpoints_in_turn_and_where_an_exception_came_from(cloud: Cloud, taken: Desk) -> None:
+    where = ("--break", f"{SERVICE}.create_stack if stack_name == 'debugger'")
+    also = ("--break", f"{SERVICE}.list_resource_types", "--workers", "2", "--set", "DEFAULT.max_json_body_size=7")
+    terminal = taken.terminal("run", "heat-engine", "--machine", cloud.heat, "--post-mortem", *where, *also)
+    terminal.expect("answers from")
+    cloud.wait_for_api()
+    shown = taken.devswap("status").stdout
+    assert "set: DEFAULT.max_json_body_size=7, 2 workers, post-mortem" in shown
+    assert f"breakpoint: {where[1]}" in shown
+
+    created = begin(cloud, cloud.container("-utility-"), "sh", "-c", CREATE, "sh", "debugger", text=TEMPLATE)
+    process(terminal)
+    terminal.expect(r"the caller of this RPC method waits \d+ s")
+    terminal.expect(PROMPT)
+    terminal.sendline("p stack_name, cfg.CONF.max_json_body_size")
+    terminal.expect(r"\('debugger', 7\)")
+    terminal.sendcontrol("c")
+    terminal.expect(PROMPT)
+    terminal.sendline("template = 5")
+    terminal.sendline("c")
+    terminal.expect("has stopped at [A-Z][A-Za-z]+: .*")  # the one that nobody expected
+    terminal.expect(PROMPT)
+    terminal.sendline("q")
+    assert "ERROR" in created.communicate(timeout=60)[0]
+
+    asked = begin(cloud, cloud.heat, "sh", "-c", 'exec /openstack/venvs/heat-*/bin/python -c "$0"', CALL)
+    first, said = None, [r"process (\d+), thread \S+ has stopped;", "too, and waits for this prompt's end"]
+    for _ in range(2):  # either may come first
+        if terminal.expect([*said]) == 0:
+            first = seen(terminal)
+    assert first
+    terminal.sendline("p 'still' + 'here'")
+    terminal.expect("stillhere")
+    terminal.expect(PROMPT)
+    terminal.sendcontrol("d")
+    assert process(terminal) != first
+    terminal.expect(PROMPT)
+    terminal.sendline("c")
+    assert len(asked.communicate(timeout=60)[0].split()) == 2
+    stop(terminal)
+    assert cloud.engine_processes() == []
