@@ -315,15 +315,21 @@ class Source:
     """What the server calls itself: the clouds of one host have databases of the same name."""
 
     def open(self, machine: Callable[[str], Machine]) -> Database:
-        """Raises DevswapError where the database is not reached.
+        """Raises DevswapError where the database is not reached, with what to start where its machine is stopped.
 
         Where the service's machine is gone, and the password with it, the server's own root account is tried.
         """
+        client = machine(self.client)
+        if not client.is_running():
+            raise DevswapError(
+                f"cannot reach the database {self.name}: {client.address} is not running",
+                hint=f"start it: lxc-start -n {client.name}",
+            )
         try:
-            return connect(read_url(machine(self.on), self), [machine(self.client)])
+            return connect(read_url(machine(self.on), self), [client])
         except MachineGone:
             url = Url(user="root", password="", host="", port=0, name=self.name, certificate_authority=None)
-        found = connect(url, [machine(self.client)])
+        found = connect(url, [client])
         if found.server() != self.server:
             raise DevswapError(f"cannot reach the database {self.name} of {self.on}: {self.client} has another one")
         return found

@@ -15,7 +15,7 @@ from devswap.service import Database
 from devswap.shared import Record, Shelf
 from devswap.slot import Slot
 from devswap.source import Checkout
-from devswap.steps.database import SyncDatabase, shared_database
+from devswap.steps.database import SyncDatabase, is_half_loaded, shared_database
 
 
 def source_of(host: Host, deployment: Deployment) -> Source | None:
@@ -54,8 +54,9 @@ class Needs:
     def migration(self, place: Slot, *, snapshot: bool) -> tuple[SyncDatabase | None, bool]:
         """(the migration this checkout needs, whether an earlier one must be taken back first).
 
-        Raises DevswapError for a checkout that the database is ahead of.
+        Raises DevswapError for a checkout that the database is ahead of, and for a database that is half loaded.
         """
+        self._require_loaded()
         wanted = self.deployment.service.database
         assert wanted is not None  # noqa: S101 - a source was found through it
         tree = migrations.read(self.checkout.path, wanted.migrations)
@@ -72,6 +73,14 @@ class Needs:
         sync = plan.sync_database(self.deployment, place, self.source, self._users(), tree.digest)
         sync = sync if pending else replace(sync, commands=())
         return sync if first or self._record() else sync.looked_at(self.host.machine, self.host.state), first
+
+    def _require_loaded(self) -> None:
+        record = self._record()
+        if record is not None and is_half_loaded(Shelf(self.host.state / "shared").vault(record.name)):
+            raise DevswapError(
+                f"the {record.name} is half loaded: what was bringing it back was interrupted",
+                hint=f"devswap restore {record.holders[0].partition('@')[0]}, then try again",
+            )
 
     def _require_known(self, strangers: frozenset[str]) -> None:
         if strangers:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -111,19 +112,19 @@ class Journal:
     @classmethod
     def load(cls, folder: Path) -> Journal:
         """Raises NotWhole for a journal that cannot be read: then nobody knows what must be undone."""
-        path = folder / "journal.json"
+        path, by_hand = folder / "journal.json", f"sh {shlex.quote(str(folder / 'restore.sh'))}"
         try:
             read = json.loads(path.read_text(encoding="utf-8"))
             if read["version"] > VERSION:
                 raise NotWhole(
                     f"cannot read {path}: it is of version {read['version']}, this devswap knows up to {VERSION}",
-                    hint="use the devswap that wrote it, or a newer one",
+                    hint=f"use the devswap that wrote it, or a newer one; by hand: {by_hand}",
                 )
             swap = Swap(**{**read["swap"], "owner": Owner(**read["swap"]["owner"])})
             return cls(folder, swap, tuple(Entry(**entry) for entry in read["entries"]))
         except (ValueError, KeyError, TypeError) as error:
             raise NotWhole(
-                f"cannot read {path}: {error}", hint=f"the way back is in {folder / 'restore.sh'}, to be read and run"
+                f"cannot read {path}: {error}", hint=f"the way back is to be read, and then run: {by_hand}"
             ) from error
 
     def push(self, entry: Entry) -> None:

@@ -134,9 +134,9 @@ def whole_or_said(journal: Journal) -> Iterator[None]:
         raise
     except Exception as error:
         said = str(error) if isinstance(error, DevswapError | OSError) else repr(error)
+        mend = (error.hint if isinstance(error, DevswapError) else None) or "mend that"
         raise NotWhole(
-            f"cannot give {service} back to the end: {said}",
-            hint=f"mend that, then devswap restore {service} goes on",
+            f"cannot give {service} back to the end: {said}", hint=f"{mend}, then devswap restore {service} goes on"
         ) from error
 
 

@@ -6,6 +6,12 @@ import signal
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
+
+# The same examples each time, few enough for a commit; --hypothesis-profile thorough looks for new ones for longer.
+settings.register_profile("quick", derandomize=True, max_examples=80)
+settings.register_profile("thorough", max_examples=2000)
+settings.load_profile("quick")
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # A shell that starts the suite in the background has it ignore Ctrl-C, and every program a test presses it for too.

@@ -100,7 +100,7 @@ class SyncDatabase(Step):
     def foresee(self, cloud: Cloud, captured: Any) -> None:
         """What is in the database now is saved before the load, which is certain where the revision is another one."""
         database = self.source.open(cloud.machine)
-        if (cloud.saves / captured["save"]).exists() or database.revisions() == captured["revisions"]:
+        if is_half_loaded(cloud.vault) or database.revisions() == captured["revisions"]:
             return
         keep = "or leave the database as it is: devswap restore --keep-database"
         _require_space(cloud.saves.parent, database.size(), hint=f"free some space there, {keep}")
@@ -128,7 +128,7 @@ class SyncDatabase(Step):
 
     def undo(self, cloud: Cloud, captured: Any) -> None:
         database = self.end(cloud)
-        if (cloud.vault / _LOADING).exists() or not _is_as_before(database, captured):
+        if is_half_loaded(cloud.vault) or not _is_as_before(database, captured):
             self._stop_users(cloud)
             self._load(cloud, database, captured)
         self._start_users(cloud)
@@ -194,7 +194,7 @@ class SyncDatabase(Step):
 
     def _load(self, cloud: Cloud, database: Database, captured: Any) -> None:
         save = cloud.saves / captured["save"]
-        if not save.exists():  # made once: a retry would save a half-loaded database over it
+        if not is_half_loaded(cloud.vault):  # else it would be half loaded, and is not to be saved over the save
             make_private(cloud.saves)
             cloud.say(f"saving the database as it is now: {save}")
             database.dump(save)
@@ -248,6 +248,11 @@ class SyncDatabase(Step):
         return f"dump the database of {self.project}" + (
             f", then {commands}" if commands else ""
         ), "load the dump if the schema differs"
+
+
+def is_half_loaded(vault: Path) -> bool:
+    """Whether a dump of the capture in `vault` was begun to be loaded, and not to its end."""
+    return (vault / _LOADING).exists()
 
 
 def shared_database(source: Source) -> str:

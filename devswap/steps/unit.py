@@ -134,10 +134,13 @@ class RunDevelopment(Step):
             if name.lstrip(".").startswith("environment-"):  # lent to a unit that did not live to give it back
                 machine.remove(f"{development.folder(self.service)}/{name}")
         machine.remove(development.guard_pipe(self.service))
+        held = machine.exists(development.path(self.unit))
+        if not held and machine.exists(development.gate(self.service)):
+            systemd.stop(machine, self.unit)  # somebody took our drop-in away while development ran
         machine.remove(development.gate(self.service))
         machine.remove(development.half_written(development.gate(self.service)))
-        # Without our drop-in the unit is production's again (the machine was restarted): not ours to stop.
-        if machine.exists(development.path(self.unit)):
+        # With neither the unit is production's again (the machine was restarted): not ours to stop.
+        if held:
             systemd.stop(machine, self.unit)
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002

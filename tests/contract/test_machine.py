@@ -64,6 +64,15 @@ def test_a_mounted_folder_is_the_hosts_and_is_gone_after_unmount(machine: Machin
     machine.unmount("/run/dsct/mount")
 
 
+def test_what_is_mounted_one_on_the_other_is_unmounted_as_a_whole(machine: Machine, tmp_path: Path) -> None:
+    """After a restart of the machine a swap's mounts are made again, the new ones among them."""
+    for _ in range(2):
+        machine.mount(tmp_path, "/run/dsct/mount", readonly=True)
+    assert machine.mounted("/run/dsct") == ["/run/dsct/mount"] * 2
+    machine.unmount("/run/dsct/mount")
+    assert machine.mounted("/run/dsct") == []
+
+
 def test_a_folder_mounted_read_only_cannot_be_written(machine: Machine, tmp_path: Path) -> None:
     machine.mount(tmp_path, "/run/dsct/mount", readonly=True)
     with pytest.raises(OSError, match="Read-only"):

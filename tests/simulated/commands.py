@@ -282,7 +282,10 @@ def _waited_for(machine: SimulatedMachine, unit: str, call: Invocation) -> Gener
 
 
 def _inner(machine: SimulatedMachine, unit: str, call: Invocation) -> Generator[None, None, Outcome]:
-    todo = machine.cloud.migration(machine, call)
+    try:
+        todo = machine.cloud.migration(machine, call)
+    except SqlError as error:
+        return Outcome(1, stderr=f"{error}\n")
     if todo is None:
         effect = interpret(machine, call)
         if isinstance(effect, Outcome):

@@ -118,11 +118,8 @@ class Files:
         self.mounts.append(Mounted(source, real, readonly))
 
     def unmount(self, target: str) -> None:
-        """The one on top; no error where nothing is mounted."""
-        for each in reversed(self.mounts):
-            if each.target == target:
-                self.mounts.remove(each)
-                return
+        """All that is mounted there, one on the other; no error where nothing is."""
+        self.mounts = [each for each in self.mounts if each.target != target]
 
     def mounted(self, below: str) -> list[str]:
         """Outermost first, as /proc/PID/mountinfo lists what was mounted in that order."""

@@ -142,3 +142,14 @@ def test_what_is_left_as_it_is_need_not_be_reached(cloud: SimulatedCloud) -> Non
     assert cloud.machine(images.HEAT).init.is_active(UNIT)
     assert host.journals.all() == []
     assert list(cloud.state.glob("saved/before-*"))
+
+
+def test_development_is_stopped_though_its_drop_in_was_taken_away(cloud: SimulatedCloud, whole: Snapshot) -> None:
+    take_over(cloud, "migrates")
+    machine = cloud.machine(images.HEAT)
+    machine.remove(DROP_IN)
+    systemd.reload(machine)
+    assert machine.init.unit(UNIT).argv[0].startswith("/run/devswap/")
+    (journal,) = cloud.host().journals.all()
+    swap.restore(cloud.host(), journal)
+    assert differences(cloud, whole) == []

@@ -1,0 +1,114 @@
+"""Journals of every released format, kept as they were written: this devswap gives back what they hold.
+
+Each file is the state folder of one day: journals and shared captures, by path. They are never changed; a new format
+gets new files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devswap import fingerprint, swap, systemd
+from devswap import journal as journals
+from devswap.journal import Journal
+from devswap.shared import Record, Shelf
+from devswap.steps.database import SyncDatabase
+from devswap.steps.step import from_json
+from tests.simulated import images
+from tests.simulated.cloud import SimulatedCloud, no_waiting
+from tests.simulated.comparison import differences
+from tests.simulated.person import Person, commands
+
+KEPT = sorted((Path(__file__).parent / "journals").glob("v*.json"))
+ORDERS = [(path, order) for path in KEPT for order in permutations(range(path.read_text().count('"since"')))]
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
+    found = SimulatedCloud(tmp_path)
+    found.checkout("plain")
+    found.checkout("migrates", revisions=("a1", "b2"))
+    with no_waiting(monkeypatch):
+        yield found
+
+
+def put_on_disk(cloud: SimulatedCloud, kept: Path) -> list[Journal]:
+    """The state folder as that devswap left it. What the simulation's own files hash to is taken from them."""
+    for name, content in json.loads(kept.read_text().replace("@FOLDER@", str(cloud.folder))).items():
+        if "swap" in content:
+            noted = content["swap"]["fingerprint"]
+            watched = fingerprint.watched_from_json({**content["swap"]["watched"], "database": None, "probe": None})
+            now = fingerprint.take(watched, cloud.at)
+            noted.update(
+                {fact: now[fact] for fact in noted if fact.startswith(("file ", "unit file ", "packages in "))}
+            )
+        path = cloud.state / name
+        journals.make_private(path.parent)
+        path.write_text(json.dumps(content, indent=1))
+    return cloud.host().journals.all()
+
+
+def wish(ref: str) -> Any:
+    from devswap.preparation import Wish
+
+    return Wish("heat-engine", ref, None, None, detach=True)
+
+
+def take_over(cloud: SimulatedCloud, found: list[Journal]) -> None:
+    """The machines as that devswap left them: its steps are done, its dumps taken."""
+    shelf = Shelf(cloud.state / "shared")
+    done: set[str] = set()
+    for journal in found:
+        here = cloud.host().cloud(journal)
+        for entry in journal.entries:
+            step = from_json(entry.step)
+            if isinstance(step, SyncDatabase):
+                record = shelf.find(str(step.shared))
+                assert isinstance(record, Record)
+                if record.name in done:
+                    continue
+                done.add(record.name)
+                step.source.open(cloud.at).dump(shelf.vault(record.name) / record.captured["dump"])
+            step.do(here)
+        systemd.start(cloud.at(journal.swap.machine), journal.swap.unit)
+
+
+@pytest.mark.parametrize(("kept", "order"), ORDERS, ids=lambda value: getattr(value, "stem", str(value)))
+def test_it_is_given_back(cloud: SimulatedCloud, kept: Path, order: tuple[int, ...]) -> None:
+    before = cloud.take()
+    found = put_on_disk(cloud, kept)
+    assert len(found) == len(order)
+    take_over(cloud, found)
+    assert len(differences(cloud, before)) > len(found)
+    for number in order:
+        restored = swap.restore(cloud.host(), found[number])
+        assert restored.changed_by_others == []
+        assert restored.identical == len(restored.facts) > 0
+    assert differences(cloud, before) == []
+
+
+@pytest.mark.parametrize("version", range(1, journals.VERSION + 1))
+def test_each_format_there_was_is_kept(version: int) -> None:
+    for scene in ("foreground", "detached", "shared"):
+        kept = json.loads((KEPT[0].parent / f"v{version}-{scene}.json").read_text())
+        assert {content["version"] for content in kept.values() if "swap" in content} == {version}
+
+
+def test_one_of_a_newer_devswap_is_refused_and_its_way_out_is_named(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swap.checkout(cloud.host(), wish("migrates"), cloud.makers)
+    (path,) = cloud.state.glob("swaps/*/journal.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": journals.VERSION + 1, "swap": "otherwise"}))
+    before = cloud.take()
+    told = Person(cloud, monkeypatch).is_told("restore")
+    assert f"version {journals.VERSION + 1}" in told.message
+    assert f"sh {path.with_name('restore.sh')}" in commands(told.hint)
+    assert cloud.take().digest == before.digest
+    assert cloud.machine(images.HEAT).init.is_active("heat-engine.service")
