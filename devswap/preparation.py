@@ -176,6 +176,13 @@ def _require_last_word(deployment: Deployment) -> None:
             )
 
 
+def show_packages(host: Host, prepared: Prepared) -> None:
+    """The table of what the overlay holds besides production's packages."""
+    if locked := prepared.description["overlay"]["packages"]:
+        for line in table.lines(overlay_table.HEADER, overlay_table.rows(locked)):
+            host.say(line)
+
+
 def abandon(host: Host, prepared: Prepared) -> None:
     """Take away what was mounted; production, or the swap as it was, never noticed."""
     if prepared.replaces:
@@ -243,9 +250,6 @@ def _build(job: _Job) -> Prepared:
     except PackagesRefused as error:
         allowed = ["devswap", "checkout", deployment.service.name, job.wish.ref, "--index-policy", "fallback"]
         raise DevswapError(error.message, hint=f"{error.hint}: {shlex.join(allowed)}") from error
-    locked = overlay_table.lock(built.installed)
-    for line in table.lines(overlay_table.HEADER, overlay_table.rows(locked)) if locked else []:
-        host.say(line)
     uid, gid = overlay.ids(deployment.machine, deployment.user, deployment.group)
     mounts = overlay.mounts(built, request, place, cache=overlay_of_swap.cache(host), uid=uid, gid=gid)
     transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
@@ -260,7 +264,7 @@ def _build(job: _Job) -> Prepared:
         "slot": job.number,
         "command": asdict(command),
         "package": deployment.service.package,
-        "overlay": {"key": built.key, "packages": locked},
+        "overlay": {"key": built.key, "packages": overlay_table.lock(built.installed)},
         "owner": host.owner,
         "tuning": tuning.as_json(),
     }
