@@ -145,6 +145,7 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
 
 
 def _prepare_first(host: Host, deployment: Deployment, sources: Sources, wish: Wish, makers: Makers) -> Prepared:
+    _require_nothing_left(host, deployment)
     _require_last_word(deployment)
     watched = watch(host, deployment)
     host.say(f"taking the fingerprint of production's {deployment.service.name}")
@@ -162,6 +163,20 @@ def _prepare_first(host: Host, deployment: Deployment, sources: Sources, wish: W
     except BaseException:
         _abandon_first(host, journal)
         raise
+
+
+def _require_nothing_left(host: Host, deployment: Deployment) -> None:
+    """Raise where an earlier swap was forgotten by hand, but not its capture: this one would take it for its own."""
+    service, shelf = deployment.service.name, Shelf(host.state / "shared")
+    name = host.journals.folder(service, deployment.machine.address).name
+    for record in shelf.held_by(name):
+        others = [holder.partition("@")[0] for holder in record.holders if holder != name]
+        raise DevswapError(
+            f"a capture of the {record.name} is left of an earlier swap of {service}, whose journal is gone",
+            hint=f"devswap restore {others[0]} first"
+            if others
+            else f"if the database is as it was: rm -r {shlex.quote(str(shelf.vault(record.name)))}",
+        )
 
 
 def _require_last_word(deployment: Deployment) -> None:
