@@ -43,6 +43,18 @@ def one(host: Host, service: Service, wanted: str | None) -> Found:
     raise _nowhere(host, service)
 
 
+def require_trusted(deployment: Deployment) -> Deployment:
+    """Raises DevswapError where a user's own file has named a unit of root's: those rights are not theirs to give."""
+    service = deployment.service
+    if service.of_home and deployment.user in ("root", "0"):
+        raise DevswapError(
+            f"cannot take {service.name} over: {deployment.unit} in {deployment.machine.name} runs as root, "
+            f"and {service.origins[-1]} is no file of the host",
+            hint="root can put what it says into /etc/devswap/services",
+        )
+    return deployment
+
+
 def _require_only_cloud(host: Host, place: Found) -> None:
     """With two clouds on the host the one that runs need not be the one that is meant."""
     ours, project = units.cloud_of(place.machine.name), place.service.project

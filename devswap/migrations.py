@@ -55,6 +55,7 @@ def _alembic(files: Sequence[Path]) -> Migrations | None:
         names = _assigned(path)
         known |= set(names.get("revision", ()))
         below |= set(names.get("down_revision", ()))
+        below |= set(names.get("depends_on", ()))  # alembic's table leaves out what one of its rows depends on
     return Migrations(frozenset(known), frozenset(known - below)) if known else None
 
 

@@ -118,8 +118,14 @@ class Prepared:
 
 
 def locate_place(host: Host, wish: Wish) -> Found:
-    """Where the service is that is meant; looks only."""
-    return locate.one(host, host.catalogue().get(wish.service), wish.machine)
+    """Where the service is that is meant; looks only. Raises DevswapError for one that cannot be taken over yet."""
+    service = host.catalogue().get(wish.service)
+    if service.unsupported:
+        raise DevswapError(
+            f"cannot take {service.name} over yet: {service.unsupported}",
+            hint=f"devswap list {service.name} shows what is known of it",
+        )
+    return locate.one(host, service, wish.machine)
 
 
 def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Prepared:
@@ -145,7 +151,6 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
 
 
 def _prepare_first(host: Host, deployment: Deployment, sources: Sources, wish: Wish, makers: Makers) -> Prepared:
-    _require_nothing_left(host, deployment)
     _require_last_word(deployment)
     watched = watch(host, deployment)
     host.say(f"taking the fingerprint of production's {deployment.service.name}")
@@ -165,20 +170,6 @@ def _prepare_first(host: Host, deployment: Deployment, sources: Sources, wish: W
         raise
 
 
-def _require_nothing_left(host: Host, deployment: Deployment) -> None:
-    """Raise where an earlier swap was forgotten by hand, but not its capture: this one would take it for its own."""
-    service, shelf = deployment.service.name, Shelf(host.state / "shared")
-    name = host.journals.folder(service, deployment.machine.address).name
-    for record in shelf.held_by(name):
-        others = [holder.partition("@")[0] for holder in record.holders if holder != name]
-        raise DevswapError(
-            f"a capture of the {record.name} is left of an earlier swap of {service}, whose journal is gone",
-            hint=f"devswap restore {others[0]} first"
-            if others
-            else f"if the database is as it was: rm -r {shlex.quote(str(shelf.vault(record.name)))}",
-        )
-
-
 def _require_last_word(deployment: Deployment) -> None:
     """Raise where a drop-in of production would be read after ours and set its own command."""
     machine = deployment.machine
@@ -189,13 +180,6 @@ def _require_last_word(deployment: Deployment) -> None:
                 f"cannot take {deployment.unit} in {machine.name} over: {path} sets ExecStart, and is read after ours",
                 hint=f"give it a name before {development.NAME}",
             )
-
-
-def show_packages(host: Host, prepared: Prepared) -> None:
-    """The table of what the overlay holds besides production's packages."""
-    if locked := prepared.description["overlay"]["packages"]:
-        for line in table.lines(overlay_table.HEADER, overlay_table.rows(locked)):
-            host.say(line)
 
 
 def abandon(host: Host, prepared: Prepared) -> None:
@@ -265,6 +249,9 @@ def _build(job: _Job) -> Prepared:
     except PackagesRefused as error:
         allowed = ["devswap", "checkout", deployment.service.name, job.wish.ref, "--index-policy", "fallback"]
         raise DevswapError(error.message, hint=f"{error.hint}: {shlex.join(allowed)}") from error
+    locked = overlay_table.lock(built.installed)
+    for line in table.lines(overlay_table.HEADER, overlay_table.rows(locked)) if locked else []:
+        host.say(line)
     uid, gid = overlay.ids(deployment.machine, deployment.user, deployment.group)
     mounts = overlay.mounts(built, request, place, cache=overlay_of_swap.cache(host), uid=uid, gid=gid)
     transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
@@ -279,7 +266,7 @@ def _build(job: _Job) -> Prepared:
         "slot": job.number,
         "command": asdict(command),
         "package": deployment.service.package,
-        "overlay": {"key": built.key, "packages": overlay_table.lock(built.installed)},
+        "overlay": {"key": built.key, "packages": locked},
         "owner": host.owner,
         "tuning": tuning.as_json(),
     }
@@ -369,7 +356,7 @@ def _probe(deployment: Deployment) -> Probe | None:
 def _examined(found: Found, existing: Journal | None) -> Deployment:
     """While swapped, the unit shows development's command: then production's is in the journal."""
     if existing is None:
-        return units.examine(found)
+        return locate.require_trusted(units.examine(found))
     return units.from_json(found, existing.swap.deployment)
 
 

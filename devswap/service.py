@@ -1,7 +1,7 @@
 """What can be swapped, as the catalogue describes it: facts that hold on every cloud.
 
-One TOML file per project, `catalogue/PROJECT.toml`, with a table per service. No logic in the data; an unknown key is
-an error that names file and key.
+One TOML file per project, `catalogue/PROJECT.toml`, with a table per service. No logic in the data; schema.py says what
+it may hold, and entries.py lays files of other people over it.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from devswap.errors import DevswapError, UsageError
+from devswap import schema
+from devswap.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,16 @@ class Service:
     ports: tuple[int, ...] = ()
     """Where it takes requests, on its machine's own address: by them HAProxy's servers are told to be it."""
     web: Web | None = None
+    known_by: tuple[str, ...] = ()
+    """Files of which its machine has one: said where the unit may be another's (apache2 runs more than horizon)."""
+    remote: str | None = None
+    """Where its project's repository is, if it is not among OpenStack's own."""
+    unsupported: str | None = None
+    """Why it cannot be taken over yet, known in advance."""
+    origins: tuple[str, ...] = ()
+    """The files that say something of it, in the order in which they are laid over each other."""
+    of_home: bool = False
+    """Whether one of them is in the home of a user who is not root."""
 
 
 class Catalogue:
@@ -99,35 +109,37 @@ class Catalogue:
 
 
 def load_catalogue() -> Catalogue:
-    """The services shipped with devswap."""
-    found = []
+    """The services that came with devswap; see entries.py for all that are known here."""
+    return Catalogue(service for read in shipped() for service in services_of(f"{read['project']}.toml", read))
+
+
+def shipped() -> Iterator[dict[str, Any]]:
+    """What each of devswap's own catalogue files says."""
     for file in sorted(resources.files("devswap.catalogue").iterdir(), key=lambda entry: entry.name):
         if file.name.endswith(".toml"):
-            found += read_project(Path(file.name).name, file.read_text(encoding="utf-8"))
-    return Catalogue(found)
-
-
-_PROJECT_KEYS = {"project", "distribution", "package", "config", "environment", "database", "service"}
-_SERVICE_KEYS = {"units", "entry_point", "check", "one_worker", "queue", "web", "environment", "ports"}
-_WEB_KEYS = {"path", "module", "group", "port"}
-_DATABASE_KEYS = {"group", "option", "sync", "migrations", "units"}
+            yield tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def read_project(file: str, text: str) -> list[Service]:
-    """The services in one catalogue file; raises DevswapError that names `file` and what is wrong in it."""
+    """The services in one catalogue file; raises UsageError that names `file` and what is wrong in it."""
     try:
-        project = tomllib.loads(text)
-        _known(file, "", project, _PROJECT_KEYS)
-        return [_service(file, project, name, table) for name, table in project["service"].items()]
+        read = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise DevswapError(f"cannot read the catalogue file {file}: {error}") from error
+        raise UsageError(f"cannot read the catalogue file {file}: {error}") from error
+    schema.check(file, read)
+    return services_of(file, read)
+
+
+def services_of(file: str, project: Mapping[str, Any]) -> list[Service]:
+    """The services that a file, or several laid over each other, tell of; raises UsageError for what lacks."""
+    try:
+        return [_service(project, name, table) for name, table in project.get("service", {}).items()]
     except KeyError as error:
-        raise DevswapError(f"the catalogue file {file} lacks {error.args[0]!r}") from error
+        raise UsageError(f"the catalogue file {file} lacks {error.args[0]!r}") from error
 
 
-def _service(file: str, project: dict[str, Any], name: str, table: dict[str, Any]) -> Service:
-    _known(file, f"service.{name}.", table, _SERVICE_KEYS)
-    queue = table.get("queue")
+def _service(project: Mapping[str, Any], name: str, table: Mapping[str, Any]) -> Service:
+    database, queue, web = table.get("database", project.get("database")), table.get("queue"), table.get("web")
     return Service(
         name=name,
         project=project["project"],
@@ -139,20 +151,21 @@ def _service(file: str, project: dict[str, Any], name: str, table: dict[str, Any
         config=tuple(project["config"]),
         environment={**project.get("environment", {}), **table.get("environment", {})},
         one_worker=table.get("one_worker", {}),
-        database=_database(file, project["database"]) if "database" in project else None,
+        database=_database(database) if database else None,
         queue=Queue(topic=queue["topic"]) if queue else None,
         ports=tuple(table.get("ports", [])),
-        web=_web(file, name, table["web"]) if "web" in table else None,
+        web=_web(web) if web else None,
+        known_by=tuple(table.get("known_by", [])),
+        remote=project.get("remote"),
+        unsupported=table.get("unsupported", project.get("unsupported")) or None,
     )
 
 
-def _web(file: str, service: str, table: dict[str, Any]) -> Web:
-    _known(file, f"service.{service}.web.", table, _WEB_KEYS)
+def _web(table: Mapping[str, Any]) -> Web:
     return Web(path=table["path"], module=table["module"], group=table.get("group", ""), port=table.get("port", 0))
 
 
-def _database(file: str, table: dict[str, Any]) -> Database:
-    _known(file, "database.", table, _DATABASE_KEYS)
+def _database(table: Mapping[str, Any]) -> Database:
     return Database(
         group=table["group"],
         option=table["option"],
@@ -160,13 +173,3 @@ def _database(file: str, table: dict[str, Any]) -> Database:
         migrations=tuple(table["migrations"]),
         units=tuple(table["units"]),
     )
-
-
-def _known(file: str, where: str, table: dict[str, Any], keys: set[str]) -> None:
-    for key in table:
-        if key not in keys:
-            raise DevswapError(f"the catalogue file {file} has an unknown key {where}{key}")
-
-
-assert {field.name for field in fields(Web)} == _WEB_KEYS  # noqa: S101
-assert {field.name for field in fields(Database)} == _DATABASE_KEYS  # noqa: S101 - a new fact needs its key

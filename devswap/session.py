@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from devswap import console, owners, settings
+from devswap import console, entries, owners, settings
 from devswap.discovery import machines
 from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
 from devswap.invoker import UserHome, invoking_user
 from devswap.journal import Owner, make_private
-from devswap.service import load_catalogue
 
 
 def open_host_to_restore() -> Host:
@@ -39,13 +38,14 @@ def open_host(*, yes: bool = False, without_own: bool = False, **chosen_now: obj
         raise DevswapError("devswap works on containers, which needs root", hint="sudo devswap …")
     home = cache(lambda: invoking_user({} if without_own else os.environ))
     own = None if without_own else home().home
-    chosen = settings.load(own, os.environ, trusted=frozenset({0, home().uid}))
+    trusted = frozenset({0, home().uid})
+    chosen = settings.load(own, os.environ, trusted=trusted)
     chosen = settings.override(chosen, {name: value for name, value in chosen_now.items() if value is not None})
     _require_private(chosen.state_dir)
     console.keep_log(chosen.state_dir)
     return Host(
         settings=chosen,
-        catalogue=cache(load_catalogue),
+        catalogue=cache(lambda: entries.load(own, trusted=trusted)),
         home=home,
         owner=_owner(home()),
         running=machines.running,

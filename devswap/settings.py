@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from devswap import believed
 from devswap.errors import UsageError
 
 SYSTEM_FILE = Path("/etc/devswap/config.toml")
@@ -62,18 +61,9 @@ def override(settings: Settings, read: Mapping[str, Any]) -> Settings:
 
 
 def _from_file(settings: Settings, path: Path, trusted: frozenset[int]) -> Settings:
-    try:
-        with path.open("rb") as file:
-            owner = os.fstat(file.fileno()).st_uid
-            if owner not in trusted:
-                raise UsageError(f"cannot use {path}: it belongs to uid {owner}", hint=f"chown it, or remove {path}")
-            read = tomllib.load(file)
-    except FileNotFoundError:
+    read = believed.read(path, trusted)
+    if read is None:
         return settings
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
     return _with(settings, read, where=str(path))
 
 

@@ -70,7 +70,7 @@ def gather(
             newest.note(host.state, review)
         return found
 
-    checkout = get(service.project, ref, remote)
+    checkout = get(service.project, ref, remote or service.remote)
     needed = _depends(host).wanted(checkout, given=wanted, used=_used(deployment, checkout)) if with_depends else []
     return Sources(checkout, tuple(libraries.choose([*wanted, *needed], besides=service.distribution, fetch=get)))
 

@@ -49,9 +49,14 @@ def find(services: Iterable[Service], machines: Iterable[Machine]) -> Iterator[F
         for service in wanted:
             for name in service.units:
                 unit = f"{name}.service"
-                if unit in files:
+                if unit in files and is_its_own(machine, service):
                     yield Found(service, machine, unit, files[unit], unit in active)
                     break
+
+
+def is_its_own(machine: Machine, service: Service) -> bool:
+    """Whether a unit of the service's name is the service's here, as far as that can be told otherwise than by it."""
+    return not service.known_by or any(machine.exists(path) for path in service.known_by)
 
 
 def with_units(names: Iterable[str], machines: Iterable[Machine]) -> list[tuple[str, str]]:

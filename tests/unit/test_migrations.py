@@ -34,6 +34,15 @@ def test_branches_in_subfolders_have_a_head_each_and_a_merge_joins_them(tmp_path
     assert migrations.read(tmp_path, FOLDERS).heads == {"d"}
 
 
+def test_what_a_head_depends_on_is_none(tmp_path: Path) -> None:
+    """As glance has it: its contract revisions depend on those that expand, and the table has one row."""
+    put(tmp_path, "new/versions/expand.py", "revision = 'expand'\ndown_revision = None\ndepends_on = None\n")
+    put(tmp_path, "new/versions/contract.py", "revision = 'contract'\ndown_revision = None\ndepends_on = 'expand'\n")
+    found = migrations.read(tmp_path, FOLDERS)
+    assert found.heads == {"contract"}
+    assert found.known == {"contract", "expand"}
+
+
 def test_numbered_ones_are_counted(tmp_path: Path) -> None:
     put(tmp_path, "old/versions/__init__.py")
     put(tmp_path, "old/versions/071_first.py")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from devswap.errors import DevswapError, PackagesRefused
 from devswap.installer import Installed
 from devswap.overlay import Overlay
 from devswap.preparation import Wish
+from devswap.service import Catalogue, load_catalogue
+from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 
@@ -30,6 +33,36 @@ def test_a_script_that_the_change_renamed_is_noticed_before_the_stop(
     with pytest.raises(DevswapError, match=f"has no script {script}, which heat-engine.service"):
         swap.checkout(cloud.host(), Wish("heat-engine", "renamed", None, None, detach=True), cloud.makers)
     assert not any("stopping" in line for line in cloud.said)
+    assert differences(cloud, before) == []
+
+
+@pytest.mark.parametrize("verb", [swap.checkout, swap.plan])
+def test_a_service_that_cannot_be_taken_over_yet_is_refused_before_anything_is_touched(
+    tmp_path: Path, verb: Callable[..., object]
+) -> None:
+    cloud = SimulatedCloud(tmp_path)
+    before = cloud.take()
+    with pytest.raises(DevswapError, match="cannot take nova-api over yet: nova keeps three databases") as caught:
+        verb(cloud.host(), Wish("nova-api", "master", None, None, detach=True), cloud.makers)
+    assert caught.value.hint == "devswap list nova-api shows what is known of it"
+    assert (differences(cloud, before), cloud.said) == ([], [])
+
+
+def test_a_users_own_entry_cannot_have_a_checkout_run_as_root(tmp_path: Path) -> None:
+    cloud = SimulatedCloud(tmp_path)
+    cloud.checkout("change")
+    machine = cloud.machine(images.HEAT)
+    machine.write_text(
+        "/etc/systemd/system/heat-engine.service", f"[Service]\nExecStart={images.VENV}/bin/heat-engine\n"
+    )
+    machine.run(["systemctl", "daemon-reload"])
+    machine.run(["systemctl", "stop", "--", "heat-engine.service"])
+    machine.run(["systemctl", "start", "--", "heat-engine.service"])
+    entry = replace(load_catalogue().get("heat-engine"), origins=("devswap", "/home/ada/heat.toml"), of_home=True)
+    before = cloud.take()
+    wish = Wish("heat-engine", "change", None, None, detach=True)
+    with pytest.raises(DevswapError, match=r"runs as root, and /home/ada/heat\.toml is no file of the host"):
+        swap.checkout(replace(cloud.host(), catalogue=lambda: Catalogue([entry])), wish, cloud.makers)
     assert differences(cloud, before) == []
 
 

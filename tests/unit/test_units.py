@@ -40,6 +40,15 @@ def test_a_service_is_where_its_unit_is(machine: SimulatedMachine) -> None:
     assert units.version(place) == "33.0.1"
 
 
+def test_a_unit_that_several_services_share_is_told_by_their_files(machine: SimulatedMachine) -> None:
+    images.put(machine.files, "/lib/systemd/system/apache2.service", "[Service]\nExecStart=/usr/sbin/apachectl start\n")
+    horizon = load_catalogue().get("horizon")
+    assert list(units.find([horizon], [machine])) == []
+    images.put(machine.files, "/etc/horizon/local_settings.py", "")
+    (place,) = units.find([horizon], [machine])
+    assert place.unit == "apache2.service"
+
+
 def test_production_is_seen_in_its_main_process(machine: SimulatedMachine) -> None:
     deployment = units.examine(found(machine))
     assert deployment.interpreter.path == f"{images.VENV}/bin/python"

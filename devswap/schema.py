@@ -1,0 +1,121 @@
+"""What a catalogue file may say, key by key, and in what form.
+
+Users write such files too, and devswap works with them as root: a name ends up in paths, in names of units and on
+command lines. So each value is held against the form that its kind has, and nothing else passes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from devswap.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form of a value: how it is called, and whether one has it."""
+
+    called: str
+    fits: Callable[[Any], bool]
+
+
+Forms = Mapping[str, "Form | Forms"]
+
+
+def _text(called: str, pattern: str) -> Form:
+    return Form(called, lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None)
+
+
+def _list(called: str, of: Form) -> Form:
+    return Form(called, lambda value: isinstance(value, list) and all(of.fits(each) for each in value))
+
+
+def _is_settings(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    return all(re.fullmatch(r"[A-Za-z_]\w*", name) and _LINE.fits(text) for name, text in value.items())
+
+
+def _is_command(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and _SCRIPT.fits(value[0]) and all(map(_LINE.fits, value))
+
+
+def _is_port(value: Any) -> bool:
+    return type(value) is int and 0 < value < 65536
+
+
+_LINE = _text("a text of one line", r"[^\x00-\x1f\x7f]*")
+_WORD = _text("a word", r"[^\s\x00-\x1f\x7f]+")
+_NAME = _text("a name of small letters, digits and dashes", r"[a-z0-9][a-z0-9-]*")
+_SCRIPT = _text("the name of a script", r"[A-Za-z0-9][\w.-]*")
+_MODULE = _text("the name of a module", r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_MODULES = _list("a list of names of modules", _MODULE)
+_UNITS = _list("a list of names of units, without .service", _text("", r"[A-Za-z0-9][\w@:.-]*"))
+_PATHS = _list("a list of absolute paths", _text("", r"(?!.*/\.\./)/[^/\s]+/\S+"))
+_FOLDERS = _list("a list of folders of the source tree", _text("", r"(?!.*\.\.)[A-Za-z0-9]\S*"))
+_SETTINGS = Form("a table of variables", _is_settings)
+_PORT = Form("the number of a port", _is_port)
+
+DATABASE: Forms = {
+    "group": _LINE,
+    "option": _text("the name of an option", r"\w[\w-]*"),
+    "sync": _list("a list of commands, each a list of words", Form("", _is_command)),
+    "migrations": _FOLDERS,
+    "units": _UNITS,
+}
+SERVICE: Forms = {
+    "units": _UNITS,
+    "known_by": _PATHS,
+    "entry_point": _SCRIPT,
+    "check": _MODULES,
+    "environment": _SETTINGS,
+    "one_worker": _SETTINGS,
+    "queue": {"topic": _WORD},
+    "ports": _list("a list of numbers of ports", _PORT),
+    "web": {"path": _text("a path", r"/[\x21-\x7e]*"), "module": _MODULE, "group": _LINE, "port": _PORT},
+    "database": Form("false, or not there", lambda value: value is False),
+    "unsupported": _LINE,
+}
+PROJECT: Forms = {
+    "project": _NAME,
+    "remote": _text("an address", r"[A-Za-z0-9/][^\s\x00-\x1f\x7f]*"),
+    "distribution": _text("a name of the package index", r"[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?"),
+    "package": _MODULE,
+    "config": _PATHS,
+    "environment": _SETTINGS,
+    "unsupported": _LINE,
+    "database": DATABASE,
+}
+
+
+def check(file: str, read: Mapping[str, Any]) -> None:
+    """Raises UsageError that names file and key for what a catalogue file must not say; what it lacks is left open."""
+    _check(file, "", {key: value for key, value in read.items() if key != "service"}, PROJECT)
+    services = read.get("service", {})
+    if not isinstance(services, dict):
+        raise _wrong(file, "service", "a table of services")
+    for name, table in services.items():
+        if not _NAME.fits(name):
+            raise _wrong(file, f"service.{name}", _NAME.called)
+        _check(file, f"service.{name}.", table, SERVICE)
+
+
+def _check(file: str, where: str, table: Any, forms: Forms) -> None:
+    if not isinstance(table, dict):
+        raise _wrong(file, where.rstrip("."), "a table")
+    for key, value in table.items():
+        form = forms.get(key)
+        if form is None:
+            hint = f"known: {', '.join(sorted(forms))}"
+            raise UsageError(f"the catalogue file {file} has an unknown key {where}{key}", hint=hint)
+        if not isinstance(form, Form):
+            _check(file, f"{where}{key}.", value, form)
+        elif not form.fits(value):
+            raise _wrong(file, f"{where}{key}", form.called)
+
+
+def _wrong(file: str, key: str, called: str) -> UsageError:
+    return UsageError(f"the catalogue file {file} has {key}, which must be {called}")
