@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from devswap import haproxy, haproxy_process, haproxy_socket
 from devswap.errors import CommandFailed, DevswapError
-from devswap.haproxy import Configuration, Server
+from devswap.haproxy import Configuration, Server, Socket
 from devswap.haproxy_process import Process
 from devswap.haproxy_socket import Row, ServerState
 from devswap.machine import Machine, while_running
@@ -52,11 +54,16 @@ class Balancer:
         found = [(path, self.machine.read_text(path)) for path in paths if path not in read and "/." not in path]
         return [(path, text) for path, text in found if text is not None]
 
+    @cached_property
+    def socket(self) -> Socket | None:
+        """Where it was started with one; read once."""
+        return self.configuration().socket
+
     # --- its socket -------------------------------------------------------------------------------------------------
 
     def ask(self, *commands: str) -> str | None:
         """The answers of the process that serves now; None where it has no socket, or none that answers."""
-        socket = self.configuration().socket
+        socket = self.socket
         if socket is None:
             return None
         try:
@@ -72,14 +79,14 @@ class Balancer:
 
     def tell(self, *commands: str) -> list[str]:
         """Change the running process; what it refused. Nothing is changed where its socket may only look."""
-        socket = self.configuration().socket
+        socket = self.socket
         if not commands or socket is None or not socket.admin:
             return []
         return haproxy_socket.refusals(self.ask(*commands) or "")
 
     @property
     def can_be_told(self) -> bool:
-        socket = self.configuration().socket
+        socket = self.socket
         return socket is not None and socket.admin and self.ask(haproxy_socket.INFO) is not None
 
     def connections(self, server: Server) -> int:
@@ -165,7 +172,7 @@ class Balancer:
                 f"cannot reload HAProxy in {self.machine.name}: it has no unit and no master, and is no daemon",
                 hint="start it with -W",
             )
-        socket = self.configuration().socket
+        socket = self.socket
         inherit = ["-x", socket.path] if socket is not None and socket.passes_listeners else []
         return [*haproxy_process.without_takeover(self.main.argv), *inherit, "-sf", *map(str, sorted(self.workers))]
 
@@ -174,7 +181,7 @@ class Balancer:
         return f"MainPID={self.main.pid}" in said and "CanReload=yes" in said
 
     def _is_new(self, before: Collection[int]) -> bool:
-        socket = self.configuration().socket
+        socket = self.socket
         if socket is not None:
             answered = haproxy_socket.worker(self.ask(haproxy_socket.INFO) or "")
             return answered is not None and answered not in before
@@ -182,14 +189,13 @@ class Balancer:
         return now is not None and bool(now.workers - set(before))
 
     def _run_as_started(self, argv: Sequence[str]) -> None:
-        """In its folder, with what its configuration reads of its environment; never on a command line."""
+        """In its folder and with its environment, which its configuration may read; never on a command line."""
         read = self.machine.read_text(f"/proc/{self.main.pid}/environ") or ""
-        known = dict(word.split("=", 1) for word in read.split("\0") if "=" in word)
-        wanted = {name: known[name] for name in self.configuration().variables if name in known}
-        if not wanted:
+        known = dict(word.split("=", 1) for word in read.split("\0") if re.match(r"[A-Za-z_]\w*=", word))
+        if not known:
             self.machine.run(argv, cwd=self.main.folder)
             return
-        exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(wanted.items()))
+        exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(known.items()))
         script = 'eval "$(cat)"; exec "$@"'
         self.machine.run(["sh", "-c", script, "sh", *argv], cwd=self.main.folder, input=exports)
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "exec": "Run a command beside a swapped service.",
     "logs": "Show the log of a service.",
     "dump": "Show what a running service is doing.",
+    "haproxy": "Show or narrow whom HAProxy sends a service's requests to.",
     "doctor": "Check whether this host is ready.",
     "sandbox": "Build a small real all-in-one to try devswap on.",
 }

@@ -93,6 +93,15 @@ def drop_in(service: str, command: Command, *, terminal: str | None) -> str:
         "Restart=no",
         *_streams(terminal),
     ]
+    return _sealed(service, lines)
+
+
+def held(service: str) -> str:
+    """The drop-in of a peer that is only stopped."""
+    return _sealed(service, ["[Unit]", f"AssertPathExists={gate(service)}", "[Service]", "Restart=no"])
+
+
+def _sealed(service: str, lines: Sequence[str]) -> str:
     text = "\n".join(lines) + "\n"
     told = f"# {service} is taken over by devswap; `devswap restore {service}` gives production back"
     return f"{told}\n{_SEAL}{_digest(text)}\n{text}"

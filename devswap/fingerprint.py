@@ -9,14 +9,26 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
+from devswap import balancer as balancers
 from devswap import development, ports, probe, systemd
 from devswap.database import Source
 from devswap.machine import Machine
 from devswap.probe import Probe
 
-# Keys that production itself rotates (keystone): they change without anybody touching anything.
 PORTS = "listening ports"
+HAPROXY = "haproxy "
+"""How the facts about traffic begin."""
+# Keys that production itself rotates (keystone): they change without anybody touching anything.
 _ROTATING = ("fernet-keys", "credential-keys", "__pycache__")
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """The backends of one HAProxy that send requests to the service."""
+
+    on: str
+    sources: tuple[str, ...]
+    backends: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,9 @@ class Watched:
     probe: Probe | None
     files: tuple[str, ...] = ()
     """What else it is configured by, outside of its folders: uWSGI's ini files, a web server's sites."""
+    balanced: tuple[Balanced, ...] = ()
+    peers: tuple[tuple[str, str], ...] = ()
+    """(machine, unit) of what is stopped while development serves."""
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "probe": self.probe.as_json() if self.probe else None}
@@ -50,6 +65,10 @@ def watched_from_json(read: Mapping[str, Any]) -> Watched:
         database=Source(**{**database, "config_files": tuple(database["config_files"])}) if database else None,
         probe=probe.from_json(asked) if asked else None,
         files=tuple(read.get("files", ())),
+        balanced=tuple(
+            Balanced(each["on"], tuple(each["sources"]), tuple(each["backends"])) for each in read.get("balanced", ())
+        ),
+        peers=tuple((address, unit) for address, unit in read.get("peers", ())),
     )
 
 
@@ -66,8 +85,9 @@ def take(
     if watched.probe and systemd.state(here, watched.unit).is_active:
         facts["serving"] = "yes" if probe.ask(watched.probe, here, seconds=seconds).serving else "no"
     # Only then: a service that has just been started renames its process on the way (setproctitle).
-    facts.update(_unit(here, watched))
-    facts[PORTS] = _ports(here, watched.unit, like.get(PORTS), seconds)
+    if watched.unit:  # a narrowing has none
+        facts.update(_unit(here, watched))
+        facts[PORTS] = _ports(here, watched.unit, like.get(PORTS), seconds)
     for folder in watched.folders:
         facts.update(_files(here, folder))
     for path in watched.files:
@@ -80,6 +100,10 @@ def take(
         database = watched.database.open(machine)
         facts["database revision"] = ", ".join(database.revisions()) or "none"
         facts["database schema"] = database.schema()
+    for address, unit in watched.peers:
+        facts[f"peer {address} {unit}"] = systemd.state(machine(address), unit).active
+    for each in watched.balanced:
+        facts.update(_traffic(machine(each.on), each))
     return facts
 
 
@@ -115,6 +139,23 @@ def _ports(machine: Machine, unit: str, wanted: str | None, seconds: float) -> s
         if wanted in (None, found) or time.monotonic() > deadline:
             return found
         time.sleep(0.2)
+
+
+def _traffic(machine: Machine, watched: Balanced) -> Iterator[tuple[str, str]]:
+    """HAProxy's files, and its servers as the files and the running process have them; nothing that counts or ages."""
+    balancer = balancers.at(machine, watched.sources)
+    if balancer is None:
+        yield f"{HAPROXY}in {machine.name}", "does not run"
+        return
+    for path, text in (*balancer.files(), *balancer.fragments()):
+        yield f"{HAPROXY}file {path}", _hash(text.encode())
+    rows, states = balancer.rows(), balancer.states()
+    for server in balancer.configuration().of_backends(watched.backends):
+        row, state = rows.get(server.key), states.get(server.key)
+        said = f"{'backup' if server.backup else 'active'}{', disabled' if server.disabled else ''}"
+        loaded = "" if row is None else f"; loaded as {'backup' if row.is_backup else 'active'}"
+        ordered = "" if state is None else f"; {state.admin}; weight {state.weight}"
+        yield f"{HAPROXY}{server.key}", f"{said}{loaded}{ordered}"
 
 
 def _files(machine: Machine, folder: str) -> Iterator[tuple[str, str]]:

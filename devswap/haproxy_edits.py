@@ -110,14 +110,14 @@ def patient_backend(path: str, text: str, section: str) -> Edit | None:
 
 
 def edited(text: str, edits: Iterable[Edit]) -> tuple[str, list[str]]:
-    """(the text with each edit made, what of them could not be: a line that is neither as before nor as after).
+    """(the text with each edit made, the lines for which that could not be: neither as before nor as after).
 
     What is made already is left; so is every other line.
     """
     lines, strange = text.split("\n"), []
     for edit in edits:
         if not _make(edit, lines):
-            strange.append(f"{' '.join(_key(edit))} in {edit.section} of {edit.path}")
+            strange.append(f"{' '.join(_key(edit))} of {edit.section}")
     return "\n".join(lines), strange
 
 

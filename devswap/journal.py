@@ -71,6 +71,8 @@ class Swap:
     """The key of its overlay, and the lock of what was installed into that: see overlay_table.py."""
     tuning: dict[str, Any] = field(default_factory=dict)
     """What the person changed in how development runs: see tuning.py."""
+    traffic: dict[str, Any] = field(default_factory=dict)
+    """How requests shall come to development where HAProxy sends them: narrow, breakpoints."""
     shares: list[str] = field(default_factory=list)
     """What it may change together with other swaps, by the names of `Step.shared`."""
     touched: list[str] = field(default_factory=list)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ from devswap import (
     overlay,
     overlay_of_swap,
     overlay_table,
+    peers,
     plan,
     source,
     systemd,
     table,
+    traffic,
     transaction,
 )
 from devswap.deployment import Deployment
@@ -45,6 +47,7 @@ from devswap.slot import Slot
 from devswap.source import Checkout
 from devswap.sources import Sources, gather
 from devswap.steps.database import SyncDatabase, shared_database
+from devswap.steps.haproxy import MoveTraffic
 from devswap.steps.mount import Mount
 from devswap.steps.step import Cloud, Step
 from devswap.steps.unit import RunDevelopment, require_unedited
@@ -74,6 +77,12 @@ class Wish:
     """In how development runs."""
     reload: bool = False
     """Start it again on each save."""
+    narrow: bool = True
+    """Where HAProxy has several servers of the service, development gets the requests and they are its backups."""
+    breakpoints: bool | None = None
+    """HAProxy waits for a person at a prompt; None: in the foreground."""
+    only: bool = False
+    """Those who consume the same queue are stopped as long as development serves."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +111,11 @@ class Prepared:
     """The checkout before this one migrated the database away from what this one can use."""
     replaces: bool
     """The service is swapped already: only its checkout changes."""
+    leaving: tuple[MoveTraffic, ...] = ()
+    """HAProxy's servers that are drained and taken out before production stops."""
 
     def steps(self, drop_in: str) -> list[Step]:
-        return plan.takeover(self.deployment, drop_in, self.sync)
+        return [*self.leaving, *plan.takeover(self.deployment, drop_in, self.sync)]
 
     def switch_steps(self) -> list[Step]:
         swap = self.journal.swap
@@ -152,22 +163,39 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
 
 def _prepare_first(host: Host, deployment: Deployment, sources: Sources, wish: Wish, makers: Makers) -> Prepared:
     _require_last_word(deployment)
-    watched = watch(host, deployment)
+    served = traffic.of_deployment(host, deployment.service, deployment.machine.address)
+    traffic.require_sound(each.balancer for each in served)
+    others = _peers(host, deployment, only=wish.only)
+    watched = replace(
+        watch(host, deployment),
+        balanced=tuple(map(traffic.balanced, served)),
+        peers=tuple(others if wish.only else ()),
+    )
     host.say(f"taking the fingerprint of production's {deployment.service.name}")
     before = fingerprint.take(watched, host.machine)
     if watched.database and Shelf(host.state / "shared").find(shared_database(watched.database)):
         # Another swap has migrated it: how it was before is in that swap's fingerprint.
         before = {name: value for name, value in before.items() if not name.startswith("database ")}
+    if traffic.movers(host, watched):
+        before = {name: value for name, value in before.items() if not name.startswith(fingerprint.HAPROXY)}
     with host.journals.changing():
         journal = Journal.create(
             host.journals.folder(deployment.service.name, deployment.machine.address),
             _swap(host, deployment, sources.checkout, wish, watched, before),
         )
     try:
-        return _build(_Job(host, wish, makers, deployment, sources, journal, watched, number=1, replaces=False))
+        built = _build(_Job(host, wish, makers, deployment, sources, journal, watched, number=1, replaces=False))
     except BaseException:
         _abandon_first(host, journal)
         raise
+    return replace(built, leaving=tuple(traffic.leaving(served, deployment.machine.address)))
+
+
+def _peers(host: Host, deployment: Deployment, *, only: bool) -> list[peers.Peer]:
+    found, queue = peers.of(host, deployment), deployment.service.queue
+    if found and queue:
+        host.say(peers.told(deployment.service.name, queue.topic, found, only=only))
+    return found
 
 
 def _require_last_word(deployment: Deployment) -> None:
@@ -269,6 +297,11 @@ def _build(job: _Job) -> Prepared:
         "overlay": {"key": built.key, "packages": locked},
         "owner": host.owner,
         "tuning": tuning.as_json(),
+        "traffic": {
+            "narrow": job.wish.narrow,
+            "breakpoints": job.wish.breakpoints,
+            "only": [list(peer) for peer in job.watched.peers],
+        },
     }
     return Prepared(
         job.journal, deployment, built, description, sync, database_returns_first=first, replaces=job.replaces

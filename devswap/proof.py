@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from devswap import development, fingerprint, transaction
+from devswap import development, fingerprint, traffic, transaction
 from devswap.errors import DevswapError, MachineGone, NotWhole
-from devswap.fingerprint import watched_from_json
+from devswap.fingerprint import HAPROXY, watched_from_json
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Kept, Step
 
-_OTHERS = ("file /etc/", "packages in ", "unit file", "unit enablement", "serving: was no", "listening ports: was none")
+_OTHERS = (
+    "file /etc/",
+    f"{HAPROXY}file ",
+    "packages in ",
+    "unit file",
+    "unit enablement",
+    "serving: was no",
+    "listening ports: was none",
+)
 # Of these there are as many as there are files; one of another name that a journal lacks is newer than the journal.
-_MANY = ("file ", "unit file ", "packages in ", "database ")
+_MANY = (HAPROXY, "file ", "unit file ", "packages in ", "database ")
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,9 @@ def prove(host: Host, journal: Journal, kept: Kept, *, seconds: float) -> Restor
         return Restored(swap.service, swap.machine, 0, {}, [], held)
     after = {name: value for name, value in after.items() if name in swap.fingerprint or name.startswith(_MANY)}
     unseen = held or not all(any(name.startswith("database ") for name in facts) for facts in (swap.fingerprint, after))
-    before, after = (_without_database(facts) if unseen else facts for facts in (swap.fingerprint, after))
+    before, after = (_without(facts, "database ") if unseen else facts for facts in (swap.fingerprint, after))
+    if _moved_by_others(host, journal):
+        before, after = (_without(facts, HAPROXY) for facts in (before, after))
     ours, others = _sorted(fingerprint.differences(before, after), _excused(journal, kept), kept)
     if ours:
         raise NotWhole(
@@ -75,9 +85,14 @@ def _taken(host: Host, journal: Journal, kept: Kept, seconds: float) -> dict[str
         return fingerprint.take(watched, host.machine, seconds=seconds, like=journal.swap.fingerprint)
 
 
-def _without_database(facts: dict[str, str]) -> dict[str, str]:
-    """A database that another swap holds, or held when this one began, is that swap's to compare."""
-    return {name: value for name, value in facts.items() if not name.startswith("database ")}
+def _without(facts: dict[str, str], start: str) -> dict[str, str]:
+    """A database that another swap holds, or held when this one began, is that swap's to compare; so is traffic."""
+    return {name: value for name, value in facts.items() if not name.startswith(start)}
+
+
+def _moved_by_others(host: Host, journal: Journal) -> bool:
+    seen = any(name.startswith(HAPROXY) for name in journal.swap.fingerprint)
+    return not seen or bool(traffic.movers(host, watched_from_json(journal.swap.watched), but=journal))
 
 
 def _excused(journal: Journal, kept: Kept) -> tuple[str, ...]:

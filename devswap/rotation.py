@@ -32,23 +32,23 @@ class Change:
 
     texts: Mapping[str, str]
     """Only those that change."""
-    strange: tuple[str, ...]
-    """Lines that somebody else has changed; they stay as they are."""
+    strange: tuple[tuple[str, str], ...]
+    """(file, line) that somebody else has changed; they stay as they are."""
     coming: tuple[Server, ...]
     leaving: tuple[Server, ...]
 
 
 def plan(balancer: Balancer, edits: Sequence[Edit]) -> Change:
     files = balancer.files()
-    texts, strange = dict[str, str](), list[str]()
+    texts, strange = dict[str, str](), list[tuple[str, str]]()
     for path, text in (*files, *balancer.fragments()):
         own = [edit for edit in edits if edit.path == path]
         changed, wrong = haproxy_edits.edited(text, own)
-        strange += wrong
+        strange += [(path, line) for line in wrong]
         if changed != text:
             texts[path] = changed
     known = {path for path, _ in (*files, *balancer.fragments())}
-    strange += [f"{edit.path}: there is no such file any more" for edit in edits if edit.path not in known]
+    strange += [(edit.path, edit.section) for edit in edits if edit.path not in known]
     before = haproxy.read(files)
     after = haproxy.read([(path, texts.get(path, text)) for path, text in files])
     pairs = [(was, now) for now in after.servers if (was := before.server(now.key)) is not None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -103,10 +103,18 @@ def _await(machine: Machine, unit: str, question: Question | None) -> Answer:
     return Answer(serving=found.is_active, why=f"its unit is {found.active}")
 
 
-def foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool = False) -> Ended:
+def foreground(
+    host: Host,
+    start: Start,
+    terminal: Terminal,
+    *,
+    reload: bool = False,
+    serving: Callable[[Callable[[str], None]], None],
+) -> Ended:
     """Start the unit on this terminal and stay until it ends; nothing of it runs any more afterwards.
 
-    With `reload` it is started again whenever a file of its checkout is saved, and only Ctrl-C ends the run.
+    `serving` is called whenever it answers after a start, with how to say something on the terminal. With `reload` it
+    is started again whenever a file of its checkout is saved, and only Ctrl-C ends the run.
     """
     swap = start.journal.swap
     machine = host.machine(swap.machine)
@@ -115,7 +123,7 @@ def foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool = F
         try:
             shown = Foreground(terminal, _begin(machine, swap.unit), force=lambda: systemd.kill(machine, swap.unit))
             shown.fit()
-            told = _Announcement(shown, swap, start)
+            told = _Announcement(shown, swap, start, serving)
             if not reload:
                 return shown.run(told.look)
             saves = until_ended.enter_context(reloading.watched(swap))
@@ -150,8 +158,10 @@ def _begin(machine: Machine, unit: str) -> Popen[bytes]:
 class _Announcement:
     """Says once that development answers, and once more after each start."""
 
-    def __init__(self, shown: Foreground, swap: Swap, start: Start) -> None:
-        self._shown, self._swap, self._since = shown, swap, start.stopped_at
+    def __init__(
+        self, shown: Foreground, swap: Swap, start: Start, serving: Callable[[Callable[[str], None]], None]
+    ) -> None:
+        self._shown, self._swap, self._since, self._serving = shown, swap, start.stopped_at, serving
         self._what = "outage"
         self._question: Question | None = None
         self._ask(start.question)
@@ -166,6 +176,7 @@ class _Announcement:
         if self._question is None or not self._question.is_answered():
             return
         if self._question.answer().serving:
+            self._serving(self._shown.say)
             seconds = f"{time.monotonic() - self._since:.1f} s"
             self._shown.say(f"{self._swap.service} answers from {self._swap.ref}; {self._what} {seconds}")
         self._question = None

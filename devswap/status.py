@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from devswap import claims, development, fingerprint, newest, probe, systemd, transaction
+from devswap import claims, development, fingerprint, narrowing, newest, probe, systemd, transaction
 from devswap.errors import DevswapError, MachineGone
 from devswap.host import Host
 from devswap.journal import Journal
@@ -62,7 +62,7 @@ def of(host: Host, journal: Journal) -> SwapStatus:
         why=why,
         owner=f"{swap.owner.user}@{swap.owner.host} {swap.owner.terminal}".strip(),
         since=swap.since,
-        healthy=state == "running" and serving,
+        healthy=state in ("running", narrowing.MODE) and serving,
         packages=swap.overlay.get("packages", []),
         tuning=Tuning.read(swap.tuning),
     )
@@ -90,6 +90,8 @@ def _look(host: Host, journal: Journal) -> tuple[str, bool, str]:
 
 def _ask(host: Host, journal: Journal, machine: Machine) -> tuple[str, bool, str]:
     swap = journal.swap
+    if narrowing.is_one(swap.service):
+        return narrowing.state(host, journal)
     unit = systemd.state(machine, swap.unit)
     if swap.mode == "restoring":
         return "restoring", False, f"a restore is under way, or was interrupted: devswap restore {swap.service}"

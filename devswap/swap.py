@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from devswap import claims, development, locate, newest, preparation, proof, running, systemd, transaction
+from devswap import claims, development, locate, newest, preparation, proof, running, systemd, traffic, transaction
 from devswap.claims import Holder
 from devswap.errors import DevswapError, NotWhole
 from devswap.foreground import Ended
@@ -53,16 +53,17 @@ def plan(host: Host, wish: Wish, makers: Makers = MAKERS) -> Planned:
     with _claimed(host, wish.service, place.machine.address, "plan", take_over=wish.take_over):
         prepared = preparation.prepare(host, wish, place, makers)
         try:
-            return _planned(prepared)
+            return _planned(host, prepared)
         finally:
             with _undisturbed(host):
                 preparation.abandon(host, prepared)
 
 
-def _planned(prepared: Prepared) -> Planned:
+def _planned(host: Host, prepared: Prepared) -> Planned:
     swap, described = prepared.journal.swap, prepared.description
     mounted = [from_json(entry.step) for entry in prepared.journal.entries] if not prepared.replaces else []
     steps = [*mounted, *(prepared.switch_steps() if prepared.replaces else prepared.steps(""))]
+    steps += traffic.planned(prepared.leaving, host, narrow=bool(described["traffic"]["narrow"]))
     return Planned(
         service=swap.service,
         machine=swap.machine,
@@ -100,6 +101,7 @@ def _detached_first(host: Host, prepared: Prepared) -> None:
     with _or_back(host, prepared.journal), running.standing_by(host, prepared.journal.swap) as question:
         start = _take_over(host, prepared, None, question)
         running.detached(host, start, seconds=host.settings.wait)
+        _put_in(host, prepared.journal, foreground=False)
 
 
 def _foreground_first(host: Host, prepared: Prepared, wish: Wish) -> Ended:
@@ -147,6 +149,7 @@ def run(
                     journal.describe(tuning=preparation.tuned_again(host, journal.swap, changes).as_json())
                 if detach:
                     running.detached(host, _start_again(host, journal, None, question), seconds=host.settings.wait)
+                    _put_in(host, journal, foreground=False)
                     return None
                 terminal = until_ended.enter_context(_terminal(host, journal))
                 start = _start_again(host, journal, terminal, question)
@@ -200,14 +203,34 @@ def _given_back(host: Host, journal: Journal) -> Iterator[None]:
 
 def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool) -> Ended:
     """A kill or a lost terminal ends the run as Ctrl-C does; the swap stays."""
+    journal = start.journal
     try:
-        return running.foreground(host, start, terminal, reload=reload)
+        serving = lambda say: _put_in_while_shown(host, journal, say)  # noqa: E731
+        return running.foreground(host, start, terminal, reload=reload, serving=serving)
     except KeyboardInterrupt:
         return Ended(by_user=True)
     except Exception:
-        with _still_held(start.journal.swap.service):
+        with _still_held(journal.swap.service):
             raise
         raise
+    finally:
+        with _still_held(journal.swap.service), host.journals.changing(seconds=None, say=host.say):
+            traffic.take_out(host, journal)
+
+
+def _put_in(host: Host, journal: Journal, *, foreground: bool) -> None:
+    """Development answers, and gets the requests that HAProxy has for it."""
+    wanted = journal.swap.traffic.get("breakpoints")
+    with host.journals.changing():
+        traffic.put_in(host, journal, patient=foreground if wanted is None else bool(wanted))
+
+
+def _put_in_while_shown(host: Host, journal: Journal, say: Callable[[str], None]) -> None:
+    """Nothing that goes wrong with HAProxy ends a run on a terminal: it is said there."""
+    try:
+        _put_in(replace(host, say=say), journal, foreground=True)
+    except DevswapError as error:
+        say(f"{error.message}: it gets no requests through HAProxy")
 
 
 def restore(host: Host, journal: Journal, *, take_over: bool = False, kept: Kept = NOTHING_KEPT) -> Restored:
@@ -281,6 +304,7 @@ def _switch(host: Host, prepared: Prepared) -> None:
     journal, cloud = prepared.journal, host.cloud(prepared.journal)
     if not host.machine(journal.swap.machine).exists(development.path(journal.swap.unit)):
         transaction.repeat(journal, cloud)  # the machine was restarted: production runs, and must be held again
+    traffic.take_out(host, journal)
     transaction.withdraw(journal, cloud, lambda step: isinstance(step, RunDevelopment))
     if prepared.database_returns_first:
         transaction.withdraw(journal, cloud, lambda step: isinstance(step, SyncDatabase))
@@ -293,6 +317,7 @@ def _start_again(host: Host, journal: Journal, terminal: Terminal | None, questi
     swap, machine = journal.swap, host.machine(journal.swap.machine)
     with host.journals.changing():
         stopped_at = time.monotonic()
+        traffic.take_out(host, journal)
         systemd.stop(machine, development.guard_unit(swap.service))
         systemd.stop(machine, swap.unit)
         running.write_drop_in(machine, swap, terminal)

@@ -100,6 +100,8 @@ def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool]) -> 
         if not chosen(step):
             continue
         _guarded(journal, step, lambda step=step, entry=entry: _undo(step, entry, journal, cloud))  # type: ignore[misc]
+        if unwritten is not None:
+            continue  # an entry that is kept keeps those below it: undone once more, they follow it in their order
         try:
             journal.drop(entry)
             way_back.write(journal, cloud)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from devswap import network
+
 
 class Local:
     address = "local:"
@@ -13,7 +15,7 @@ class Local:
         return list(argv)
 
     def addresses(self) -> list[str]:
-        return ["127.0.0.1"]
+        return ["127.0.0.1", *network.addresses(os.getpid())]
 
     def init_pid(self) -> int | None:
         # Our own view of the host: its real first process may be out of reach, in a container of its own.

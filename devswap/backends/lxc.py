@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from devswap import network
 from devswap.errors import DevswapError
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Lxc:
         return pid if pid > 0 else None
 
     def addresses(self) -> list[str]:
-        return list(self._container.get_ips(family="inet"))
+        pid = self.init_pid()
+        return network.addresses(pid) if pid is not None else []
 
     def is_defined(self) -> bool:
         return bool(self._container.defined)

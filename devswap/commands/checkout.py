@@ -72,6 +72,16 @@ def checkout(
     no_break: options.NoBreak = False,  # noqa: FBT002
     post_mortem: options.PostMortem = None,
     reload: options.Reload = False,  # noqa: FBT002
+    narrow: Annotated[  # noqa: FBT002
+        bool, typer.Option("--narrow/--no-narrow", help="Whether its peers in HAProxy become backups.")
+    ] = True,
+    breakpoints: Annotated[
+        bool | None,
+        typer.Option("--breakpoints/--no-breakpoints", help="HAProxy waits for a prompt; default: in the foreground."),
+    ] = None,
+    only: Annotated[  # noqa: FBT002
+        bool, typer.Option("--only", help="Stop those who consume the same queue elsewhere, as long as it serves.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the steps, as devswap plan does.")] = False,  # noqa: FBT002
 ) -> None:
     """Take a service over with a checkout.
@@ -110,6 +120,9 @@ def checkout(
         with_depends=with_depends,
         changes=changes,
         reload=reload,
+        narrow=narrow,
+        breakpoints=breakpoints,
+        only=only,
     )
     if dry_run:
         outcome.show_plan(swap.plan(host, wish), as_json=False)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import console, locate, recovery, session, swap, transaction
+from devswap import console, locate, narrowing, recovery, session, swap, transaction
 from devswap.commands import examples
 from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
@@ -98,7 +98,10 @@ def _files(host: Host, journals: list[Journal], wanted: frozenset[str]) -> froze
 
 def _meant(host: Host, services: list[str], machine: str | None) -> list[Journal]:
     if services:
-        return [locate.swap(host, name, machine) for name in services]
+        return [
+            narrowing.find(host, name) if narrowing.is_all_there_is(host, name) else locate.swap(host, name, machine)
+            for name in services
+        ]
     return [journal for journal in host.journals.all() if locate.is_meant(journal, machine)]
 
 
@@ -106,7 +109,8 @@ def _show(result: Restored) -> None:
     if not result.facts:
         print(f"{result.service}: was given back already, or is gone, in {result.machine}")
         return
-    print(f"{result.service}: production is back in {result.machine}: {result.identical} facts identical")
+    what = "its requests go as before" if narrowing.is_one(result.service) else "production is back"
+    print(f"{result.service}: {what} in {result.machine}: {result.identical} facts identical")
     for name in result.held:
         print(f"  the {name} stays changed: other swaps hold it")
     for line in result.changed_by_others:

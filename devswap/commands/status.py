@@ -45,10 +45,11 @@ def show(
 def _show(swap: status.SwapStatus) -> None:
     serving = "serving" if swap.serving else "not serving"
     print(f"{swap.service} in {swap.machine}: {swap.state}, {serving} ({swap.why})")
-    print(f"  {swap.ref}  {swap.commit[:12]}  {swap.subject}")
+    print("  " + "  ".join(filter(None, (swap.ref, swap.commit[:12], swap.subject))))
     print(f"  {swap.mode} by {swap.owner} since {swap.since}")
     _show_review(swap.review)
-    print(f"  checkout: {swap.checkout}")
+    if swap.checkout:
+        print(f"  checkout: {swap.checkout}")
     for each in swap.libraries:
         print(f"  with {each['name']} {each['version']}: {each['ref']}  {each['commit'][:12]}  {each['subject']}")
         _show_review(each["review"])

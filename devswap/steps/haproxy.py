@@ -42,6 +42,8 @@ class MoveTraffic(Step):
     """Its servers."""
     stops: bool
     """Its undo stops where it cannot be whole. One that comes before production's start says so and goes on."""
+    paths: tuple[str, ...] = ()
+    """The files in which its lines are."""
 
     kind: ClassVar[str] = "haproxy"
     facts: ClassVar[tuple[str, ...]] = ("haproxy ",)
@@ -50,6 +52,10 @@ class MoveTraffic(Step):
     @property
     def backends(self) -> list[str]:
         return list(dict.fromkeys(key.rpartition("/")[0] for key, _ in self.roles))
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return self.paths
 
     def capture(self, cloud: Cloud) -> Any:
         machine = cloud.machine(self.on)
@@ -82,8 +88,7 @@ class MoveTraffic(Step):
         machine = cloud.machine(self.on)
         balancer = balancers.at(machine, self.sources) or _stopped(machine, self.sources)
         change = rotation.plan(balancer, edits)
-        if change.strange:
-            self._object(cloud, "somebody else has changed " + ", ".join(change.strange) + ": it stays as it is now")
+        self._respect(cloud, change)
         for server in change.coming:
             if server.key in captured["answered"]:
                 self._await(cloud, balancer, server)
@@ -126,9 +131,19 @@ class MoveTraffic(Step):
             else:
                 balancer.tell(haproxy_socket.set_state(key, admin))
 
+    def _respect(self, cloud: Cloud, change: Change) -> None:
+        """A line of ours that is somebody else's by now stays as it is."""
+        for path, line in change.strange:
+            what = f"{line} in {path} was changed by somebody else meanwhile: it stays as it is now"
+            if self.stops and path not in cloud.kept.files:
+                raise DevswapError(
+                    what, hint=f"put the line right, or leave it for good: devswap restore --keep-theirs {path}"
+                )
+            cloud.say(what)
+
     def _object(self, cloud: Cloud, what: str) -> None:
         if self.stops:
-            raise DevswapError(what, hint="put its lines right (haproxy -c checks them)")
+            raise DevswapError(what, hint="mend its files (haproxy -c checks them)")
         cloud.say(what)
 
     def _await(self, cloud: Cloud, balancer: Balancer, server: Server) -> None:

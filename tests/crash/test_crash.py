@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from devswap import swap
+from devswap import narrowing, swap
 from devswap.host import Host
 from devswap.preparation import Wish
 from tests.crash.exploration import Command, Exploration, restore_everything
@@ -17,7 +17,7 @@ from tests.simulated import disk, images
 from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting
 from tests.simulated.comparison import differences
 
-SERVICE = "heat-engine"
+SERVICE, BALANCED = "heat-engine", "heat-api"
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def run_again(*, detach: bool) -> Command:
     return lambda host: swap.run(host, SERVICE, None, detach=detach)
 
 
-def swapped(cloud: SimulatedCloud, ref: str) -> Snapshot:
-    checkout(cloud, ref)(cloud.host())
+def swapped(cloud: SimulatedCloud, ref: str, service: str = SERVICE) -> Snapshot:
+    checkout(cloud, ref, service=service)(cloud.host())
     return cloud.take()
 
 
@@ -124,6 +124,33 @@ def test_production_comes_back_from_any_interruption_of_another_run(cloud: Simul
 def test_production_comes_back_from_any_interruption_of_a_checkout_in_the_foreground(cloud: SimulatedCloud) -> None:
     start = cloud.take()
     explore(cloud, start, checkout(cloud, "plain", detach=False), start)
+
+
+def test_traffic_comes_back_from_any_interruption_of_narrowing_it(cloud: SimulatedCloud) -> None:
+    cloud.balance()
+    start = cloud.take()
+    command: Command = lambda host: narrowing.narrow(host, BALANCED, to=images.HEAT, exclusive=False)  # noqa: E731
+    explore(cloud, start, command, start)
+
+
+def test_traffic_comes_back_from_any_interruption_of_widening_it(cloud: SimulatedCloud) -> None:
+    cloud.balance(level="operator")
+    whole = cloud.take()
+    narrowing.narrow(cloud.host(), BALANCED, to=images.HEAT, exclusive=True)
+    explore(cloud, cloud.take(), lambda host: restore_everything(cloud), whole)
+
+
+def test_production_and_its_traffic_come_back_from_any_interruption_of_a_checkout(cloud: SimulatedCloud) -> None:
+    cloud.balance()
+    start = cloud.take()
+    explore(cloud, start, checkout(cloud, "plain", service=BALANCED), start)
+
+
+def test_production_and_its_traffic_come_back_from_any_interruption_of_a_restore(cloud: SimulatedCloud) -> None:
+    cloud.balance()
+    whole = cloud.take()
+    start = swapped(cloud, "plain", service=BALANCED)
+    explore(cloud, start, lambda host: restore_everything(cloud), whole)
 
 
 def test_production_comes_back_from_any_interruption_of_its_restore(cloud: SimulatedCloud) -> None:

@@ -10,7 +10,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from devswap.journal import Owner
 from devswap.machine import Machine
 from devswap.overlay import Overlay, Request
 from devswap.preparation import Makers
-from devswap.service import Catalogue, load_catalogue
+from devswap.service import load_catalogue
 from devswap.settings import Settings
 from devswap.slot import Mount, Slot
 from devswap.source import Checkout
@@ -73,14 +73,18 @@ class SimulatedCloud:
             self.world.machines[name] = MachineState(files)
             SimulatedMachine(self, name).boot()
         self.world.servers[images.DATABASE_HOST] = images.server()
-        self.ports: tuple[int, ...] = ()
-        """Where heat-engine takes requests: real ones take none."""
+
+    def add_peer(self) -> SimulatedMachine:
+        """A second machine with heat-engine, which consumes the same queue."""
+        self.world.machines[images.HEAT_PEER] = MachineState(images.peer())
+        self.machine(images.HEAT_PEER).boot()
+        return self.machine(images.HEAT_PEER)
 
     def balance(self, *, level: str = "admin") -> Haproxy:
-        """Let heat-engine be a service behind HAProxy, with a peer elsewhere."""
+        """Let HAProxy send heat-api its requests, and to a peer that is elsewhere."""
         found = Haproxy(("/usr/sbin/haproxy", "-Ws", "-f", "/etc/haproxy/haproxy.cfg", "-p", "/run/haproxy.pid"))
         state = self.world.machines[images.HAPROXY] = MachineState(images.balancer(level=level))
-        state.haproxy, self.ports = found, (8004,)
+        state.haproxy = found
         self.machine(images.HAPROXY).boot()
         return found
 
@@ -95,7 +99,7 @@ class SimulatedCloud:
         if where == f"{images.PEER}:8004":
             return "HTTP/1.0 200 OK\r\n\r\n"
         ours = where == f"{images.ADDRESSES[images.HEAT]}:8004" and images.HEAT in self.world.machines
-        if ours and self._serves(self.machine(images.HEAT), "engine"):
+        if ours and self._answer_of_web(self.machine(images.HEAT), [f"http://{where}"])["serving"]:
             return "HTTP/1.0 200 OK\r\n\r\n"
         raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused", where)
 
@@ -105,7 +109,7 @@ class SimulatedCloud:
         """As a new process sees it."""
         return Host(
             settings=Settings(state_dir=self.state, wait=1.0),
-            catalogue=self._catalogue,
+            catalogue=load_catalogue,
             home=lambda: UserHome(user, uid, None, self.folder, self.folder / "home"),
             owner=Owner(user=user, uid=uid, host="aio1", terminal="pts/0", pid=4242),
             running=lambda: [machine for machine in map(self.machine, self.world.machines) if machine.is_running()],
@@ -115,11 +119,6 @@ class SimulatedCloud:
             now=lambda: NOW,
             say=self.said.append,
         )
-
-    def _catalogue(self) -> Catalogue:
-        known = load_catalogue()
-        behind = [replace(each, ports=self.ports) for each in known if each.name == "heat-engine"]
-        return Catalogue([*(each for each in known if each.name != "heat-engine"), *behind])
 
     @property
     def makers(self) -> Makers:
@@ -228,14 +227,11 @@ class SimulatedCloud:
         if "addresses" in asked:
             return self._answer_of_web(machine, asked["addresses"])
         host = asked["host"] or machine.name
-        serving = self._serves(machine, asked["topic"])
+        units = {"engine": "heat-engine.service"}
+        running = machine.init.units.get(units.get(asked["topic"], ""))
+        serving = running is not None and running.active == "active" and self._fate(machine, running.argv) != "mute"
         queue = f"the queue {asked['topic']}.{host}"
         return {"serving": serving, "why": f"{queue} has a consumer" if serving else f"{queue} has no consumer"}
-
-    def _serves(self, machine: SimulatedMachine, topic: str) -> bool:
-        units = {"engine": "heat-engine.service"}
-        running = machine.init.units.get(units.get(topic, ""))
-        return running is not None and running.active == "active" and self._fate(machine, running.argv) != "mute"
 
     def _answer_of_web(self, machine: SimulatedMachine, addresses: Sequence[str]) -> dict[str, object]:
         for address in addresses:

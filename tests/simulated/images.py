@@ -9,12 +9,13 @@ from tests.simulated.mariadb import Schema, Server, Table
 
 HEAT = "aio1-heat-container"
 HEAT_CFN = "aio1-heat-cfn-container"
+HEAT_PEER = "aio1-heat-peer-container"
 GALERA = "aio1-galera-container"
 HAPROXY = "aio1-haproxy-container"
 ADDRESSES = {HEAT: "172.29.236.130", HEAT_CFN: "172.29.236.131", GALERA: "172.29.236.110", HAPROXY: "172.29.236.101"}
 PEER = "172.29.236.132"
 """Where a second heat serves, which no machine here is."""
-BACKEND = "heat_engine-back"
+BACKEND = "heat_api-back"
 OURS, THEIRS = f"{BACKEND}/{HEAT}", f"{BACKEND}/aio1-heat-peer"
 VENV = "/openstack/venvs/heat-33.0.1"
 DATABASE_HOST = "172.29.236.101"
@@ -94,10 +95,15 @@ def machines() -> dict[str, Files]:
     }
 
 
+def peer() -> Files:
+    """Another heat-engine of the same cloud."""
+    return _heat("heat-engine")
+
+
 def balancer(*, level: str = "admin") -> Files:
     """OpenStack-Ansible's HAProxy: fragments, and the file that is assembled from them."""
     files = bare()
-    fragments = {"00-haproxy": _GLOBAL.format(level=level), "heat_engine": _HEAT_BACKEND, "other": _OTHER_BACKEND}
+    fragments = {"00-haproxy": _GLOBAL.format(level=level), "heat_api": _HEAT_BACKEND, "other": _OTHER_BACKEND}
     for name, text in fragments.items():
         put(files, f"/etc/haproxy/conf.d/{name}", text)
     put(files, "/etc/haproxy/haproxy.cfg", "".join(fragments.values()))

@@ -25,6 +25,9 @@ FLOORS = (
     "running",
     "status",
     "proof",
+    "narrowing",
+    "traffic",
+    "peers",
     "transaction",
 )
 BOTTOM = ("errors", "masking", "process", "slot")

@@ -75,6 +75,7 @@ def test_without_a_master_another_process_takes_over(machine: SimulatedMachine) 
     assert found.reload_argv() == ["/usr/sbin/haproxy", "-D", "-f", "/etc/haproxy/haproxy.cfg", "-sf", worker]
     text = (machine.read_text("/etc/haproxy/haproxy.cfg") or "").replace("mode 600", "expose-fd listeners")
     machine.write_text("/etc/haproxy/haproxy.cfg", text)
+    (found,) = balancer.find([machine])
     assert found.reload_argv()[-4:] == ["-x", "/var/run/haproxy.stat", "-sf", worker]
 
 

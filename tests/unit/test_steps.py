@@ -17,6 +17,7 @@ from devswap.errors import DevswapError
 from devswap.steps.database import SyncDatabase
 from devswap.steps.haproxy import ACTIVE, BACKUP, OUT, MoveTraffic
 from devswap.steps.mount import Mount
+from devswap.steps.peer import HoldPeer
 from devswap.steps.step import Cloud, Step, from_json
 from devswap.steps.unit import HoldUnit, RunDevelopment
 from tests.simulated import images
@@ -62,6 +63,7 @@ def example(kind: str, simulated: SimulatedCloud) -> Step:
             users=((ON, UNIT), (ON, "heat-api.service"), (f"lxc:{images.HEAT_CFN}", "heat-api-cfn.service")),
             digest="",
         ),
+        "hold-peer": HoldPeer(ON, service="heat-engine", unit=UNIT, text=development.held("heat-engine")),
         "haproxy": traffic(((images.OURS, OUT),)),
         "haproxy, narrowed": traffic(((images.OURS, ACTIVE), (images.THEIRS, BACKUP)), patient=(images.OURS,)),
         "haproxy, alone": traffic(((images.OURS, ACTIVE), (images.THEIRS, OUT))),

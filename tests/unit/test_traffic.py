@@ -18,8 +18,8 @@ from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
 from tests.simulated.machine import SimulatedMachine
 
-CFG, FRAGMENT = "/etc/haproxy/haproxy.cfg", "/etc/haproxy/conf.d/heat_engine"
-ENGINE = "heat-engine.service"
+CFG, FRAGMENT = "/etc/haproxy/haproxy.cfg", "/etc/haproxy/conf.d/heat_api"
+API = "heat-api.service"
 
 
 def traffic(*roles: tuple[str, str], stops: bool = True) -> MoveTraffic:
@@ -114,7 +114,7 @@ def test_a_line_of_ours_that_others_have_changed_stops_the_way_back_until_it_is_
     NARROW.do(cloud)
     edit(machine, CFG, "rise 3 fall 3 backup", "rise 3 fall 9 backup")
     changed = machine.read_text(CFG)
-    with pytest.raises(DevswapError, match="server aio1-heat-peer in backend heat_engine-back of /etc/haproxy/haproxy"):
+    with pytest.raises(DevswapError, match="server aio1-heat-peer of backend heat_api-back in /etc/haproxy/haproxy"):
         NARROW.undo(cloud, captured)
     assert machine.read_text(CFG) == changed
     edit(machine, CFG, "rise 3 fall 9 backup", "rise 3 fall 3 backup")
@@ -219,19 +219,19 @@ def test_traffic_comes_back_only_to_a_server_that_answers(simulated: SimulatedCl
     captured = captured_by(TAKE_OUT, cloud)
     TAKE_OUT.do(cloud)
     heat = simulated.machine(images.HEAT)
-    heat.run(["systemctl", "stop", "--", ENGINE])
+    heat.run(["systemctl", "stop", "--", API])
     with pytest.raises(DevswapError, match=r"does not answer on 172\.29\.236\.130:8004"):
         TAKE_OUT.undo(cloud, captured)
     assert simulated.haproxy.serving(images.BACKEND) == [images.THEIRS]
     with pytest.raises(DevswapError, match="does not answer"):
         traffic((images.OURS, IN)).do(cloud)
-    heat.run(["systemctl", "start", "--", ENGINE])
+    heat.run(["systemctl", "start", "--", API])
     TAKE_OUT.undo(cloud, captured)
     assert len(simulated.haproxy.serving(images.BACKEND)) == 2
 
 
 def test_a_server_that_did_not_answer_before_is_not_waited_for(simulated: SimulatedCloud, cloud: Cloud) -> None:
-    simulated.machine(images.HEAT).run(["systemctl", "stop", "--", ENGINE])
+    simulated.machine(images.HEAT).run(["systemctl", "stop", "--", API])
     before, captured = simulated.take(), captured_by(TAKE_OUT, cloud)
     TAKE_OUT.do(cloud)
     TAKE_OUT.undo(cloud, captured)
@@ -259,7 +259,7 @@ def test_the_files_are_put_back_where_haproxy_does_not_run(
 
 def test_what_a_kill_left_beside_the_files_goes(cloud: Cloud, machine: SimulatedMachine) -> None:
     captured = captured_by(NARROW, cloud)
-    for name in (".haproxy.cfg.devswap", ".conf.d-heat_engine.devswap", "..haproxy.cfg.devswap.devswap"):
+    for name in (".haproxy.cfg.devswap", ".conf.d-heat_api.devswap", "..haproxy.cfg.devswap.devswap"):
         machine.write_text(f"/etc/haproxy/{name}", "half")
     NARROW.undo(cloud, captured)
     assert machine.names("/etc/haproxy") == ["conf.d", "haproxy.cfg"]

@@ -1,0 +1,121 @@
+"""HAProxy on a real cloud: no request of a second process is lost while a service is narrowed, however HAProxy runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.cloud import Cloud, wait_until
+from tests.integration.people import Desk
+
+pytestmark = pytest.mark.sandbox
+RATE, MOST_SECONDS = 20, 60
+_FILES = "cd /etc/haproxy && find . -type f -printf '%p %m %U:%G\\n' -exec sha256sum {} + | sort"
+
+
+@contextmanager
+def load(url: str, *inside: str) -> Iterator[dict[str, Any]]:
+    """Requests for as long as the block takes; what came of them is there afterwards."""
+    script = Path(__file__).with_name("load.py").read_text()
+    line = [*(inside or (sys.executable,)), "-c", script, url, str(RATE), str(MOST_SECONDS)]
+    process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    seen: dict[str, Any] = {}
+    try:
+        yield seen
+    finally:
+        out, _ = process.communicate("enough\n", timeout=MOST_SECONDS + 60)
+    seen.update(json.loads(out))
+    print(f"{url}: {seen['requests']} requests, {len(seen['failures'])} failed")
+
+
+def balancer(cloud: Cloud) -> str:
+    return cloud.container("-haproxy-")
+
+
+def shown(desk: Desk, service: str) -> list[dict[str, Any]]:
+    read = json.loads(desk.devswap("haproxy", "show", service, "--machine", balancer(desk.cloud), "--json").stdout)
+    assert read["version"] == 1
+    found: list[dict[str, Any]] = read["servers"]
+    return found
+
+
+def test_no_request_is_lost_while_a_service_is_narrowed_and_widened(cloud: Cloud, desk: Desk) -> None:
+    """With another person's edit and reload in between, on one file (2015) and on fragments assembled into one."""
+    on, address = balancer(cloud), cloud.containers[balancer(cloud)]
+    before = cloud.sh(_FILES, on=on)
+    first, second = (server["server"] for server in shown(desk, "keystone_service"))
+    with load(f"http://{address}:5000/v3") as seen:
+        desk.devswap("haproxy", "narrow", "keystone_service", "--to", first)
+        roles = [(server["role"], server["state"].split()[0]) for server in shown(desk, "keystone_service")]
+        assert roles == [("active", "UP"), ("backup", "UP")]
+        assert "narrowed, serving" in desk.devswap("status").stdout
+        cloud.sh("sed -i 's/^    balance leastconn$/& # theirs/' /etc/haproxy/haproxy.cfg", on=on)
+        cloud.sh("systemctl reload haproxy", on=on)
+        desk.devswap("haproxy", "narrow", "keystone_service", "--to", second, code=1)
+        assert "as before" in desk.devswap("haproxy", "widen", "keystone_service", "--machine", on).stdout
+    assert seen["failures"] == []
+    assert seen["requests"] > RATE
+    theirs = cloud.sh("grep -c '# theirs' /etc/haproxy/haproxy.cfg", on=on)
+    assert int(theirs) >= 5
+    cloud.sh("sed -i 's/ # theirs$//' /etc/haproxy/haproxy.cfg && systemctl reload haproxy", on=on)
+    assert cloud.sh(_FILES, on=on) == before
+    assert [server["role"] for server in shown(desk, "keystone_service")] == ["active", "active"]
+
+
+_OWN = """
+set -e
+mkdir -p /srv/own/services.d
+printf 'global\\n    stats socket /srv/own/socket level operator\\n    pidfile /srv/own/pid\\n' >/srv/own/haproxy.cfg
+printf 'defaults\\n    mode http\\n    timeout connect 5s\\n    timeout client 9s\\n    timeout server 9s\\n' \\
+    >>/srv/own/haproxy.cfg
+cat >/srv/own/services.d/own.cfg <<END
+frontend own_front
+    bind 127.0.0.1:9000
+    default_backend own_back
+backend own_back
+    server one 127.0.0.1:9001 check   # the first
+    server two 127.0.0.1:9002 check
+END
+for port in 9001 9002; do
+    setsid python3 -m http.server --bind 127.0.0.1 --directory /srv/own/services.d $port >/dev/null 2>&1 &
+    echo $! >/srv/own/server-$port
+done
+"""
+
+
+@pytest.fixture
+def own(cloud: Cloud, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A second HAProxy beside the cloud's, laid out as Kolla does and started by hand; its machine."""
+    on = balancer(cloud)
+    cloud.sh(_OWN, on=on)
+    cloud.sh(f"cd / && /usr/sbin/haproxy {request.param} -f /srv/own/haproxy.cfg -f /srv/own/services.d", on=on)
+    wait_until(lambda: cloud.sh(_ASK, on=on, ok=False) == "200", "the second HAProxy serves")
+    yield on
+    cloud.sh("kill $(cat /srv/own/pid /srv/own/server-*); rm -rf /srv/own", on=on)
+
+
+_ASK = "python3 -c \"import urllib.request as u; print(u.urlopen('http://127.0.0.1:9000/').status)\" 2>/dev/null"
+
+
+@pytest.mark.eras("current")
+@pytest.mark.parametrize("own", ["-W -D", "-D"], indirect=True, ids=["master", "daemon"])
+def test_haproxy_without_systemd_and_with_an_operators_socket_is_narrowed_as_well(
+    cloud: Cloud, desk: Desk, own: str
+) -> None:
+    files = "cat /srv/own/haproxy.cfg /srv/own/services.d/*; ls -A /srv/own/services.d"
+    before = cloud.sh(files, on=own)
+    with load("http://127.0.0.1:9000/", "lxc-attach", "--clear-env", "-n", own, "--", "python3") as seen:
+        desk.devswap("haproxy", "narrow", "own", "--to", "two")
+        assert [server["role"] for server in shown(desk, "own")] == ["backup", "active"]
+        assert "server one 127.0.0.1:9001 check backup   # the first" in cloud.sh(files, on=own)
+        desk.devswap("haproxy", "widen", "own")
+    assert seen["failures"] == []
+    assert cloud.sh(files, on=own) == before
+    assert [server["role"] for server in shown(desk, "own")] == ["active", "active"]
