@@ -11,6 +11,7 @@ from devswap.discovery import units
 from devswap.errors import DevswapError
 from devswap.host import Host
 from devswap.journal import Journal
+from devswap.migrations import Migrations
 from devswap.service import Database
 from devswap.shared import Record, Shelf
 from devswap.slot import Slot
@@ -68,7 +69,7 @@ class Needs:
         before = self._revisions_before() if first else now
         self._require_known(tree.strangers(before))
         pending = tree.missing_in(before)
-        if not pending and not snapshot:
+        if not pending and not snapshot and not (self._relies_on_others(tree) and not applied):
             return None, first
         sync = plan.sync_database(self.deployment, place, self.source, self._users(), tree.digest)
         sync = sync if pending else replace(sync, commands=())
@@ -81,6 +82,11 @@ class Needs:
                 f"the {record.name} is half loaded: what was bringing it back was interrupted",
                 hint=f"devswap restore {record.holders[0].partition('@')[0]}, then try again",
             )
+
+    def _relies_on_others(self, tree: Migrations) -> bool:
+        """Another swap has migrated for this checkout, too: it must not be taken back under it."""
+        record = self._record()
+        return record is not None and bool(tree.missing_in(record.captured["revisions"]))
 
     def _require_known(self, strangers: frozenset[str]) -> None:
         if strangers:

@@ -31,6 +31,20 @@ _COMPILER = re.compile(
     r"|No such file or directory: '(?P<file>[\w.+/-]*(?:cc|c\+\+|clang|cargo|rustc)[\w.+-]*)'"
     r"|(?P<rust>can't find Rust compiler))"
 )
+# What setup.py asks before it compiles: libvirt-python, systemd-python, psycopg2, mysqlclient
+_LIBRARY = re.compile(
+    r"(?:Package '?(?P<package>[\w.+-]+?)'?,? (?:was not found in the pkg-config|.*not found)"
+    r"|No package '(?P<none>[\w.+-]+)' found"
+    r"|(?P<program>pg_config|mysql_config|pkg-config)\b[^\n]*(?:not found|No such file)"
+    r"|No such file or directory: '(?P<file>pg_config|mysql_config|pkg-config)')"
+)
+_LIBRARY_PACKAGES = {
+    "libvirt": "libvirt-dev",
+    "libsystemd": "libsystemd-dev",
+    "pg_config": "libpq-dev",
+    "mysql_config": "libmariadb-dev",
+    "pkg-config": "pkg-config",
+}
 # By the first part of a header's path: the Debian package that has it
 _HEADER_PACKAGES = {
     "Python.h": "python3-dev",
@@ -47,6 +61,7 @@ _HEADER_PACKAGES = {
     "libxml": "libxml2-dev",
     "libxslt": "libxslt1-dev",
     "pcre.h": "libpcre3-dev",
+    "pcre2.h": "libpcre2-dev",
     "liberasurecode": "liberasurecode-dev",
     "rados": "librados-dev",
     "rbd": "librbd-dev",
@@ -153,7 +168,7 @@ class FailedBuild:
 
 def failed_build(said: str) -> FailedBuild | None:
     """Which package's compilation failed and for want of what; None if pip failed for another reason."""
-    header, compiler = _HEADER.search(said), _COMPILER.search(said)
+    header, compiler, library = _HEADER.search(said), _COMPILER.search(said), _LIBRARY.search(said)
     name = _BUILDING.search(said)
     if not (name or header or compiler):
         return None
@@ -166,4 +181,7 @@ def failed_build(said: str) -> FailedBuild | None:
             return FailedBuild(package, "a Rust compiler", "rustc cargo")
         program = compiler["command"] or compiler["file"]
         return FailedBuild(package, f"a compiler ({program})", "build-essential python3-dev")
+    if library:
+        wanted = library["package"] or library["none"] or library["program"] or library["file"]
+        return FailedBuild(package, wanted, _LIBRARY_PACKAGES.get(wanted))
     return FailedBuild(package, None, None)

@@ -162,6 +162,7 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
 
 
 def _prepare_first(host: Host, deployment: Deployment, sources: Sources, wish: Wish, makers: Makers) -> Prepared:
+    _require_nothing_left(host, deployment)
     _require_last_word(deployment)
     served = traffic.of_deployment(host, deployment.service, deployment.machine.address)
     traffic.require_sound(each.balancer for each in served)
@@ -198,6 +199,20 @@ def _peers(host: Host, deployment: Deployment, *, only: bool) -> list[peers.Peer
     return found
 
 
+def _require_nothing_left(host: Host, deployment: Deployment) -> None:
+    """Raise where an earlier swap was forgotten by hand, but not its capture: this one would take it for its own."""
+    service, shelf = deployment.service.name, Shelf(host.state / "shared")
+    name = host.journals.folder(service, deployment.machine.address).name
+    for record in shelf.held_by(name):
+        others = [holder.partition("@")[0] for holder in record.holders if holder != name]
+        raise DevswapError(
+            f"a capture of the {record.name} is left of an earlier swap of {service}, whose journal is gone",
+            hint=f"devswap restore {others[0]} first"
+            if others
+            else f"if the database is as it was: rm -r {shlex.quote(str(shelf.vault(record.name)))}",
+        )
+
+
 def _require_last_word(deployment: Deployment) -> None:
     """Raise where a drop-in of production would be read after ours and set its own command."""
     machine = deployment.machine
@@ -208,6 +223,13 @@ def _require_last_word(deployment: Deployment) -> None:
                 f"cannot take {deployment.unit} in {machine.name} over: {path} sets ExecStart, and is read after ours",
                 hint=f"give it a name before {development.NAME}",
             )
+
+
+def show_packages(host: Host, prepared: Prepared) -> None:
+    """The table of what the overlay holds besides production's packages."""
+    if locked := prepared.description["overlay"]["packages"]:
+        for line in table.lines(overlay_table.HEADER, overlay_table.rows(locked)):
+            host.say(line)
 
 
 def abandon(host: Host, prepared: Prepared) -> None:
@@ -277,9 +299,6 @@ def _build(job: _Job) -> Prepared:
     except PackagesRefused as error:
         allowed = ["devswap", "checkout", deployment.service.name, job.wish.ref, "--index-policy", "fallback"]
         raise DevswapError(error.message, hint=f"{error.hint}: {shlex.join(allowed)}") from error
-    locked = overlay_table.lock(built.installed)
-    for line in table.lines(overlay_table.HEADER, overlay_table.rows(locked)) if locked else []:
-        host.say(line)
     uid, gid = overlay.ids(deployment.machine, deployment.user, deployment.group)
     mounts = overlay.mounts(built, request, place, cache=overlay_of_swap.cache(host), uid=uid, gid=gid)
     transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
@@ -294,7 +313,7 @@ def _build(job: _Job) -> Prepared:
         "slot": job.number,
         "command": asdict(command),
         "package": deployment.service.package,
-        "overlay": {"key": built.key, "packages": locked},
+        "overlay": {"key": built.key, "packages": overlay_table.lock(built.installed)},
         "owner": host.owner,
         "tuning": tuning.as_json(),
         "traffic": {

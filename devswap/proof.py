@@ -11,7 +11,7 @@ from devswap.fingerprint import HAPROXY, watched_from_json
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.steps.database import SyncDatabase
-from devswap.steps.step import Kept, Step
+from devswap.steps.step import Kept, Step, shell
 
 _OTHERS = (
     "file /etc/",
@@ -64,11 +64,18 @@ def prove(host: Host, journal: Journal, kept: Kept, *, seconds: float) -> Restor
     if ours:
         raise NotWhole(
             f"{swap.service} is back, but not as it was:\n  " + "\n  ".join(ours),
-            hint=f"mend it, then devswap restore {swap.service} compares again",
+            hint=f"{_mend(journal, after)}, then devswap restore {swap.service} compares again",
         )
     journal.remove()
     identical = sum(before[name] == after.get(name) for name in before)
     return Restored(swap.service, swap.machine, identical, after, others, held)
+
+
+def _mend(journal: Journal, after: dict[str, str]) -> str:
+    swap = journal.swap
+    if swap.fingerprint.get("unit state") == "active" != after.get("unit state"):
+        return f"find out why it does not run, and start it: {shell(swap.machine, 'systemctl', 'start', swap.unit)}"
+    return "mend it"
 
 
 def _taken(host: Host, journal: Journal, kept: Kept, seconds: float) -> dict[str, str]:

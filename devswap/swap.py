@@ -91,6 +91,7 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
         _cleaned_up(host, wish.service, place.machine.address),
     ):
         prepared = preparation.prepare(host, wish, place, makers)
+        preparation.show_packages(host, prepared)
         if not wish.detach:
             return _foreground_first(host, prepared, wish)
         _detached_first(host, prepared)

@@ -135,10 +135,12 @@ def whole_or_said(journal: Journal) -> Iterator[None]:
     except NotWhole:
         raise
     except Exception as error:
-        said = str(error) if isinstance(error, DevswapError | OSError) else repr(error)
+        again = f"devswap restore {service} goes on"
+        known = isinstance(error, DevswapError | OSError)
         mend = (error.hint if isinstance(error, DevswapError) else None) or "mend that"
         raise NotWhole(
-            f"cannot give {service} back to the end: {said}", hint=f"{mend}, then devswap restore {service} goes on"
+            f"cannot give {service} back to the end: {error if known else repr(error)}",
+            hint=f"{mend}, then {again}" if known else f"{again}; {_by_hand(journal)}",
         ) from error
 
 
@@ -186,7 +188,8 @@ def _end(step: Step, cloud: Cloud, captured: Any) -> None:
 def _guarded(journal: Journal, step: Step, undo: Callable[[], None]) -> None:
     """Whatever goes wrong in an undo, a fault of ours included, production is not whole."""
     again = f"devswap restore {journal.swap.service}"
-    again += f" (or with --skip {step.kind}, to leave this as it is)" if step.facts else " goes on here"
+    leave = f"; or leave this as it is: {again} --skip {step.kind}" if step.facts else ""
+    again += f" goes on here{leave}"
     try:
         undo()
     except MachineGone as error:
@@ -206,5 +209,10 @@ def _guarded(journal: Journal, step: Step, undo: Callable[[], None]) -> None:
     except OSError as error:
         room = "make room there" if error.errno == errno.ENOSPC else "mend that"
         raise NotWhole(f"cannot {step.describe()[1]} in {step.on}: {error}", hint=f"{room}, then {again}") from error
-    except Exception as error:
-        raise NotWhole(f"cannot {step.describe()[1]} in {step.on}: {error!r}", hint=again) from error
+    except Exception as error:  # a fault of ours may be there the next time, too
+        hint = f"{again}; {_by_hand(journal)}"
+        raise NotWhole(f"cannot {step.describe()[1]} in {step.on}: {error!r}", hint=hint) from error
+
+
+def _by_hand(journal: Journal) -> str:
+    return f"by hand, once read: sh {shlex.quote(str(journal.folder / 'restore.sh'))}"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
 from devswap.journal import Journal, write_durably
 from devswap.shared import Shelf
 from devswap.steps.step import Cloud, from_json
@@ -35,4 +39,18 @@ def write(journal: Journal, cloud: Cloud) -> None:
                 ]
                 continue
         lines += ["", f"# {step.describe()[1]}", *step.by_hand(captured, vault)]
+    lines += [
+        "",
+        "# That is all. devswap restore compares, and forgets the swap. Without a devswap that can, forget it by hand:",
+        *(f"# rm -r {shlex.quote(str(folder))}" for folder in _remembered(journal, cloud)),
+    ]
     write_durably(journal.folder / "restore.sh", ("\n".join(lines) + "\n").encode(), mode=0o700)
+
+
+def _remembered(journal: Journal, cloud: Cloud) -> Iterator[Path]:
+    """The swap's own folder, and those of the captures that nobody else holds."""
+    yield journal.folder
+    shelf = Shelf(cloud.shared)
+    for record in shelf.held_by(journal.folder.name):
+        if record.holders == (journal.folder.name,):
+            yield shelf.vault(record.name)

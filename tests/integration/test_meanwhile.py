@@ -130,6 +130,19 @@ def test_a_checkout_in_a_stopped_machine_names_the_line_that_starts_it(cloud: Cl
     cloud.wait_for_production()
 
 
+def test_what_somebody_made_of_the_drop_in_is_not_written_over(cloud: Cloud, desk: Desk) -> None:
+    path = "/run/systemd/system/heat-engine.service.d/zz-devswap.conf"
+    desk.take(HARMLESS)
+    cloud.sh(f"echo Environment=MINE=1 >>{path} && systemctl daemon-reload")
+    failed = desk.restore("--machine", cloud.heat, code=3)
+    assert f"{path} was changed by somebody else" in failed.stderr
+    assert f"--keep-theirs {path}" in failed.stderr
+    assert "MINE=1" in cloud.sh(f"cat {path}")
+    cloud.sh(f"mv {path} /root/")  # the other way that is named
+    assert "facts identical" in desk.restore("--machine", cloud.heat).stdout
+    assert "MINE=1" in cloud.sh("cat /root/zz-devswap.conf; rm /root/zz-devswap.conf")
+
+
 def test_a_broken_journal_is_exit_3_and_names_the_way_out(cloud: Cloud, desk: Desk) -> None:
     desk.take(HARMLESS)
     journal = journal_of(cloud)

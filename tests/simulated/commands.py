@@ -59,13 +59,34 @@ def _plain(machine: SimulatedMachine, call: Invocation) -> Effect:
         return Outcome(0, f"{call.cwd}\n")
     if tool == "cat":
         return Outcome(0, call.stdin)
-    if tool == "mv":
-        return _move(machine, *rest)
+    if tool in ("rm", "umount", "mv"):
+        return _of_files(machine, tool, rest)
     if tool == "sleep":
         return Outcome(0)
     if tool.startswith("no-such-"):
         return Outcome(127, stderr=f"env: '{tool}': No such file or directory\n")
     raise UnknownCommandError(f"the simulated {machine.name} does not know {shlex.join(call.argv)}")
+
+
+def _of_files(machine: SimulatedMachine, tool: str, rest: list[str]) -> Effect:
+    """What people type; `rm` and `umount` with an option."""
+    if tool == "mv":
+        return _move(machine, *rest)
+    return _remove(machine, rest[1:]) if tool == "rm" else _unmount(machine, rest[-1])
+
+
+def _remove(machine: SimulatedMachine, paths: list[str]) -> Generator[None, None, Outcome]:
+    """rm -f and rm -rf, of files."""
+    for path in paths:
+        machine.files.remove(path)
+        yield
+    return Outcome()
+
+
+def _unmount(machine: SimulatedMachine, target: str) -> Generator[None, None, Outcome]:
+    machine.files.unmount(target)
+    yield
+    return Outcome()
 
 
 def _move(machine: SimulatedMachine, source: str, folder: str) -> Generator[None, None, Outcome]:
@@ -83,6 +104,9 @@ def _shell(machine: SimulatedMachine, call: Invocation) -> Effect:
     if script.startswith("IFS= read -r MYSQL_PWD; export MYSQL_PWD"):
         password, _, rest = call.stdin.partition("\n")
         return _database_tool(machine, list(arguments), password, rest, closed=call.closed)
+    if match := re.fullmatch(r"rm -f (\S+)/(\S+)\*", script):
+        names = [name for name in machine.files.names(match[1]) if name.startswith(match[2])]
+        return _remove(machine, [f"{match[1]}/{name}" for name in names])
     if match := re.fullmatch(r"exit (\d+)", script):
         return Outcome(int(match[1]))
     if match := re.fullmatch(r"kill -(KILL|TERM) \$\$", script):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from packaging.requirements import Requirement
 
 from devswap.pip_answers import FailedBuild, by_name, conflicting, failed_build, missing, taken
@@ -70,6 +71,22 @@ def test_a_missing_compiler_is_named() -> None:
     )
     found = failed_build(said)
     assert found == FailedBuild("a", "a compiler (x86_64-linux-gnu-gcc)", "build-essential python3-dev")
+
+
+@pytest.mark.parametrize(
+    ("words", "lacks", "install"),
+    [
+        ("Package libvirt was not found in the pkg-config search path.", "libvirt", "libvirt-dev"),
+        ("Package 'libsystemd', required by 'virtual:world', not found", "libsystemd", "libsystemd-dev"),
+        ("No package 'strange' found", "strange", None),
+        ("Error: pg_config executable not found.", "pg_config", "libpq-dev"),
+        ("/bin/sh: 1: mysql_config: not found", "mysql_config", "libmariadb-dev"),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'pkg-config'", "pkg-config", "pkg-config"),
+    ],
+)
+def test_a_missing_library_is_named_where_the_build_asks_for_it(words: str, lacks: str, install: str | None) -> None:
+    said = f"  {words}\n  error: subprocess-exited-with-error\nERROR: Failed building wheel for one\n"
+    assert failed_build(said) == FailedBuild("one", lacks, install)
 
 
 def test_a_build_that_fails_for_a_reason_unknown_is_still_named() -> None:

@@ -1,0 +1,267 @@
+"""Exit 3: production is not whole. What is printed then lets a person finish, which is shown by typing it.
+
+TABLE has every place that says so; the tests are those named there. What was begun by hand on a real cloud, restore.sh
+with a database, is in tests/integration/test_meanwhile.py.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import shlex
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import devswap
+from devswap import development, swap
+from devswap.preparation import Wish
+from tests.simulated import disk, images
+from tests.simulated.calls import Fault, Kind
+from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting
+from tests.simulated.comparison import differences
+from tests.simulated.person import Person, commands
+
+SERVICE, UNIT = "heat-engine", "heat-engine.service"
+# (module, the beginning of what it says as it stands there): the test that does what it says
+TABLE = {
+    ("journal", "cannot read {path}: it is of version"): "test_a_journal_that_cannot_be_read",
+    ("journal", "cannot read {path}: {error}"): "test_a_journal_that_cannot_be_read",
+    ("journal", "{self.swap.service} has"): "tests/unit/test_journal.py: a fault of ours, which nobody sees",
+    ("outcome", "{service} ended by itself"): "test_a_foreground_run_that_ends_by_itself",
+    ("proof", "{swap.service} is back, but not as it was"): "test_production_that_does_not_run_any_more",
+    ("swap", "interrupted; the service is still swapped"): "test_a_run_that_is_interrupted",
+    ("swap", "error.message"): "test_a_run_in_a_stopped_machine",
+    ("swap", "{type(error).__name__}"): "test_a_run_that_meets_a_broken_disk",
+    ("transaction", "{journal.swap.service} is back, but not all"): "test_a_neighbour_that_does_not_start",
+    ("transaction", "the swap of {service} is not complete"): "test_a_swap_that_is_half_made",
+    ("transaction", "cannot note in"): "test_a_full_disk",
+    ("transaction", "cannot give {service} back to the end"): "test_a_database_that_cannot_be_compared",
+    (
+        "transaction",
+        "cannot {step.describe()[1]} in {step.on}: {error}",
+    ): "test_an_undo_that_fails; tests/unit/test_kept.py",
+    ("transaction", "cannot {step.describe()[1]} in {step.on}: {error!r}"): "test_a_fault_of_ours",
+}
+
+
+def test_every_place_that_says_so_is_in_the_table() -> None:
+    found = set()
+    for path in Path(devswap.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = node.exc if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) else None
+            if called is not None and ast.unparse(called.func) == "NotWhole":
+                found.add((path.stem, ast.unparse(called.args[0]).removeprefix("f").strip("'\"")))
+    unknown = {one for one in found if not any(one[0] == key[0] and one[1].startswith(key[1]) for key in TABLE)}
+    gone = {key for key in TABLE if not any(one[0] == key[0] and one[1].startswith(key[1]) for one in found)}
+    assert (unknown, gone) == (set(), set())
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
+    found = SimulatedCloud(tmp_path)
+    for name, revisions in (("plain", ("a1",)), ("migrates", ("a1", "b2"))):
+        found.checkout(name, revisions=revisions)
+    with no_waiting(monkeypatch):
+        yield found
+
+
+@pytest.fixture
+def whole(cloud: SimulatedCloud) -> Snapshot:
+    return cloud.take()
+
+
+@pytest.fixture
+def person(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> Person:
+    return Person(cloud, monkeypatch)
+
+
+def take_over(cloud: SimulatedCloud, ref: str) -> Path:
+    """The folder of its journal."""
+    swap.checkout(cloud.host(), Wish(SERVICE, ref, None, None, detach=True), cloud.makers)
+    (journal,) = cloud.host().journals.all()
+    return journal.folder
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"version": 99}', '{"version": 1, "swap": {}}'])
+def test_a_journal_that_cannot_be_read(cloud: SimulatedCloud, whole: Snapshot, person: Person, content: str) -> None:
+    folder = take_over(cloud, "plain")
+    (folder / "journal.json").write_text(content)
+    by_hand = commands(person.is_told("restore").hint)[-1]
+    person.types(by_hand)
+    assert_back(cloud, whole)
+    (forget,) = [line for line in (folder / "restore.sh").read_text().splitlines() if line.startswith("# rm -r ")]
+    assert shlex.split(forget)[-1] == str(folder)
+
+
+def test_a_foreground_run_that_ends_by_itself(cloud: SimulatedCloud, whole: Snapshot, person: Person) -> None:
+    take_over(cloud, "plain")
+    cloud.ends_by_itself = True
+    _, back = commands(person.is_told("run", SERVICE).hint)
+    person.types(back)
+    assert differences(cloud, whole) == []
+
+
+def test_production_that_does_not_run_any_more(cloud: SimulatedCloud, whole: Snapshot, person: Person) -> None:
+    take_over(cloud, "migrates")
+    files, path = cloud.machine(images.HEAT).files, f"{images.VENV}/bin/heat-engine"
+    script = files.read(path) or b""
+    files.remove(path)
+    told = person.is_told("restore")
+    assert "unit state: was active, is failed" in told.message
+    start, again = commands(told.hint)
+    assert person.is_told("restore").message == told.message
+    files.write(path, script)
+    cloud.machine(images.HEAT).run(["systemctl", "reset-failed", "--", UNIT])
+    person.types(start)
+    person.types(again)
+    assert differences(cloud, whole) == []
+
+
+def test_a_run_that_is_interrupted(cloud: SimulatedCloud, whole: Snapshot, person: Person) -> None:
+    take_over(cloud, "migrates")
+    cloud.calls.begin(Fault(12, Kind.CTRL_C))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    told = person.is_told("run", SERVICE, "--detach")
+    signal.signal(signal.SIGINT, before)
+    cloud.calls.begin()
+    assert "interrupted" in told.message
+    again, back = commands(told.hint)
+    person.types(f"{again} --detach")
+    assert cloud.machine(images.HEAT).init.unit(UNIT).argv[0].startswith("/run/devswap")
+    person.types(back)
+    assert differences(cloud, whole) == []
+
+
+def test_a_run_in_a_stopped_machine(cloud: SimulatedCloud, whole: Snapshot, person: Person) -> None:
+    take_over(cloud, "migrates")
+    cloud.machine(images.HEAT).halt()
+    start, again, back = commands(person.is_told("run", SERVICE, "--detach").hint)
+    person.types(start)
+    person.types(f"{again} --detach")
+    person.types(back)
+    assert differences(cloud, whole) == []
+
+
+def test_a_run_that_meets_a_broken_disk(cloud: SimulatedCloud, whole: Snapshot, person: Person) -> None:
+    take_over(cloud, "migrates")
+    cloud.calls.begin()
+    person.types(f"devswap run {SERVICE} --detach")
+    write = next(number for number, name in enumerate(cloud.calls.names) if name.startswith("file write"))
+    cloud.calls.begin(Fault(write, Kind.RAISES))
+    told = person.is_told("run", SERVICE, "--detach")
+    cloud.calls.begin()
+    assert "Input/output error" in told.message
+    person.types(commands(told.hint)[-1])
+    assert differences(cloud, whole) == []
+
+
+def test_a_neighbour_that_does_not_start(cloud: SimulatedCloud, whole: Snapshot, person: Person) -> None:
+    take_over(cloud, "migrates")
+    unit, machine = "heat-api-cfn.service", cloud.machine(images.HEAT_CFN)
+    text = machine.read_text(f"/etc/systemd/system/{unit}") or ""
+    (vault,) = cloud.state.glob("shared/*")
+    (vault / "stopped-for-the-load.json").write_text(json.dumps([(machine.address, unit)]))
+    machine.run(["systemctl", "stop", "--", unit])
+    machine.remove(f"/etc/systemd/system/{unit}")
+    machine.run(["systemctl", "daemon-reload"])
+    told = person.is_told("restore")
+    assert cloud.machine(images.HEAT).init.is_active(UNIT), "the swapped service comes back all the same"
+    machine.write_text(f"/etc/systemd/system/{unit}", text)
+    start = told.message.rpartition("then: ")[2]
+    person.types(start)
+    person.types(commands(told.hint)[0])
+    assert differences(cloud, whole) == []
+
+
+def test_a_swap_that_is_half_made(cloud: SimulatedCloud, whole: Snapshot, person: Person) -> None:
+    folder = take_over(cloud, "migrates")
+    read = json.loads((folder / "journal.json").read_text())
+    (folder / "journal.json").write_text(json.dumps({**read, "entries": read["entries"][:-1]}))
+    (back,) = commands(person.is_told("run", SERVICE, "--detach").hint)
+    person.types(back)
+    assert differences(cloud, whole) == []
+
+
+def test_a_full_disk(cloud: SimulatedCloud, whole: Snapshot, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_over(cloud, "plain")
+    start = cloud.take()
+    with disk.watched(monkeypatch, cloud.state, cloud.calls):
+        cloud.calls.begin()
+        person.types("devswap restore")
+        changes = [number for number, name in enumerate(cloud.calls.names) if name == "disk replace .journal.json.new"]
+        cloud.put_back(start)
+        cloud.calls.begin(Fault(changes[1], Kind.RAISES))
+        told = person.is_told("restore")
+    assert "No space left" in told.message
+    assert cloud.machine(images.HEAT).init.is_active(UNIT), "production runs all the same"
+    (again,) = commands(told.hint)
+    person.types(again)
+    assert differences(cloud, whole) == []
+
+
+def test_a_database_that_cannot_be_compared(cloud: SimulatedCloud, whole: Snapshot, person: Person) -> None:
+    take_over(cloud, "plain")
+    cloud.machine(images.GALERA).halt()
+    start, again = commands(person.is_told("restore").hint)
+    person.types(start)
+    person.types(again)
+    assert differences(cloud, whole) == []
+
+
+@pytest.mark.parametrize("what", ["its machine", "the database's machine"])
+def test_an_undo_that_fails(cloud: SimulatedCloud, whole: Snapshot, person: Person, what: str) -> None:
+    take_over(cloud, "migrates")
+    cloud.machine(images.HEAT if what == "its machine" else images.GALERA).halt()
+    start, again, *_ = commands(person.is_told("restore").hint)
+    person.types(start)
+    person.types(again)
+    assert differences(cloud, whole) == []
+
+
+def test_an_undo_that_fails_for_good_can_be_left(cloud: SimulatedCloud, person: Person) -> None:
+    """The database's machine was destroyed."""
+    take_over(cloud, "migrates")
+    del cloud.world.machines[images.GALERA]
+    told = person.is_told("restore")
+    assert images.GALERA in told.message
+    (leave,) = [line for line in commands(told.hint) if "--skip" in line]
+    person.types(leave)
+    assert cloud.machine(images.HEAT).init.unit(UNIT).argv[0].startswith(images.VENV)
+    assert cloud.host().journals.all() == []
+
+
+def test_a_fault_of_ours(cloud: SimulatedCloud, whole: Snapshot, person: Person) -> None:
+    folder = take_over(cloud, "plain")
+    text = (folder / "journal.json").read_text()
+    (folder / "journal.json").write_text(text.replace('"active": true', '"actve": true'))
+    told = person.is_told("restore")
+    assert "KeyError" in told.message
+    by_hand = commands(told.hint)[-1]
+    person.types(by_hand)
+    assert_back(cloud, whole)
+
+
+def test_a_swap_that_was_forgotten_by_hand_is_forgotten_as_a_whole(cloud: SimulatedCloud) -> None:
+    """Else the next one would take the capture of the last for its own, and load a dump of old."""
+    folder = take_over(cloud, "migrates")
+    script = (folder / "restore.sh").read_text()
+    forget = [Path(line.removeprefix("# rm -r ").strip("'")) for line in script.splitlines() if "# rm -r " in line]
+    assert forget == [folder, *cloud.state.glob("shared/*")]
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    machine = cloud.machine(images.HEAT)
+    machine.boot()
+    with pytest.raises(devswap.errors.DevswapError, match="is left of an earlier swap") as caught:
+        take_over(cloud, "plain")
+    assert f"rm -r {forget[1]}" in (caught.value.hint or "")
+
+
+def assert_back(cloud: SimulatedCloud, whole: Snapshot) -> None:
+    """Production is; the journal is not closed, and nothing but empty folders in /run is left of the swap."""
+    left = [line for line in differences(cloud, whole) if not line.startswith("left on the disk")]
+    assert [line for line in left if not line.endswith("is folder")] == []
+    assert not cloud.machine(images.HEAT).exists(development.path(UNIT))
