@@ -17,6 +17,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from devswap.discovery.repository import Published
 from devswap.errors import DevswapError, UsageError
+from devswap.journal import make_private, write_durably
 from devswap.masking import mask
 from devswap.requirements import requirement_lines
 
@@ -51,7 +52,7 @@ def chosen(wish: str, context: Context) -> str:
         return _of_cloud(context, asked=bool(wish))
     name = _with_branch(wish, context.branch)
     text = _page(name, context) if "://" in name else _file(name, context.home)
-    if not any(map(_is_requirement, requirement_lines(text))):
+    if not is_list(text):
         raise DevswapError(f"cannot use {mask(name)}: it is no list of constraints", hint=_NONE_HINT)
     context.say(f"constraints are those of {mask(name)}")
     return text
@@ -98,15 +99,22 @@ def _page(address: str, context: Context) -> str:
         return kept.read_text(encoding="utf-8")
     try:
         text = _fetch(address)
+        if not is_list(text):
+            raise ValueError("what it shows is no list of constraints")
     except (OSError, ValueError) as error:
         why = mask(str(getattr(error, "reason", error)))
         if not kept.exists():
             raise DevswapError(f"cannot fetch the constraints {mask(address)}: {why}", hint=_NONE_HINT) from error
         context.say(f"constraints are those fetched before: {mask(address)} does not answer ({why})")
         return kept.read_text(encoding="utf-8")
-    context.kept.mkdir(parents=True, exist_ok=True, mode=0o700)
-    kept.write_text(text, encoding="utf-8")
+    make_private(context.kept)
+    write_durably(kept, text.encode())
     return text
+
+
+def is_list(text: str) -> bool:
+    """Whether there is a requirement in it: a page that asks for a password has none."""
+    return any(map(_is_requirement, requirement_lines(text)))
 
 
 def _fetch(address: str) -> str:

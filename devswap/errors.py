@@ -39,12 +39,16 @@ class NotWhole(DevswapError):
 
 
 class Unrecognised(DevswapError):
-    """The file `path` of the machine `on` is somebody else's work by now: an undo leaves it, and stops."""
+    """The file `path` of the machine `on` is somebody else's work by now: an undo leaves it, and stops.
 
-    def __init__(self, message: str, *, on: str, path: str) -> None:
+    It `can_stay` unless production cannot run beside it.
+    """
+
+    def __init__(self, message: str, *, on: str, path: str, can_stay: bool = True) -> None:
         super().__init__(message)
         self.on = on
         self.path = path
+        self.can_stay = can_stay
 
 
 class PackagesRefused(DevswapError):

@@ -32,12 +32,22 @@ def listening(machine: Machine, unit: str) -> list[str]:
 
 
 def _processes(machine: Machine, group: str) -> Iterator[str]:
-    """Those in the control group `group` or below it. Seen from outside, each path begins with the machine's own."""
+    """Those in the control group `group` or below it.
+
+    Seen from outside, each path begins with the machine's own group, which is its first process's: on a host there are
+    containers whose paths only end alike.
+    """
+    own = {key: path.removesuffix("/init.scope").rstrip("/") for key, path in _groups(machine, "1")}
     for pid in filter(str.isdigit, machine.names("/proc")):
-        for line in _read(machine, f"/proc/{pid}/cgroup").splitlines():
-            if f"{line}/".find(f"{group}/") > 0:
-                yield pid
-                break
+        if any(f"{path}/".startswith(f"{own.get(key, '')}{group}/") for key, path in _groups(machine, pid)):
+            yield pid
+
+
+def _groups(machine: Machine, pid: str) -> Iterator[tuple[str, str]]:
+    """(hierarchy, path) for each line of /proc/PID/cgroup: cgroups(7)."""
+    for line in _read(machine, f"/proc/{pid}/cgroup").splitlines():
+        key, _, path = line.partition(":")[2].partition(":")
+        yield key, path
 
 
 def _sockets(machine: Machine, pid: str) -> Iterator[str]:

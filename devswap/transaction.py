@@ -116,9 +116,10 @@ def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool]) -> 
 
 def files(journal: Journal, cloud: Cloud) -> set[str]:
     """The files that the swap has changed and will put back, in whichever machine."""
-    entries = [entry.step for entry in journal.entries]
-    shared = [record.step for record in Shelf(cloud.shared).held_by(journal.folder.name)]
-    return {path for step in (*entries, *shared) for path in from_json(step).files}
+    with whole_or_said(journal):
+        entries = [entry.step for entry in journal.entries]
+        shared = [record.step for record in Shelf(cloud.shared).held_by(journal.folder.name)]
+        return {path for step in (*entries, *shared) for path in from_json(step).files}
 
 
 def _read(journal: Journal, entry: Entry) -> Step:
@@ -197,10 +198,10 @@ def _guarded(journal: Journal, step: Step, undo: Callable[[], None]) -> None:
             raise NotWhole(f"cannot {step.describe()[1]} in {step.on}: {error}", hint=again) from error
     except Unrecognised as error:
         leave = f"devswap restore {journal.swap.service} --keep-theirs {shlex.quote(error.path)}"
-        away = shell(error.on, "mv", error.path, "/root/")
+        away = f"keep it elsewhere: {shell(error.on, 'mv', error.path, '/root/')}, then {again}"
         raise NotWhole(
             f"cannot {step.describe()[1]} in {step.on}: {error}",
-            hint=f"{leave} leaves it as it is; or keep it elsewhere: {away}, then {again}",
+            hint=f"{leave} leaves it as it is; or {away}" if error.can_stay else away,
         ) from error
     except DevswapError as error:
         raise NotWhole(

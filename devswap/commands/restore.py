@@ -89,6 +89,8 @@ def _kinds(wanted: set[str]) -> frozenset[str]:
 
 
 def _files(host: Host, journals: list[Journal], wanted: frozenset[str]) -> frozenset[str]:
+    if not wanted:
+        return wanted
     changed = {path for journal in journals for path in transaction.files(journal, host.cloud(journal))}
     if wrong := wanted - changed:
         hint = f"these were: {', '.join(sorted(changed))}" if changed else "it stays as it is anyway"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from devswap import development, systemd
-from devswap.errors import DevswapError
+from devswap.errors import DevswapError, Unrecognised
 from devswap.machine import Machine
 from devswap.steps.mount import remove_empty
 from devswap.steps.step import Cloud, Step, is_left_to_them, shell
@@ -64,7 +64,7 @@ class HoldUnit(Step):
         """Each part by itself: a kill may have fallen between the file, its folder and systemd's own memory of it."""
         path = development.path(self.unit)
         folder = path.rpartition("/")[0]
-        if is_edited(machine, self.unit) and is_left_to_them(cloud, self.on, path, "it is not as devswap wrote it"):
+        if self._is_theirs(machine, cloud):
             systemd.reload(machine)
             return
         machine.remove(path)
@@ -73,6 +73,29 @@ class HoldUnit(Step):
             machine.remove(folder)
         if path in systemd.show(machine, self.unit, "DropInPaths")["DropInPaths"].split():
             systemd.reload(machine)
+
+    def _is_theirs(self, machine: Machine, cloud: Cloud) -> bool:
+        """Whether the drop-in stays as somebody else has made it; Unrecognised where nobody has said so.
+
+        One that still waits at our gate, or runs what we mounted, cannot: production would not start.
+        """
+        path = development.path(self.unit)
+        if not is_edited(machine, self.unit):
+            return False
+        found = "it is not as devswap wrote it"
+        if f"{development.folder(self.service)}/" in (machine.read_text(path) or ""):
+            raise Unrecognised(
+                f"{path} was changed by somebody else meanwhile, and production cannot run with what is in it: {found}",
+                on=self.on,
+                path=path,
+                can_stay=False,
+            )
+        return is_left_to_them(cloud, self.on, path, found)
+
+    def foresee(self, cloud: Cloud, captured: Any) -> None:  # noqa: ARG002
+        machine = cloud.machine(self.on)
+        if machine.is_running():
+            self._is_theirs(machine, cloud)
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
         reset = f"{shell(self.on, 'systemctl', 'reset-failed', self.unit)} || true"
