@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from devswap import breakpoints, plan
+from devswap.errors import UsageError
 from devswap.journal import Swap
-from devswap.tuning import Tuning
+from devswap.tuning import PDB, Tuning
+
+_PORT = 5678
 
 
 def as_json(swap: Swap, terminal: str | None) -> str:
@@ -20,8 +26,32 @@ def as_json(swap: Swap, terminal: str | None) -> str:
         "breakpoints": [breakpoints.parse(text).as_json(place) for text in tuning.breakpoints],
         "post_mortem": tuning.post_mortem,
         "stacks": stacks_file(swap),
+        **(_other(swap, tuning) if tuning.debugger != PDB else {}),
     }
     return json.dumps({name: value for name, value in told.items() if value})
+
+
+def _other(swap: Swap, tuning: Tuning) -> dict[str, Any]:
+    told = {"debugger": tuning.debugger, "listen": tuning.listen, "wait": tuning.wait_for_client}
+    return {**told, "package": swap.package}
+
+
+def with_address(tuning: Tuning, addresses: Sequence[str]) -> Tuning:
+    """Where debugpy listens, if nobody has said it: an address of its machine that no stranger can reach.
+
+    Raises UsageError where the machine has none: what listens there runs anybody's code.
+    """
+    if tuning.debugger != "debugpy":
+        return replace(tuning, listen="")
+    if tuning.listen:
+        return tuning
+    private = [each for each in addresses if ipaddress.ip_address(each).is_private]
+    if not private:
+        raise UsageError(
+            "debugpy would listen on a public address, where anybody could run code",
+            hint="--listen 127.0.0.1:5678, and an ssh tunnel; or name the address all the same",
+        )
+    return replace(tuning, listen=f"{private[0]}:{_PORT}")
 
 
 def stacks_file(swap: Swap) -> str:

@@ -21,7 +21,7 @@ from devswap.machine import Machine
 
 _REPORT_SECONDS, _STACKS_SECONDS = 5.0, 2.0
 _REPORT_BEGINS = "Guru Meditation"
-_SAMPLER = "py-spy"
+_SAMPLER, _NO_PROGRAM = "py-spy", 127
 _WEB_SERVERS = ("uwsgi", "apache2", "httpd")
 """They catch the signal for something else."""
 
@@ -126,10 +126,12 @@ def _sampled(machine: Machine, asked: Process) -> str:
     """By py-spy from outside, where the host has it."""
     try:
         return process.run([_SAMPLER, "dump", "--pid", str(_on_host(machine, asked.pid))], timeout=30).stdout.strip()
-    except FileNotFoundError:
-        return f"not asked: {_SAMPLER} is not installed on this host (pip install {_SAMPLER})"
-    except (CommandFailed, DevswapError, ProcessLookupError) as error:
-        return f"{_SAMPLER} cannot look: {error}"
+    except CommandFailed as error:
+        if error.result.code == _NO_PROGRAM:
+            return f"not asked: {_SAMPLER} is not installed on this host (pip install {_SAMPLER})"
+        return f"{_SAMPLER} cannot look: {error.result.tail}"
+    except ProcessLookupError:
+        return "it has ended"
 
 
 def _on_host(machine: Machine, pid: int) -> int:

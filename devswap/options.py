@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -31,6 +32,17 @@ Break = Annotated[
     ),
 ]
 NoBreak = Annotated[bool, typer.Option("--no-break", help="Forget the breakpoints there were.")]
+Debugger = Annotated[str | None, typer.Option("--debugger", metavar="NAME", help="pdb, pudb or debugpy.")]
+Listen = Annotated[
+    str | None,
+    typer.Option("--listen", metavar="ADDRESS:PORT", help="Where debugpy does; the machine's own address, port 5678."),
+]
+WaitForClient = Annotated[
+    bool | None, typer.Option("--wait-for-client/--no-wait-for-client", help="debugpy: before the service starts.")
+]
+WriteLaunch = Annotated[
+    str | None, typer.Option("--write-launch", metavar="FOLDER", help="debugpy: launch.json there, as in .vscode.")
+]
 Reload = Annotated[bool, typer.Option("--reload", help="Start it again when a file of the checkout is saved.")]
 PostMortem = Annotated[
     bool | None, typer.Option("--post-mortem/--no-post-mortem", help="Stop at exceptions that nobody handles.")
@@ -67,10 +79,18 @@ def changes(
     stops: Sequence[str] | None,
     no_break: bool,
     post_mortem: bool | None,
+    debugger: str | None,
+    listen: str | None,
+    wait_for_client: bool | None,
+    write_launch: str | None,
 ) -> Changes:
     """What these options change in how development runs; raises UsageError for what could not be meant."""
     for text in stops or ():
         breakpoints.parse(text)
+    if debugger not in (None, *tuning.DEBUGGERS):
+        raise UsageError(f"there is no debugger {debugger!r}", hint=f"one of {', '.join(tuning.DEBUGGERS)}")
+    if listen is not None and not re.fullmatch(r"\d+\.\d+\.\d+\.\d+:\d+", listen):
+        raise UsageError(f"--listen takes ADDRESS:PORT, not {listen!r}", hint="--listen 127.0.0.1:5678")
     return Changes(
         settings={**({tuning.DEBUG: "true"} if debug else {}), **tuning.settings(settings or ())},
         unset=tuple(tuning.option(name) for name in unset or ()),
@@ -78,4 +98,8 @@ def changes(
         breakpoints=tuple(stops or ()),
         clear=no_break,
         post_mortem=post_mortem,
+        debugger=debugger,
+        listen=listen,
+        wait_for_client=wait_for_client,
+        launch_folder=write_launch,
     )

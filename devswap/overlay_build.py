@@ -116,6 +116,7 @@ class Build:
         given = {library.name: (library.version, found["metadata"]) for library, found in libraries}
         production = self._production(described["environment"]).with_libraries(given)
         needs = [need for tree, found in trees for need in self._unmet(tree, found, production)]
+        needs += requirements.unmet(list(self._request.tools), production, of="the developer")
         for need in needs:
             if need.name in given:
                 self._say(f"{need.why.replace('production has', 'but is given')}: it is run all the same")

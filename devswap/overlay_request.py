@@ -69,6 +69,8 @@ class Request:
     environment: Mapping[str, str] = field(default_factory=dict)
     """Production's own, for its pip settings."""
     libraries: tuple[Library, ...] = ()
+    tools: tuple[str, ...] = ()
+    """What a developer wants besides, as requirements: a debugger."""
 
     @property
     def trees(self) -> tuple[Library, ...]:
@@ -117,6 +119,7 @@ def _wanted(request: Request, indexes: Indexes) -> dict[str, Any]:
         "libraries": [
             [library.distribution, library.sources, _inputs(library.source)] for library in request.libraries
         ],
+        "tools": request.tools,
         "constraints": request.constraints,
         "policy": request.policy,
         "indexes": [indexes.ask_private(), indexes.ask_public()],

@@ -32,7 +32,7 @@ from devswap import (
 from devswap.deployment import Deployment
 from devswap.discovery import units
 from devswap.discovery.units import Found
-from devswap.errors import DevswapError, PackagesRefused
+from devswap.errors import DevswapError, PackagesRefused, UsageError
 from devswap.fingerprint import Watched
 from devswap.host import Host
 from devswap.journal import Journal, Swap
@@ -51,7 +51,7 @@ from devswap.steps.haproxy import MoveTraffic
 from devswap.steps.mount import Mount
 from devswap.steps.step import Cloud, Step
 from devswap.steps.unit import RunDevelopment, require_unedited
-from devswap.tuning import UNCHANGED, Changes, Tuning
+from devswap.tuning import PDB, UNCHANGED, Changes, Tuning
 
 
 @dataclass(frozen=True)
@@ -294,6 +294,8 @@ def _build(job: _Job) -> Prepared:
     command = plan.command(deployment, place)
     tuning = tuned(host, job.journal.swap, job.wish.changes, sources.checkout.path, command.argv)
     request = overlay_of_swap.request(host, deployment, sources)
+    if tuning.debugger != PDB:
+        request = replace(request, tools=(tuning.debugger,))
     try:
         built = overlay_of_swap.build(host, deployment, job.journal, request, place, job.makers.build)
     except PackagesRefused as error:
@@ -335,11 +337,16 @@ def tuned(host: Host, swap: Swap, changes: Changes, checkout: Path, argv: Sequen
     one_worker = host.catalogue().get(swap.service).one_worker
     found = changes.applied(Tuning.read(swap.tuning), service=swap.service, one_worker=one_worker, argv=argv)
     debugging.require(changes.breakpoints, checkout, swap.package)
-    return found
+    return debugging.with_address(found, host.machine(swap.machine).addresses() if found.debugger != PDB else ())
 
 
 def tuned_again(host: Host, swap: Swap, changes: Changes) -> Tuning:
-    """As `tuned`, for another run of the same checkout."""
+    """As `tuned`, for another run of the same checkout, whose overlay has the debugger that it was made with."""
+    if changes.debugger not in (None, PDB, Tuning.read(swap.tuning).debugger):
+        raise UsageError(
+            f"the overlay of {swap.service} has no {changes.debugger}",
+            hint=f"devswap checkout {swap.service} {swap.ref} --debugger {changes.debugger}",
+        )
     return tuned(host, swap, changes, Path(swap.checkout), swap.command["argv"])
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from devswap import debugging, development, fingerprint, reloading, systemd
+from devswap import attaching, debugging, development, fingerprint, reloading, systemd
 from devswap.development import Command
 from devswap.errors import DevswapError
 from devswap.foreground import Ended, Foreground
@@ -80,6 +80,7 @@ def detached(host: Host, start: Start, *, seconds: float) -> Answer:
     """
     swap = start.journal.swap
     machine = host.machine(swap.machine)
+    _say_how_to_attach(host, swap)
     systemd.start(machine, swap.unit)
     if start.question is not None:
         start.question.begin(seconds=seconds)
@@ -89,6 +90,18 @@ def detached(host: Host, start: Start, *, seconds: float) -> Answer:
         raise DevswapError(f"{swap.service} does not serve: {answer.why}\n{said}".rstrip())
     host.say(f"{swap.service} answers from {swap.ref}; outage {time.monotonic() - start.stopped_at:.1f} s")
     return answer
+
+
+def _say_how_to_attach(host: Host, swap: Swap) -> None:
+    tuning = Tuning.read(swap.tuning)
+    if not tuning.listen:
+        return
+    host.say(attaching.told(swap))
+    if tuning.launch_folder:
+        try:
+            host.say(f"wrote {attaching.write(swap, tuning.launch_folder, host.home())}")
+        except DevswapError as error:
+            host.say(f"{error.message}")
 
 
 def _await(machine: Machine, unit: str, question: Question | None) -> Answer:
@@ -117,6 +130,7 @@ def foreground(
     is started again whenever a file of its checkout is saved, and only Ctrl-C ends the run.
     """
     swap = start.journal.swap
+    _say_how_to_attach(host, swap)
     machine = host.machine(swap.machine)
     guard = _Guard(machine, swap)
     with ExitStack() as until_ended:

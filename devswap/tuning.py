@@ -11,6 +11,8 @@ from devswap.errors import UsageError
 
 DEBUG = "DEFAULT.debug"
 _PROCESSES = "--processes"
+PDB = "pdb"
+DEBUGGERS = (PDB, "pudb", "debugpy")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,12 @@ class Tuning:
     breakpoints: tuple[str, ...] = ()
     """As they were typed: see breakpoints.py."""
     post_mortem: bool = False
+    debugger: str = PDB
+    listen: str = ""
+    """ADDRESS:PORT of a debugger that is used from elsewhere."""
+    wait_for_client: bool = False
+    launch_folder: str = ""
+    """Where launch.json is written at each start, from the checkout; empty for nowhere."""
 
     @classmethod
     def read(cls, kept: Mapping[str, Any]) -> Tuning:
@@ -51,6 +59,7 @@ class Tuning:
         words = [f"{name}={value}" for name, value in self.settings.items()]
         words += [f"{self.workers} workers"] if self.workers else []
         words += ["post-mortem"] if self.post_mortem else []
+        words += [f"debugger {self.debugger} {self.listen}".rstrip()] if self.debugger != PDB else []
         found = [f"set: {', '.join(words)}"] if words else []
         return [*found, *(f"breakpoint: {each}" for each in self.breakpoints)]
 
@@ -66,6 +75,10 @@ class Changes:
     clear: bool = False
     """The breakpoints there were are forgotten."""
     post_mortem: bool | None = None
+    debugger: str | None = None
+    listen: str | None = None
+    wait_for_client: bool | None = None
+    launch_folder: str | None = None
 
     def applied(self, to: Tuning, *, service: str, one_worker: Collection[str], argv: Sequence[str]) -> Tuning:
         """Raises UsageError where `service` has no number of workers.
@@ -83,6 +96,10 @@ class Changes:
             workers_settings=to.workers_settings if self.workers is None else tuple(sorted(one_worker)),
             breakpoints=tuple(dict.fromkeys([*known, *self.breakpoints])),
             post_mortem=to.post_mortem if self.post_mortem is None else self.post_mortem,
+            debugger=self.debugger or to.debugger,
+            listen=to.listen if self.listen is None else self.listen,
+            launch_folder=to.launch_folder if self.launch_folder is None else self.launch_folder,
+            wait_for_client=to.wait_for_client if self.wait_for_client is None else self.wait_for_client,
         )
 
 

@@ -71,6 +71,10 @@ def checkout(
     stops: options.Break = None,
     no_break: options.NoBreak = False,  # noqa: FBT002
     post_mortem: options.PostMortem = None,
+    debugger: options.Debugger = None,
+    listen: options.Listen = None,
+    wait_for_client: options.WaitForClient = None,
+    write_launch: options.WriteLaunch = None,
     reload: options.Reload = False,  # noqa: FBT002
     narrow: Annotated[  # noqa: FBT002
         bool, typer.Option("--narrow/--no-narrow", help="Whether its peers in HAProxy become backups.")
@@ -100,6 +104,10 @@ def checkout(
         stops=stops,
         no_break=no_break,
         post_mortem=post_mortem,
+        debugger=debugger,
+        listen=listen,
+        wait_for_client=wait_for_client,
+        write_launch=write_launch,
     )
     host = session.open_host(
         yes=yes,

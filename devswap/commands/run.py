@@ -40,6 +40,10 @@ def run(
     stops: options.Break = None,
     no_break: options.NoBreak = False,  # noqa: FBT002
     post_mortem: options.PostMortem = None,
+    debugger: options.Debugger = None,
+    listen: options.Listen = None,
+    wait_for_client: options.WaitForClient = None,
+    write_launch: options.WriteLaunch = None,
     reload: options.Reload = False,  # noqa: FBT002
 ) -> None:
     """Start a swapped service again, after an edit of its checkout."""
@@ -52,6 +56,10 @@ def run(
         stops=stops,
         no_break=no_break,
         post_mortem=post_mortem,
+        debugger=debugger,
+        listen=listen,
+        wait_for_client=wait_for_client,
+        write_launch=write_launch,
     )
     host = session.open_host(wait=wait)
     ended = swap.run(

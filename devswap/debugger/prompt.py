@@ -25,6 +25,8 @@ class Prompt(pdb.Pdb):
     path = ""
     """The terminal's device; empty in a run that has none."""
     history = ""
+    other: Any = None
+    """Another debugger's begin(frame), in whose hands everything is that stops."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._ordinary = bool(options.get("stdin") or options.get("stdout") or arguments)
@@ -38,7 +40,9 @@ class Prompt(pdb.Pdb):
 
     def set_trace(self, frame: Any = None, **options: Any) -> None:
         frame = frame or sys._getframe().f_back
-        if self._ordinary or terminal.exists(self.path):
+        if not self._ordinary and Prompt.other is not None:
+            Prompt.other(frame)
+        elif self._ordinary or terminal.exists(self.path):
             super().set_trace(frame, **options)
         else:
             _pass_by(frame)
@@ -49,7 +53,7 @@ class Prompt(pdb.Pdb):
             return
         streams = self.stdin, self.stdout
         resuming, self._stepping = self._stepping, True
-        waiting = lambda there: there.write("\n" + _waits(frame) + "\n" + self.prompt)  # noqa: E731
+        waiting = lambda there: there.write("\n" + waits(frame) + "\n" + self.prompt)  # noqa: E731
         try:
             with terminal.held(self.path, waiting, resuming=resuming) as self._terminal:
                 self.stdin, self.stdout = sys.stdin, sys.stdout
@@ -166,11 +170,11 @@ def _who() -> str:
 def _stopped(frame: Any, error: str) -> str:
     why = " at " + error if error else ""
     line = "devswap: %s has stopped%s; c or Ctrl-D lets it go on, Ctrl-\\ ends the service" % (_who(), why)
-    waits = caller.waits(frame)
-    return line + ("\ndevswap: " + waits if waits else "")
+    told = caller.waits(frame)
+    return line + ("\ndevswap: " + told if told else "")
 
 
-def _waits(frame: Any) -> str:
+def waits(frame: Any) -> str:
     return "devswap: %s has stopped%s too, and waits for this prompt's end" % (_who(), _where(frame))
 
 

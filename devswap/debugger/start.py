@@ -1,15 +1,17 @@
 """Run when an interpreter of the overlay starts: puts the service's prompt in the place of Python's own.
 
 DEVSWAP_DEBUGGER holds, as JSON: `terminal` (its device, or null), `history` (a file), `breakpoints` (as in
-breakpoints.py), `post_mortem` (whether unhandled exceptions open the prompt), `stacks` (a file for them).
+breakpoints.py), `post_mortem` (whether unhandled exceptions open the prompt), `stacks` (a file for them),
+`debugger` (pudb or debugpy; with `listen`, `wait` and `package` for the latter).
 """
 
 import json
 import os
 import pdb
 import sys
+from typing import Any, Dict
 
-from . import breakpoints, post_mortem, prompt, stacks
+from . import breakpoints, others, post_mortem, prompt, stacks
 
 VARIABLE = "DEVSWAP_DEBUGGER"
 
@@ -18,6 +20,7 @@ def begin(given: str) -> None:
     wanted = json.loads(given)
     prompt.Prompt.path = wanted.get("terminal") or ""
     prompt.Prompt.history = wanted.get("history") or ""
+    prompt.Prompt.other = _other(wanted)
     pdb.Pdb = prompt.Prompt  # type: ignore[misc]
     if wanted.get("breakpoints"):
         breakpoints.install(wanted["breakpoints"], _say)
@@ -25,6 +28,17 @@ def begin(given: str) -> None:
         post_mortem.install()
     if wanted.get("stacks"):
         stacks.install(wanted["stacks"])
+
+
+def _other(wanted: Dict[str, Any]) -> Any:
+    if wanted.get("debugger") == "pudb" and wanted.get("terminal"):
+        waiting = lambda there: there.write("\n" + prompt.waits(None) + "\n")  # noqa: E731
+        return others.pudb(wanted["terminal"], os.path.dirname(wanted["history"]), waiting)
+    if wanted.get("debugger") == "debugpy":
+        address, _, port = wanted["listen"].rpartition(":")
+        package, wait = wanted["package"], bool(wanted.get("wait"))
+        return others.debugpy(address, int(port), wait=wait, package=package, say=_say)
+    return None
 
 
 def _say(line: str) -> None:

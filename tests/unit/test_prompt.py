@@ -200,8 +200,9 @@ def test_without_a_terminal_breakpoints_are_passed_and_said(tmp_path: Path) -> N
 @pytest.mark.parametrize("path", sorted(Path(debugger.__file__).parent.glob("*.py")), ids=lambda path: path.name)
 def test_it_is_written_for_old_pythons_and_needs_nothing_else(path: Path) -> None:
     tree = ast.parse(path.read_text(), feature_version=(3, 6))
+    there = {*sys.stdlib_module_names, *(("pudb", "debugpy", "pydevd") if path.name == "others.py" else ())}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            assert all(alias.name.split(".")[0] in sys.stdlib_module_names for alias in node.names)
+            assert all(alias.name.split(".")[0] in there for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level or (node.module or "").split(".")[0] in sys.stdlib_module_names
+            assert node.level or (node.module or "").split(".")[0] in there

@@ -83,6 +83,10 @@ def test_options_are_read_before_anything_is_looked_at() -> None:
         stops=["x.py:1"],
         no_break=True,
         post_mortem=None,
+        debugger=None,
+        listen=None,
+        wait_for_client=None,
+        write_launch=None,
     )
     assert changed == Changes(
         settings={"DEFAULT.debug": "true", "a.b": "1"}, unset=("c.d",), breakpoints=("x.py:1",), clear=True

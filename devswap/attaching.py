@@ -1,0 +1,77 @@
+"""How an editor attaches to a service that runs with debugpy: said, and written where it looks for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from devswap import plan, process
+from devswap.errors import CommandFailed, DevswapError
+from devswap.invoker import UserHome
+from devswap.journal import Swap
+from devswap.process import Result
+from devswap.tuning import Tuning
+
+_FILE = "launch.json"
+
+
+def entry(swap: Swap) -> dict[str, Any]:
+    """An entry of VS Code's launch.json."""
+    address, _, port = Tuning.read(swap.tuning).listen.rpartition(":")
+    place = plan.slot(swap.service, swap.slot)
+    return {
+        "name": f"devswap: {swap.service}",
+        "type": "debugpy",
+        "request": "attach",
+        "connect": {"host": address, "port": int(port)},
+        "pathMappings": [{"localRoot": swap.checkout, "remoteRoot": place.checkout}],
+        "justMyCode": False,
+        "subProcess": True,
+    }
+
+
+def told(swap: Swap) -> str:
+    """What a person needs to attach."""
+    wanted = entry(swap)
+    mapping, connect = wanted["pathMappings"][0], wanted["connect"]
+    return (
+        f"VS Code, {_FILE}: {json.dumps(wanted, indent=2)}\n"
+        f"PyCharm, attach with debugpy: {connect['host']}:{connect['port']}, "
+        f"path mapping {mapping['localRoot']} = {mapping['remoteRoot']}"
+    )
+
+
+def merged(text: str, wanted: dict[str, Any]) -> str:
+    """`text` of a launch.json with the entry `wanted` in the place of the one of its name.
+
+    Raises ValueError for what is no plain JSON: a file with comments would lose them.
+    """
+    found: dict[str, Any] = json.loads(text) if text.strip() else {"version": "0.2.0"}
+    others = [each for each in found.get("configurations", []) if each.get("name") != wanted["name"]]
+    return json.dumps({**found, "configurations": [*others, wanted]}, indent=4) + "\n"
+
+
+def write(swap: Swap, folder: str, home: UserHome) -> Path:
+    """Write it into launch.json in `folder`, which is looked for in the checkout; as its user, like an editor would.
+
+    Raises DevswapError where that cannot be done.
+    """
+    path = Path(swap.checkout) / folder / _FILE
+
+    def run(*argv: str, given: str | None = None, ok: Collection[int] = (0,)) -> Result:
+        return process.run(argv, input=given, ok=ok, env=home.environment(), cwd="/", identity=home.identity)
+
+    try:
+        run("mkdir", "-p", "--", str(path.parent))
+        there = run("test", "-e", str(path), ok=(0, 1)).code == 0
+        text = run("cat", "--", str(path)).stdout if there else ""
+        run("tee", "--", str(path), given=merged(text, entry(swap)))
+    except CommandFailed as error:
+        raise DevswapError(f"cannot write {path}: {error.result.tail}") from error
+    except (ValueError, AttributeError, TypeError) as error:
+        raise DevswapError(
+            f"cannot add to {path}: it is no plain JSON ({error})", hint="copy the entry into it"
+        ) from error
+    return path
