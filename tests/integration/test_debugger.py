@@ -50,7 +50,7 @@ def test_a_dump_shows_what_each_process_does(cloud: Cloud, taken: Desk) -> None:
     shown = taken.devswap("dump", "heat-engine", "--machine", cloud.heat).stdout
     report, worker = shown.index("Guru Meditation"), shown.index("== process ")
     assert "Threads" in shown[report:worker]
-    assert shown.count("most recent call first") > shown.count("== process ") > 1
+    assert shown.count("most recent call first") >= shown.count("== process ") >= 1
     assert cloud.show("ActiveState")["ActiveState"] == "active"
 
 
@@ -74,7 +74,7 @@ def test_workers_stop_at_breakpoints_in_turn_and_where_an_exception_came_from(cl
     terminal.expect(PROMPT)
     terminal.sendline("template = 5")
     terminal.sendline("c")
-    terminal.expect("has stopped at [A-Z][A-Za-z]+: .*")  # the one that nobody expected
+    terminal.expect("has stopped at [A-Z][A-Za-z]+: ")  # the one that nobody expected
     terminal.expect(PROMPT)
     terminal.sendline("q")
     assert "ERROR" in created.communicate(timeout=60)[0]
