@@ -73,7 +73,11 @@ class Mirror:
         self.say(f"fetching change {number} from {url}")
         kept = f"refs/sources/{source}/changes/{below}"
         self._fetch(url, "--no-filter", "--prune", source, f"+{ref}/*:{kept}/*", f"^{ref}/meta")
-        found = self.refs(url, f"changes/{below}")
+        return self.known_patchsets(url, number)
+
+    def known_patchsets(self, url: str, number: int) -> dict[int, str]:
+        """Those that were fetched before."""
+        found = self.refs(url, change_ref(number, None).removeprefix("refs/"))
         return {int(name): commit for name, commit in found.items() if name.isdecimal()}
 
     def change_with(self, url: str, change_id: str) -> list[int]:

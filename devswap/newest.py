@@ -82,7 +82,8 @@ def ask(state: Path, review: Mapping[str, Any], *, now: Callable[[], float] = ti
 def known(state: Path, review: Mapping[str, Any]) -> dict[str, Any]:
     """The review with the newest that is known of it."""
     found = read(_path(state, review))
-    return {**review, **{name: found[name] for name in ("newest", "status") if found.get(name)}}
+    latest = max((each for each in (review["newest"], found.get("newest")) if each), default=None)
+    return {**review, "newest": latest, "status": found.get("status") or review["status"]}
 
 
 def is_outdated(review: Mapping[str, Any]) -> bool:

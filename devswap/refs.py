@@ -153,6 +153,11 @@ def _optional(number: str | None) -> int | None:
     return int(number) if number else None
 
 
+def is_patchset(ref: Ref) -> bool:
+    """Whether it names one patchset, and not the newest of a change."""
+    return isinstance(ref, GerritChange) and ref.patchset is not None
+
+
 def change_ref(number: int, patchset: int | None) -> str:
     """Where Gerrit keeps a patchset (refs/changes/23/123/4), or all of a change (refs/changes/23/123)."""
     ref = f"refs/changes/{number % 100:02d}/{number}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from devswap import gerrit
@@ -65,6 +65,8 @@ class _Search:
     def change(self, ref: GerritChange) -> Found:
         if ref.project and ref.project.rpartition("/")[2] != self.project:
             raise UsageError(f"change {ref.number} belongs to {ref.project}, not to {self.project}")
+        if known := self._known_patchset(ref):
+            return known
         self._see_to_tags()
         patchsets = self.mirror.patchsets(self.remotes.changes, ref.number)
         if not patchsets:
@@ -79,13 +81,21 @@ class _Search:
                 f"change {ref.number} has no patchset {patchset}: it has {_listed(sorted(patchsets))}",
                 hint=f"type review/{ref.number} for the newest one, or review/{ref.number}/{newest}",
             )
+        return self._found(ref.number, patchset, patchsets)
+
+    def _known_patchset(self, ref: GerritChange) -> Found | None:
+        """A patchset never changes: one that was fetched needs no network. The newest is that of the last fetch."""
+        known = self.mirror.known_patchsets(self.remotes.changes, ref.number)
+        return self._found(ref.number, ref.patchset, known) if ref.patchset in known else None
+
+    def _found(self, number: int, patchset: int, patchsets: Mapping[int, str]) -> Found:
         return Found(
             patchsets[patchset],
-            change_ref(ref.number, patchset),
+            change_ref(number, patchset),
             self.remotes.changes,
-            change=ref.number,
+            change=number,
             patchset=patchset,
-            newest=newest,
+            newest=max(patchsets),
         )
 
     def number_of(self, ref: ChangeId) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from devswap import libraries, newest, requirements
+from devswap import libraries, newest, refs, requirements
 from devswap.deployment import Deployment
 from devswap.host import Host
 from devswap.libraries import Chosen, Wanted
@@ -66,7 +66,7 @@ def gather(
         )
         if found.review:
             host.say(str(found.review))
-        if review := _review(found):
+        if (review := _review(found)) and not refs.is_patchset(refs.parse(ref)):
             newest.note(host.state, review)
         return found
 

@@ -61,6 +61,11 @@ class Change:
         return f"refs/changes/{self.number % 100:02d}/{self.number}/{patchset}"
 
     @property
+    def pull_request(self) -> str:
+        """Its newest patchset, where a host like GitHub would keep it."""
+        return f"refs/pull/{self.number}/head"
+
+    @property
     def message(self) -> str:
         footers = [
             *(f"Depends-On: https://{REVIEW_HOST}/c/openstack/{name}/+/{number}" for name, number in self.depends_on),

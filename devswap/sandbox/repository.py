@@ -146,7 +146,10 @@ class _Import:
 
     def _change(self, change: changes.Change, tree: Tree, parent: int) -> None:
         for number, patchset in enumerate(change.patchsets, 1):
-            self._commit(change.ref(number), _DEVELOPER, _REVIEW_DAY, change.message, patchset.edit(tree), parent)
+            mark = self._commit(
+                change.ref(number), _DEVELOPER, _REVIEW_DAY, change.message, patchset.edit(tree), parent
+            )
+        self._point(change.pull_request, mark)
 
     def _commit(self, ref: str, who: str, day: str, message: str, tree: Tree, parent: int | None) -> int:
         blobs = {path: self._blob(file.content) for path, file in tree.items()}

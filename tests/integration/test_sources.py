@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from devswap import source
+from devswap.invoker import invoking_user
 from devswap.sandbox.changes import HARMLESS
+from devswap.source import Remotes
 from tests.integration.cloud import Cloud
 from tests.integration.people import PLAIN, Desk, Environment
 
@@ -30,17 +33,43 @@ def planned(desk: Desk, ref: str, *argv: str, environment: Environment = PLAIN) 
     return commit
 
 
-def test_a_ref_of_each_kind_is_the_commit_that_the_server_has(cloud: Cloud, desk: Desk) -> None:
-    change = cloud.change(HARMLESS)
+def test_every_form_of_ref_is_the_commit_that_the_server_has(cloud: Cloud, desk: Desk) -> None:
+    change, address = cloud.change(HARMLESS), f"{cloud.git}/heat"
+    number, page = change.number, f"https://review.example.org/c/openstack/heat/+/{change.number}"
     first, second = served(desk, change.ref(1)), served(desk, change.ref(2))
     branch = served(desk, f"refs/heads/{change.branch}")
-    before = cloud.start_of_production()
-    assert planned(desk, f"review/{change.number}") == second
-    assert planned(desk, f"review/{change.number}/1") == first
-    assert planned(desk, change.ref(1)) == first
-    assert planned(desk, change.branch) == branch
-    assert planned(desk, cloud.release()) == served(desk, f"refs/tags/{cloud.release()}")
-    assert planned(desk, branch[:12]) == branch
+    forms = {
+        f"review/{number}": second,
+        f"review/{number}/1": first,
+        change.ref(1): first,
+        page: second,
+        page.replace("/c/", "/"): second,
+        f"{page}/1": first,
+        f"{page}/1/heat/cmd/engine.py": first,
+        change.change_id: second,
+        change.branch: branch,
+        cloud.release(): served(desk, f"refs/tags/{cloud.release()}"),
+        branch: branch,
+        branch[:12]: branch,
+        f"pr/{number}": second,
+        f"{address}@{change.branch}": branch,
+        f"{address}@review/{number}/1": first,
+        f"{address}@pr/{number}": second,
+    }
+    home = invoking_user(desk.person.sudo())
+    found = {}
+    for ref in forms:
+        checkout = source.prepare(
+            "heat", ref, remotes=Remotes(address, address), home=home, cache=home.folder / "mirrors", say=print
+        )
+        assert desk.person.run("git", "rev-parse", "HEAD", cwd=checkout.path) == checkout.commit
+        found[ref] = checkout.commit
+    assert found == forms
+
+
+def test_a_plan_touches_nothing(cloud: Cloud, desk: Desk) -> None:
+    change, before = cloud.change(HARMLESS), cloud.start_of_production()
+    assert planned(desk, f"review/{change.number}") == served(desk, change.ref(2))
     assert cloud.start_of_production() == before
 
 

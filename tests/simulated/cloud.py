@@ -189,7 +189,8 @@ class SimulatedCloud:
         building = f"{os.path.dirname(os.path.dirname(slot.overlay))}/building"
         with mounting(machine, [Mount(folder, f"{building}/overlay", readonly=False)]):
             run_in_unit(machine, unit, ["true"], user=request.user, group=request.group)
-        return Overlay(folder=folder, key=request.source.name, installed=(), console_scripts={})
+        brought = {library.name: [library.name.replace("-", "_")] for library in request.libraries}
+        return Overlay(folder=folder, key=request.source.name, installed=(), console_scripts={}, libraries=brought)
 
     # --- what runs in the machines ----------------------------------------------------------------------------------
 
@@ -210,10 +211,14 @@ class SimulatedCloud:
             return Outcome(0, json.dumps({"version": version, "folders": folders, "virtualenv": virtualenv}))
         if "find_spec" in script or "import_module" in script:
             package, _, folder, libraries = words
-            apart = {name: f"{place}/{name}/__init__.py" for name, place in json.loads(libraries).items()}
+            apart = {name: self._imported(machine, name, place) for name, place in json.loads(libraries).items()}
             found = {"place": f"{folder}/{package}/__init__.py", "apart": apart, "unreadable": [], "count": 0}
             return Outcome(0, json.dumps(found))
         return None
+
+    def _imported(self, machine: SimulatedMachine, package: str, folder: str) -> str | None:
+        """Where a library's package is found; production has none of its name."""
+        return f"{folder}/{package}/__init__.py" if isinstance(machine.files.find(folder), Path) else None
 
     def is_over(self, machine: SimulatedMachine, argv: Sequence[str], read: str) -> bool:
         """A probe goes on asking until the service serves, or its time is over."""

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.unit.served import developer, heat, home, server
+from tests.unit.served import developer, heat, home, server, wire
 
-__all__ = ["developer", "heat", "home", "server"]
+__all__ = ["developer", "heat", "home", "server", "wire"]

@@ -8,8 +8,10 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,6 +113,7 @@ class Server:
                 f"--port={self.port}",
                 f"--base-path={self.folder}",
                 "--export-all",
+                "--enable=receive-pack",
             ],
             stderr=subprocess.DEVNULL,
         )
@@ -242,3 +245,43 @@ def contents(folder: Path) -> dict[str, str]:
 
 def commit_of(upstream: Upstream, name: str) -> str:
     return git(upstream.bare, "rev-parse", f"{name}^{{commit}}")
+
+
+class Wire:
+    """Between a person and a server: counts what is sent, and keeps what is asked."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.asked = b""
+        self.answered = b""
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def forget(self) -> None:
+        self.asked = self.answered = b""
+
+    def close(self) -> None:
+        self._listening.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                near = self._listening.accept()[0]
+                far = socket.create_connection(("127.0.0.1", self._to))
+                threading.Thread(target=self._pass, args=(near, far, "asked"), daemon=True).start()
+                threading.Thread(target=self._pass, args=(far, near, "answered"), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, kept: str) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                setattr(self, kept, getattr(self, kept) + data)
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def wire(server: Server) -> Iterator[Wire]:
+    between = Wire(server.port)
+    yield between
+    between.close()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from devswap import libraries
-from devswap.errors import UsageError
+from devswap import libraries, status, swap
+from devswap.errors import NotWhole, UsageError
 from devswap.libraries import Wanted
+from devswap.preparation import Wish
 from devswap.requirements import Package, Production, pinned, unmet
 from devswap.source import Checkout
 from tests.packages import make_library
+from tests.simulated import images
+from tests.simulated.cloud import SimulatedCloud
+from tests.simulated.comparison import differences
 
 WANTED = {
     "oslo.messaging=review/456": Wanted("oslo.messaging", "review/456"),
@@ -91,6 +96,30 @@ def test_its_name_is_read_from_its_tree(trees: Trees) -> None:
 def test_a_tree_of_something_else_is_refused(trees: Trees, wanted: tuple[Wanted, ...], why: str) -> None:
     with pytest.raises(UsageError, match=why):
         chosen(trees, *wanted)
+
+
+def test_a_library_is_mounted_and_checked_until_a_checkout_without_it(tmp_path: Path) -> None:
+    cloud = SimulatedCloud(tmp_path)
+    for name in ("one", "two", "db"):
+        cloud.checkout(name)
+    before, machine, host = cloud.take(), cloud.machine(images.HEAT), cloud.host()
+    wish = Wish("heat-engine", "one", None, None, detach=True)
+    swap.checkout(host, replace(wish, libraries=(Wanted("oslo.db", "db"),)), cloud.makers)
+    place = "/run/devswap/heat-engine/1/with/oslo-db"
+    assert place in machine.mounted("/run/devswap")
+    (journal,) = host.journals.all()
+    (told,) = status.of(host, journal).libraries
+    assert (told["name"], told["ref"], told["packages"], told["review"]) == ("oslo.db", "db", ["oslo_db"], None)
+    swap.run(host, "heat-engine", None, detach=True)
+    machine.unmount(place)
+    with pytest.raises(NotWhole, match="cannot find the package oslo_db"):
+        swap.run(host, "heat-engine", None, detach=True)
+    swap.checkout(host, replace(wish, ref="two"), cloud.makers)
+    assert not [point for point in machine.mounted("/run/devswap") if "with" in point]
+    (journal,) = host.journals.all()
+    assert journal.swap.libraries == []
+    swap.restore(host, journal)
+    assert differences(cloud, before) == []
 
 
 def test_what_needs_a_library_is_judged_by_the_one_that_is_given() -> None:

@@ -17,13 +17,42 @@ from devswap.errors import DevswapError
 from devswap.invoker import UserHome
 from devswap.mirror import key
 from devswap.source import Checkout, Remotes, prepare
-from tests.unit.served import CHANGE_ID, ROOT, SOMEBODY, Developer, Server, Upstream, git
+from tests.unit.served import CHANGE_ID, ROOT, SOMEBODY, Developer, Server, Upstream, Wire, git
 
 
 def test_the_second_checkout_borrows_the_objects_of_the_first(developer: Developer) -> None:
     checkouts = [developer("master"), developer("review/123")]
     for checkout in checkouts:
         assert developer.git(checkout, "count-objects") == "0 objects, 0 kilobytes"
+
+
+def test_a_server_of_many_changes_sends_only_the_one_that_is_asked_for(
+    developer: Developer, heat: Upstream, wire: Wire
+) -> None:
+    for number in range(200, 220):
+        heat.push(f"master:refs/changes/{number % 100:02d}/{number}/1")
+    url = f"git://127.0.0.1:{wire.port}/heat"
+    developer.remotes = Remotes(url, url)
+    assert developer("review/123").patchset == 2
+    assert b"ref-prefix refs/changes/23/123/" in wire.asked
+    assert b"refs/changes/23/123/2" in wire.answered
+    assert b"refs/changes/05/205/1" not in wire.answered
+
+
+def test_the_second_ref_costs_a_fetch_of_the_difference(developer: Developer, heat: Upstream, wire: Wire) -> None:
+    large = "".join(hashlib.sha256(str(n).encode()).hexdigest() for n in range(8_000))
+    heat.commit("Large", large=large)
+    heat.push("master")
+    heat.patchset(125, 1, **{"engine.py": "small\n"})
+    url = f"git://127.0.0.1:{wire.port}/heat"
+    developer.remotes = Remotes(url, url)
+    developer("master")
+    first = len(wire.answered)
+    assert first > 100_000
+    wire.forget()
+    checkout = developer("review/125")
+    assert (checkout.path / "large").read_text() == large
+    assert len(wire.answered) < 10_000
 
 
 def test_what_the_server_allows_is_left_for_later_and_fetched_by_git_itself(developer: Developer) -> None:

@@ -14,7 +14,12 @@ FORMS = {
     "review/123/1": ("refs/changes/23/123/1", "patchset one"),
     "refs/changes/23/123/1": ("refs/changes/23/123/1", "patchset one"),
     "https://review.example.org/c/openstack/heat/+/123/1/engine.py": ("refs/changes/23/123/1", "patchset one"),
+    "https://review.example.org/c/openstack/heat/+/123/1": ("refs/changes/23/123/1", "patchset one"),
+    "https://review.example.org/c/openstack/heat/+/123": ("refs/changes/23/123/2", "patchset two"),
+    "https://review.example.org/openstack/heat/+/123": ("refs/changes/23/123/2", "patchset two"),
     "https://review.example.org/123": ("refs/changes/23/123/2", "patchset two"),
+    "https://review.example.org/#/c/123/1/": ("refs/changes/23/123/1", "patchset one"),
+    "refs/changes/23/123": ("refs/changes/23/123/2", "patchset two"),
     CHANGE_ID: ("refs/changes/23/123/2", "patchset two"),
     "master": ("refs/heads/master", "two"),
     "stable/2026.1": ("refs/heads/stable/2026.1", "one"),
@@ -53,13 +58,17 @@ def test_a_commit_of_a_change_is_found_by_its_full_name_alone(developer: Develop
 
 def test_a_fork_is_fetched_from_its_own_address(developer: Developer, server: Server) -> None:
     fork = server.repository("fork")
-    fork.commit("Elsewhere", **{"engine.py": "fork\n", "setup.cfg": "[metadata]\nversion = 7.1.0\n"})
-    fork.push("master:feature", "master:refs/pull/3/head")
-    for ref in ("feature", "pr/3"):
+    commit = fork.commit("Elsewhere", **{"engine.py": "fork\n", "setup.cfg": "[metadata]\nversion = 7.1.0\n"})
+    git(fork.work, "tag", "-a", "-m", "7.1.0", "7.1.0")
+    fork.push("master:feature", "master:refs/pull/3/head", "master:refs/changes/09/9/1", "--tags")
+    paths = set()
+    for ref in ("feature", "7.1.0", commit, "pr/3", "review/9", "review/9/1"):
         checkout = developer(f"{fork.url}@{ref}")
         assert (checkout.path / "engine.py").read_text() == "fork\n"
         assert developer.git(checkout, "remote", "get-url", "fork") == fork.url
-    assert developer("master").path != checkout.path
+        paths.add(checkout.path)
+    assert len(paths) == 6, "each has a folder of its own"
+    assert developer("master").path not in paths
 
 
 def test_branches_and_changes_may_be_on_different_servers(home: UserHome, server: Server, heat: Upstream) -> None:
@@ -106,11 +115,12 @@ def test_the_same_ref_again_changes_nothing(developer: Developer) -> None:
     assert contents(developer.home.folder / "checkouts") == before
 
 
-def test_a_tag_and_a_commit_that_were_seen_before_need_no_network(developer: Developer, server: Server) -> None:
-    commit = developer("master").commit
+def test_what_was_seen_before_and_never_changes_needs_no_network(developer: Developer, server: Server) -> None:
+    commit, patchset = developer("master").commit, developer("review/123/1").commit
     server.stop()
     assert developer("2.0.0").commit == commit
     assert developer(commit).commit == commit
+    assert developer("review/123/1").commit == developer("refs/changes/23/123/1").commit == patchset
 
 
 def test_a_branch_is_followed_even_when_it_was_rewritten(developer: Developer, heat: Upstream) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from devswap.errors import DevswapError
-from tests.unit.served import Developer, Upstream, git
+from tests.unit.served import CHANGE_ID, Developer, Upstream, commit_of, git
 
 
 def test_everything_belongs_to_the_invoking_user(developer: Developer) -> None:
@@ -34,6 +34,27 @@ def test_a_checkout_has_the_remotes_that_git_review_works_with(developer: Develo
     assert developer.git(checkout, "rev-parse", "--abbrev-ref", "@{upstream}") == "origin/master"
     assert developer.git(checkout, "log", "--format=%s", "HEAD", "--not", "--remotes=gerrit") == "Change 123"
     assert developer.git(checkout, "fetch", "--quiet", "origin") == ""
+
+
+def test_the_user_pushes_as_git_review_does(developer: Developer, heat: Upstream) -> None:
+    address = "ssh://review.example.org:29418/openstack/heat.git"
+    settings = f'[url "{heat.url}"]\ninsteadOf = {address}\n'
+    developer.write(developer.home.home / ".gitconfig", settings)
+    git(heat.bare, "config", "receive.denyCurrentBranch", "ignore")
+    checkout = developer("review/123")
+    hook = checkout.path / ".git/hooks/commit-msg"
+    hook.parent.mkdir(exist_ok=True)
+    developer.write(hook.parent / "commit-msg", '#!/bin/sh\necho Topic: mine >>"$1"\nid -u >../uid\n')
+    hook.chmod(0o755)
+    developer.write(checkout.path / "engine.py", "mine\n")
+    developer.git(checkout, "commit", "--quiet", "--all", "--amend", "--no-edit")
+    developer.git(checkout, "push", "--quiet", "gerrit", "HEAD:refs/for/master")
+    assert commit_of(heat, "refs/for/master") == developer.git(checkout, "rev-parse", "HEAD")
+    pushed = git(heat.bare, "log", "-1", "--format=%B", "refs/for/master")
+    assert f"Change-Id: {CHANGE_ID}" in pushed
+    assert "Topic: mine" in pushed
+    assert (checkout.path.parent / "uid").read_text() == f"{developer.home.uid}\n"
+    assert {path.lstat().st_uid for path in developer.home.home.rglob("*")} == {developer.home.uid}
 
 
 def test_the_users_hooks_are_theirs_and_never_run_for_us(developer: Developer) -> None:
