@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from devswap import newest, newest_asked
+from devswap import newest, newest_asked, outcome, status, swap
 from devswap.errors import DevswapError
+from devswap.gerrit import Review
+from devswap.preparation import Makers, Wish
+from devswap.source import Checkout, Remotes
+from tests.simulated.cloud import SimulatedCloud
 from tests.unit import examples
 from tests.unit.gerrit import Gerrit
 from tests.unit.served import Developer, Server, Upstream
@@ -88,3 +93,44 @@ def test_a_gerrit_that_answers_is_asked_first(developer: Developer, heat: Upstre
         assert found == {"newest": 7, "status": "ABANDONED"}
         gerrit.answers = False
         assert newest_asked.ask(developer.home, "heat", 123, heat.url, gerrit.url) == {"newest": 2}
+
+
+def of_change(cloud: SimulatedCloud) -> Makers:
+    """The checkouts of a simulated cloud, as if they were the second patchset of a change."""
+
+    def fetch(project: str, ref: str, **_: object) -> Checkout:
+        return replace(
+            cloud.makers.fetch(project, ref),
+            change=123,
+            patchset=2,
+            newest=2,
+            remotes=Remotes("git://127.0.0.1:9/heat", "git://127.0.0.1:9/heat"),
+            review=Review(123, "openstack/heat", "master", "A change", "Ada", "NEW", 2),
+        )
+
+    return Makers(fetch, cloud.makers.build)
+
+
+def test_plan_status_and_run_tell_of_the_change_and_its_newest_patchset(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud = SimulatedCloud(tmp_path)
+    cloud.checkout("one")
+    host, makers = cloud.host(), of_change(cloud)
+    wish = Wish("heat-engine", "one", None, None, detach=True)
+    outcome.show_plan(swap.plan(host, wish, makers), as_json=False)
+    assert "  change 123, patchset 2 by Ada for master, new\n" in capsys.readouterr().out
+    swap.checkout(host, wish, makers)
+    (journal,) = host.journals.all()
+    told = status.of(host, journal).review
+    assert told is not None
+    assert (told["owner"], told["newer_patchset"]) == ("Ada", False)
+    assert journal.swap.review is not None
+    newest.note(host.state, {**journal.swap.review, "newest": 3, "status": "MERGED"})
+    told = status.of(host, journal).review
+    assert told is not None
+    assert (told["newest"], told["status"], told["newer_patchset"]) == (3, "MERGED", True)
+    cloud.said.clear()
+    swap.run(host, "heat-engine", None, detach=True)
+    assert "a newer patchset of change 123 exists: 3, this is 2" in cloud.said
+    swap.restore(host, journal)
