@@ -47,12 +47,12 @@ def _show(swap: status.SwapStatus) -> None:
     print(f"{swap.service} in {swap.machine}: {swap.state}, {serving} ({swap.why})")
     print("  " + "  ".join(filter(None, (swap.ref, swap.commit[:12], swap.subject))))
     print(f"  {swap.mode} by {swap.owner} since {swap.since}")
-    _show_review(swap.review)
+    _show_review(swap.review, indent=2)
     if swap.checkout:
         print(f"  checkout: {swap.checkout}")
     for each in swap.libraries:
         print(f"  with {each['name']} {each['version']}: {each['ref']}  {each['commit'][:12]}  {each['subject']}")
-        _show_review(each["review"])
+        _show_review(each["review"], indent=4)
         print(f"    checkout: {each['checkout']}")
     if swap.packages:
         print(f"  packages: {overlay_table.summary(swap.packages)}")
@@ -60,6 +60,6 @@ def _show(swap: status.SwapStatus) -> None:
         print(f"  {line}")
 
 
-def _show_review(review: dict[str, Any] | None) -> None:
+def _show_review(review: dict[str, Any] | None, *, indent: int) -> None:
     if review:
-        print(f"    {newest.told(review)}")
+        print(f"{' ' * indent}{newest.told(review)}")

@@ -11,6 +11,7 @@ import pytest
 
 from devswap import narrowing, swap
 from devswap.host import Host
+from devswap.libraries import Wanted
 from devswap.preparation import Wish
 from tests.crash.exploration import Command, Exploration, restore_everything
 from tests.simulated import disk, images
@@ -38,13 +39,21 @@ def cloud(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCl
     simulated.checkout("migrates", revisions=("a1", "b2"))
     simulated.checkout("dies", revisions=("a1", "b2"), fate="dies")
     simulated.checkout("mute", fate="mute")
+    simulated.checkout("library")
     with no_waiting(monkeypatch), disk.watched(monkeypatch, simulated.state, simulated.calls):
         yield simulated
 
 
-def checkout(cloud: SimulatedCloud, ref: str, *, detach: bool = True, service: str = SERVICE) -> Command:
+def checkout(
+    cloud: SimulatedCloud,
+    ref: str,
+    *,
+    detach: bool = True,
+    service: str = SERVICE,
+    libraries: tuple[Wanted, ...] = (),
+) -> Command:
     def command(host: Host) -> object:
-        return swap.checkout(host, Wish(service, ref, None, None, detach), cloud.makers)
+        return swap.checkout(host, Wish(service, ref, None, None, detach, libraries=libraries), cloud.makers)
 
     return command
 
@@ -77,11 +86,9 @@ def explore(cloud: SimulatedCloud, start: Snapshot, command: Command, whole: Sna
     assert not exploration.problems, f"{len(exploration.problems)} problems\n{shown}"
 
 
-def test_production_comes_back_from_any_interruption_of_a_first_checkout(
-    cloud: SimulatedCloud,
-) -> None:
+def test_production_comes_back_from_any_interruption_of_a_first_checkout_with_a_library(cloud: SimulatedCloud) -> None:
     start = cloud.take()
-    explore(cloud, start, checkout(cloud, "plain"), start)
+    explore(cloud, start, checkout(cloud, "plain", libraries=(Wanted("oslo.db", "library"),)), start)
 
 
 def test_production_comes_back_from_any_interruption_of_a_checkout_of_a_service_in_uwsgi(
