@@ -41,7 +41,11 @@ def of(host: Host, service: str, machine: str | None) -> Difference:
     git = Git(host.home(), Path(swap.checkout), {"safe.directory": "*"}, quiet=True)
     base = diff_commits.base(git, installed)
     notes = [] if base else [_unknown(installed, swap)]
-    options, why = _options(here, swap, [known.distribution, *(each["name"] for each in swap.libraries)])
+    replaced = [
+        *(each["name"] for each in swap.libraries),
+        *(each["package"] for each in swap.overlay.get("packages", ())),
+    ]
+    options, why = _options(here, swap, [known.distribution, *replaced])
     folders = list(dict.fromkeys(path.rpartition("/")[0] for path in known.config))
     return Difference(
         service=swap.service,

@@ -17,7 +17,11 @@ _LIST = """
 import importlib.metadata, json, sys
 spaces, failed = {}, {}
 for distribution in sys.argv[1:]:
-    for point in importlib.metadata.distribution(distribution).entry_points:
+    try:
+        points = importlib.metadata.distribution(distribution).entry_points
+    except importlib.metadata.PackageNotFoundError:
+        continue  # production need not have a library that a checkout brings
+    for point in points:
         if point.group != "oslo.config.opts":
             continue
         try:
