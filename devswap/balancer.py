@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -189,15 +188,21 @@ class Balancer:
         return now is not None and bool(now.workers - set(before))
 
     def _run_as_started(self, argv: Sequence[str]) -> None:
-        """In its folder and with its environment, which its configuration may read; never on a command line."""
+        """In its folder, with what it and its configuration read of its environment; never on a command line."""
         read = self.machine.read_text(f"/proc/{self.main.pid}/environ") or ""
-        known = dict(word.split("=", 1) for word in read.split("\0") if re.match(r"[A-Za-z_]\w*=", word))
+        variables = self.configuration().variables
+        known = dict(word.split("=", 1) for word in read.split("\0") if _is_read(word.partition("=")[0], variables))
         if not known:
             self.machine.run(argv, cwd=self.main.folder)
             return
         exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(known.items()))
         script = 'eval "$(cat)"; exec "$@"'
         self.machine.run(["sh", "-c", script, "sh", *argv], cwd=self.main.folder, input=exports)
+
+
+def _is_read(name: str, variables: Collection[str]) -> bool:
+    """What HAPROXY_… says of a master that was reloaded would make another process take itself for that one."""
+    return name.startswith("LD_") or (name in variables and not name.startswith("HAPROXY_"))
 
 
 def find(machines: Iterable[Machine]) -> Iterator[Balancer]:

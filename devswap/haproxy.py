@@ -98,6 +98,8 @@ class Configuration:
     servers: tuple[Server, ...]
     sockets: tuple[Socket, ...]
     words_of_global: frozenset[str]
+    variables: frozenset[str]
+    """Names of the environment that it reads."""
 
     def of_backends(self, names: Iterable[str]) -> list[Server]:
         wanted = set(names)
@@ -117,6 +119,7 @@ def read(files: Iterable[tuple[str, str]]) -> Configuration:
     servers: list[Server] = []
     sockets: list[Socket] = []
     globally: set[str] = set()
+    variables: set[str] = set()
     defaults = _Inherited()
     here = _Inherited()
     for path, text in files:
@@ -125,6 +128,7 @@ def read(files: Iterable[tuple[str, str]]) -> Configuration:
             found = texts(line)
             if not found:
                 continue
+            variables |= set(re.findall(r"\$\{?(\w+)", line))
             if found[0] in SECTIONS:
                 section = " ".join(found[:2])
                 here = _Inherited() if found[0] == "defaults" else defaults
@@ -138,7 +142,7 @@ def read(files: Iterable[tuple[str, str]]) -> Configuration:
             else:
                 here = here.with_line(found)
                 defaults = here if kind == "defaults" else defaults
-    return Configuration(tuple(servers), tuple(sockets), frozenset(globally))
+    return Configuration(tuple(servers), tuple(sockets), frozenset(globally), frozenset(variables))
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,16 @@ import urllib.request
 _PATIENCE = 30.0
 
 
-def _ask(url: str, began: float, failures: list[str]) -> None:
-    at = time.monotonic() - began
+def _ask(url: str, failures: list[tuple[float, str]]) -> None:
+    """Failures are noted with the time of day at which they were asked."""
+    at = time.time()
     try:
         urllib.request.urlopen(url, timeout=_PATIENCE).read()
     except urllib.error.HTTPError as error:
         if error.code >= 500:
-            failures.append(f"{error.code} at {at:.2f} s")
+            failures.append((at, str(error.code)))
     except OSError as error:
-        failures.append(f"{error} at {at:.2f} s")
+        failures.append((at, str(error)))
 
 
 def _listen(enough: threading.Event) -> None:
@@ -30,12 +31,12 @@ def _listen(enough: threading.Event) -> None:
 
 def main(url: str, rate: float, seconds: float) -> None:
     """Prints the count and the failures once all are answered, also when it is told to end early by a line."""
-    failures: list[str] = []
+    failures: list[tuple[float, str]] = []
     asked: list[threading.Thread] = []
     began, enough = time.monotonic(), threading.Event()
     threading.Thread(target=_listen, args=(enough,), daemon=True).start()
     while not enough.is_set() and len(asked) < rate * seconds:
-        asked.append(threading.Thread(target=_ask, args=(url, began, failures)))
+        asked.append(threading.Thread(target=_ask, args=(url, failures)))
         asked[-1].start()
         time.sleep(max(0.0, began + len(asked) / rate - time.monotonic()))
     for each in asked:

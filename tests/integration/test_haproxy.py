@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +14,12 @@ from typing import Any
 
 import pytest
 
+from devswap.sandbox.changes import HARMLESS
 from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import Desk
 
 pytestmark = pytest.mark.sandbox
-RATE, MOST_SECONDS = 20, 60
+RATE, MOST_SECONDS = 20, 90
 _FILES = "cd /etc/haproxy && find . -type f -printf '%p %m %U:%G\\n' -exec sha256sum {} + | sort"
 
 
@@ -67,6 +70,32 @@ def test_no_request_is_lost_while_a_service_is_narrowed_and_widened(cloud: Cloud
     cloud.sh("sed -i 's/ # theirs$//' /etc/haproxy/haproxy.cfg && systemctl reload haproxy", on=on)
     assert cloud.sh(_FILES, on=on) == before
     assert [server["role"] for server in shown(desk, "keystone_service")] == ["active", "active"]
+
+
+@pytest.mark.eras("current")
+def test_without_a_second_server_requests_fail_in_the_outage_that_is_printed_and_never_else(
+    cloud: Cloud, desk: Desk
+) -> None:
+    on = balancer(cloud)
+    before, place = cloud.sh(_FILES, on=on), ("heat-api", "--machine", cloud.heat)
+    change = f"review/{cloud.change(HARMLESS).number}"
+    with load(f"http://{cloud.containers[on]}:8004/") as seen:
+        began = time.time()
+        taken = desk.devswap("checkout", "heat-api", change, "--machine", cloud.heat, "--detach")
+        serves = time.time()
+        patient = cloud.sh("cat /etc/haproxy/haproxy.cfg", on=on)
+        time.sleep(1)  # of requests that development answers
+        leaves = time.time()
+        desk.devswap("restore", *place)
+        back = time.time()
+    outage = re.search(r"outage ([\d.]+) s", taken.stderr)
+    assert outage
+    lost = [at for at, _ in seen["failures"] if began < at < serves]
+    given_back = [at for at, _ in seen["failures"] if leaves < at < back]
+    assert len(lost) + len(given_back) == len(seen["failures"])
+    assert max(lost) - min(lost) < float(outage[1]) + 0.5
+    assert "timeout server 1h" not in patient
+    assert cloud.sh(_FILES, on=on) == before
 
 
 _OWN = """

@@ -40,6 +40,8 @@ def interpret(machine: SimulatedMachine, call: Invocation) -> Effect:
         return Outcome(0, "\n".join(machine.cloud.log.get((machine.name, unit), [])))
     if tool == "sh":
         return _shell(machine, call)
+    if tool.endswith("/haproxy"):
+        assert not any(name.startswith("HAPROXY_") for name in call.env), "it would take itself for a reloaded master"
     if tool.endswith("/haproxy") or (tool == "kill" and rest[0] == "-USR2"):
         return _haproxy(machine, tool, rest)
     return machine.cloud.program(machine, call) or _plain(machine, call)
@@ -101,6 +103,9 @@ def _move(machine: SimulatedMachine, source: str, folder: str) -> Generator[None
 
 def _shell(machine: SimulatedMachine, call: Invocation) -> Effect:
     script, arguments = call.argv[2], call.argv[4:]
+    if script == 'eval "$(cat)"; exec "$@"':
+        told = dict(shlex.split(line)[1].split("=", 1) for line in call.stdin.splitlines())
+        return interpret(machine, replace(call, argv=tuple(arguments), env={**call.env, **told}, stdin=""))
     if script.startswith("IFS= read -r MYSQL_PWD; export MYSQL_PWD"):
         password, _, rest = call.stdin.partition("\n")
         return _database_tool(machine, list(arguments), password, rest, closed=call.closed)

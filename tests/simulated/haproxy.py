@@ -81,6 +81,7 @@ class Haproxy:
             "comm": "haproxy\n",
             "cmdline": "\0".join(self.argv) + "\0",
             "status": f"Name:\thaproxy\nPPid:\t{parent}\nNSpid:\t{parts[2]}\n",
+            "environ": "PATH=/usr/bin\0HAPROXY_MWORKER_REEXEC=1\0SERVICE=heat\0",
             "cgroup": f"0::/system.slice/{self.unit}\n" if self.unit else "0::/\n",
         }
         return shown["/".join(parts[3:])].encode() if "/".join(parts[3:]) in shown else None

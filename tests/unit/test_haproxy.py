@@ -68,9 +68,10 @@ def test_the_socket_that_may_do_most_is_the_one() -> None:
     assert haproxy.read([(PATH, "global\n    stats socket ipv4@127.0.0.1:999 level admin\n")]).socket is None
 
 
-def test_defaults_reach_the_files_behind_them() -> None:
+def test_defaults_reach_the_files_behind_them_and_variables_are_seen() -> None:
     found = haproxy.read([("/a", "defaults\n mode http\n"), ("/b", 'backend x\n server a "${HOST}":80 check\n')])
     assert found.servers[0].http
+    assert found.variables == {"HOST"}
 
 
 @pytest.mark.parametrize(

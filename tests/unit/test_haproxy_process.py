@@ -125,3 +125,14 @@ def test_connections_are_counted_by_the_kernel() -> None:
     assert balancer.established(table, "172.29.244.120", 5000) == 1
     assert balancer.established(table, "172.29.244.120", 5001) == 0
     assert balancer.established(table, "keystone.example.org", 5000) == 0
+
+
+def test_it_is_checked_with_what_it_reads_of_its_environment_and_nothing_of_its_reloads(
+    simulated: SimulatedCloud, machine: SimulatedMachine
+) -> None:
+    text = machine.read_text("/etc/haproxy/haproxy.cfg") or ""
+    machine.write_text("/etc/haproxy/haproxy.cfg", text + 'backend x\n    server "$SERVICE" 10.0.0.9:1\n')
+    (found,) = balancer.find([machine])
+    simulated.calls.begin()
+    assert found.complaint() is None
+    assert any("sh -c" in name and "/usr/sbin/haproxy -c" in name for name in simulated.calls.names)
