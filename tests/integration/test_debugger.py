@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pexpect
 import pytest
 
-from tests.integration.cloud import TEMPLATE, Cloud
+from tests.integration.cloud import TEMPLATE, Cloud, swaps
 from tests.integration.people import Desk, seen
 from tests.integration.test_foreground import PROMPT, stop
 
@@ -95,3 +96,20 @@ def test_workers_stop_at_breakpoints_in_turn_and_where_an_exception_came_from(cl
     assert len(asked.communicate(timeout=60)[0].split()) == 2
     stop(terminal)
     assert cloud.engine_processes() == []
+
+
+def test_a_save_starts_it_again_and_one_that_cannot_be_compiled_is_said(cloud: Cloud, taken: Desk) -> None:
+    (swap,) = [each for each in swaps(taken.devswap("status", "--json").stdout) if each["machine"].endswith(cloud.heat)]
+    source = Path(swap["checkout"]) / "heat/engine/service.py"
+    text = source.read_text()
+    terminal = taken.terminal("run", "heat-engine", "--machine", cloud.heat, "--no-break", "--reload")
+    terminal.expect("answers from")
+    source.write_text(f"{text}\nx = (\n")
+    terminal.expect("was never closed; waiting for the next save")
+    source.write_text(f"{text}\nprint('saved' + 'again', flush=True)\n")
+    terminal.expect("heat/engine/service.py: starting heat-engine again")
+    terminal.expect("savedagain")
+    source.write_text(text)
+    terminal.expect("starting heat-engine again")
+    terminal.expect(r"answers from .*; since the save \d+\.\d s")
+    stop(terminal)
