@@ -61,13 +61,14 @@ _AFTER_IMPORT: Dict[str, Callable[[Any], None]] = {"oslo_messaging.rpc.dispatche
 
 
 def _watch_log() -> None:
-    """Whatever is logged as an error with its traceback; the line first."""
+    """Whatever is logged as an error while an exception is handled, or with its traceback; the line first."""
     usual = logging.Logger.handle
 
     def handle(self: logging.Logger, record: logging.LogRecord) -> None:
         usual(self, record)
-        if record.levelno >= logging.ERROR and record.exc_info and record.exc_info[1]:
-            examine(record.exc_info[1])
+        error = (record.exc_info or sys.exc_info())[1]
+        if record.levelno >= logging.ERROR and error is not None:
+            examine(error)
 
     logging.Logger.handle = handle  # type: ignore[method-assign]
 

@@ -186,6 +186,48 @@ def test_the_terminal_is_put_right_after_somebody_was_killed_at_a_prompt(run: Ru
     assert settings[3] & termios.ICANON
 
 
+UNHANDLED = """
+import json, logging, os, sys, threading
+from devswap.debugger import start
+
+start.begin(json.dumps({"terminal": os.ttyname(0), "history": sys.argv[1], "post_mortem": True}))
+
+def method(number):
+    raise ValueError(f"bad {number}")
+
+def caught(number, level):
+    try:
+        method(number)
+    except ValueError as error:
+        logging.getLogger("service").log(level, "it failed: %s", error)
+
+caught(1, logging.INFO)
+caught(2, logging.ERROR)
+thread = threading.Thread(target=method, args=(3,))
+thread.start()
+thread.join()
+print("went on")
+"""
+
+
+def test_an_exception_that_is_logged_as_an_error_or_ends_a_thread_opens_the_prompt_where_it_was_raised(
+    tmp_path: Path,
+) -> None:
+    script = tmp_path / "service.py"
+    script.write_text(UNHANDLED)
+    terminal = pexpect.spawn(sys.executable, [str(script), str(tmp_path / "history")], encoding="utf-8", timeout=20)
+    for number in (2, 3):
+        terminal.expect(f"has stopped at ValueError: bad {number};")
+        terminal.expect(r"-> raise ValueError")
+        terminal.expect(PROMPT)
+        terminal.sendline("p number * 100")
+        terminal.expect(f"{number}00")
+        terminal.expect(PROMPT)
+        terminal.sendline("q")
+    terminal.expect("went on")
+    terminal.expect(pexpect.EOF)
+
+
 def test_without_a_terminal_breakpoints_are_passed_and_said(tmp_path: Path) -> None:
     script = tmp_path / "service.py"
     script.write_text(
