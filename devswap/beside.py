@@ -6,11 +6,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from devswap import development, locate, plan, running, systemd
+from devswap import development, locate, plan, systemd, way
 from devswap.errors import DevswapError
 from devswap.host import Host
 from devswap.journal import Swap
-from devswap.machine import Machine
 
 
 def run(host: Host, service: str, machine: str | None, command: Sequence[str]) -> int:
@@ -30,7 +29,7 @@ def run(host: Host, service: str, machine: str | None, command: Sequence[str]) -
     lent = development.lent_environment(service, str(os.getpid()))
     with (
         systemd.environment_lent(here, swap.unit, lent) as files,
-        here.popen(_argv(here, swap, command, files), new_session=False) as process,
+        here.popen(_argv(swap, command, files), new_session=False) as process,
     ):
         while True:
             try:
@@ -39,18 +38,17 @@ def run(host: Host, service: str, machine: str | None, command: Sequence[str]) -
                 continue  # it is the command's: the terminal sent it there too
 
 
-def _argv(machine: Machine, swap: Swap, command: Sequence[str], environment_files: Sequence[str]) -> list[str]:
-    owner = systemd.show(machine, swap.unit, "User", "Group")
+def _argv(swap: Swap, command: Sequence[str], environment_files: Sequence[str]) -> list[str]:
     home = plan.slot(swap.service, swap.slot).bytecode
     terminal = {"TERM": os.environ.get("TERM", "dumb")} if sys.stdin.isatty() else {}
     line = systemd.unit_argv(
         development.beside_units(swap.service).replace("*", str(os.getpid())),
         # systemd-run itself would look for the program on its own PATH, where the overlay is not
         development.overriding(
-            ["/usr/bin/env", "--", *command], {**running.command_of(swap).environment, **terminal, "HOME": home}
+            ["/usr/bin/env", "--", *command], {**way.command_of(swap).environment, **terminal, "HOME": home}
         ),
-        user=owner["User"] or None,
-        group=owner["Group"] or None,
+        user=swap.deployment["user"],
+        group=swap.deployment["group"],
         environment_files=environment_files,
         cwd=plan.slot(swap.service, swap.slot).checkout,
         # a shell ignores SIGTERM, and must not keep a restore waiting

@@ -25,6 +25,23 @@ class Interpreter:
 
 
 @dataclass(frozen=True)
+class Front:
+    """A web server that hands requests on to the application, on the same machine."""
+
+    unit: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """Apache runs the application itself, with mod_wsgi."""
+
+    path: str
+    """Of the site, where Apache reads it."""
+    text: str
+
+
+@dataclass(frozen=True)
 class Deployment:
     """One service on one machine."""
 
@@ -44,5 +61,8 @@ class Deployment:
     active: bool
     uwsgi: uwsgi.Settings | None = None
     """Where uWSGI runs it; `command` is then what the application sees as its own command line."""
+    hosted: Hosted | None = None
+    """Where Apache runs it: `unit` is then Apache's."""
+    front: Front | None = None
     addresses: tuple[str, ...] = ()
     """Where it answers requests, as it is asked inside its machine: http://127.0.0.1:8004, uwsgi:///run/x.socket."""

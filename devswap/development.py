@@ -65,6 +65,11 @@ def lent_environment(service: str, borrower: str) -> str:
     return f"{folder(service)}/environment-{borrower}"
 
 
+def own_unit(service: str) -> str:
+    """What runs development where production has no unit of its own."""
+    return f"devswap-{service}.service"
+
+
 def guard_unit(service: str) -> str:
     """The unit in the machine that ends a foreground run when devswap has died."""
     return f"devswap-{service}-guard.service"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -14,12 +14,16 @@ from devswap import development, ports, probe, systemd
 from devswap.database import Source
 from devswap.machine import Machine
 from devswap.probe import Probe
+from devswap.probe_web import WebProbe
 
 PORTS = "listening ports"
 HAPROXY = "haproxy "
 """How the facts about traffic begin."""
 # Keys that production itself rotates (keystone): they change without anybody touching anything.
 _ROTATING = ("fernet-keys", "credential-keys", "__pycache__")
+
+
+_FRONT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,20 @@ class Watched:
     """Its packages, by the names of their metadata."""
     database: Source | None
     probe: Probe | None
+    front: str = ""
+    """The unit of the web server before it."""
+    front_addresses: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     """What else it is configured by, outside of its folders: uWSGI's ini files, a web server's sites."""
     balanced: tuple[Balanced, ...] = ()
     peers: tuple[tuple[str, str], ...] = ()
     """(machine, unit) of what is stopped while development serves."""
+
+    @property
+    def front_probe(self) -> Probe | None:
+        """How the web server before it is asked for the very same."""
+        asked = self.probe
+        return replace(asked, addresses=self.front_addresses) if self.front and isinstance(asked, WebProbe) else None
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "probe": self.probe.as_json() if self.probe else None}
@@ -64,6 +77,8 @@ def watched_from_json(read: Mapping[str, Any]) -> Watched:
         site_folders=tuple(read["site_folders"]),
         database=Source(**{**database, "config_files": tuple(database["config_files"])}) if database else None,
         probe=probe.from_json(asked) if asked else None,
+        front=read.get("front", ""),
+        front_addresses=tuple(read.get("front_addresses", ())),
         files=tuple(read.get("files", ())),
         balanced=tuple(
             Balanced(each["on"], tuple(each["sources"]), tuple(each["backends"])) for each in read.get("balanced", ())
@@ -84,6 +99,9 @@ def take(
     facts = {}
     if watched.probe and systemd.state(here, watched.unit).is_active:
         facts["serving"] = "yes" if probe.ask(watched.probe, here, seconds=seconds).serving else "no"
+        if watched.front_probe and facts["serving"] == "yes":
+            through = probe.ask(watched.front_probe, here, seconds=min(seconds, _FRONT_SECONDS))
+            facts[f"serving through {watched.front}"] = "yes" if through.serving else "no"
     # Only then: a service that has just been started renames its process on the way (setproctitle).
     if watched.unit:  # a narrowing has none
         facts.update(_unit(here, watched))
@@ -91,8 +109,7 @@ def take(
     for folder in watched.folders:
         facts.update(_files(here, folder))
     for path in watched.files:
-        target = here.link_target(path)
-        facts[f"file {path}"] = f"link to {target}" if target is not None else _content(here, path)
+        facts[f"file {path}"] = f"{here.link_target(path) or ''} {_content(here, path)}".strip()
     for folder in watched.site_folders:
         names = [name for name in here.names(folder) if name.endswith(("-info", ".pth", ".egg-link"))]
         facts[f"packages in {folder}"] = _hash("\n".join(names).encode())

@@ -90,10 +90,12 @@ def check_origin(
     group: str,
     package: str,
     libraries: Mapping[str, str] = _NONE,
+    installed: bool = False,
 ) -> None:
     """Raises DevswapError unless `package` would come from the checkout, readable for `user`; runs nothing of it.
 
-    `libraries` are the packages that must come from elsewhere: {"oslo_db": "oslo-db"} is the slot's folder of oslo.db.
+    `installed`: it must come from the overlay itself. `libraries` are the packages that must come from elsewhere:
+    {"oslo_db": "oslo-db"} is the slot's folder of oslo.db.
     """
     code = f"{_PREAMBLE}{_FIND}{_LIBRARIES}{_READABLE}{_REPORT}"
     folders = {name: slot.library(library) for name, library in libraries.items()}
@@ -113,7 +115,7 @@ def check_origin(
         raise DevswapError(f"cannot look for {package} in the overlay: {error.result.tail}") from error
     found = json.loads(result.stdout)
     _assert_readable(found["count"], found["unreadable"], slot, user)
-    _assert_origins(found, package, slot, folders)
+    _assert_origins(found, package, _origin(slot, installed=installed), folders)
 
 
 def check_import(
@@ -128,6 +130,7 @@ def check_import(
     application: str | None = None,
     environment: Mapping[str, str] | None = None,
     libraries: Mapping[str, str] = _NONE,
+    installed: bool = False,
 ) -> None:
     """Import `modules` as the service's user, with no network and no database; raises DevswapError with what failed.
 
@@ -155,7 +158,8 @@ def check_import(
     except CommandFailed as error:
         named = ", ".join(each.lstrip("=") for each in wanted)
         raise _import_failed(named, error.result.stderr, error.result.tail) from error
-    _assert_origins(json.loads(result.stdout.splitlines()[-1]), package, slot, folders)
+    found = json.loads(result.stdout.splitlines()[-1])
+    _assert_origins(found, package, _origin(slot, installed=installed), folders)
 
 
 # A folder of its own for what libraries cache below HOME (stevedore does): it goes with the unit
@@ -163,8 +167,12 @@ _APART = {"PrivateTmp": "yes"}
 _HOME = {"HOME": "/tmp"}  # noqa: S108 - its own, see _APART
 
 
-def _assert_origins(found: Mapping[str, Any], package: str, slot: Slot, libraries: Mapping[str, str]) -> None:
-    _assert_origin(found["place"], package, slot.checkout)
+def _origin(slot: Slot, *, installed: bool) -> str:
+    return slot.overlay if installed else slot.checkout
+
+
+def _assert_origins(found: Mapping[str, Any], package: str, origin: str, libraries: Mapping[str, str]) -> None:
+    _assert_origin(found["place"], package, origin)
     for name, folder in libraries.items():
         _assert_origin(found["apart"][name], name, folder)
 

@@ -153,16 +153,25 @@ def _trees(plan: dict[str, Any]) -> list[str]:
 
 def _path_file(plan: dict[str, Any], site_packages: str) -> str:
     """The checkout and the libraries before production's packages: production has packages of the same names."""
-    sources = os.path.relpath(os.path.join(plan["checkout"], plan["sources"]), site_packages)
-    shutil.copy(os.path.join(plan["tools"], "bytecode.py"), os.path.join(site_packages, "_devswap_bytecode.py"))
+    sources = os.path.join(plan["checkout"], plan["sources"])
+    if plan["installed"]:
+        _install(os.path.join(sources, plan["installed"]), os.path.join(site_packages, plan["installed"]))
+    for name in ("bytecode", "serve"):
+        shutil.copy(os.path.join(plan["tools"], f"{name}.py"), os.path.join(site_packages, f"_devswap_{name}.py"))
     libraries = [os.path.relpath(os.path.join(*library), site_packages) for library in plan["libraries"]]
     lines = [
         "import _devswap_bytecode",
-        sources,
+        *([] if plan["installed"] else [os.path.relpath(sources, site_packages)]),
         *libraries,
         *(f"import site; site.addsitedir({folder!r})" for folder in plan["site_folders"]),
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _install(package: str, target: str) -> None:
+    """The package with all its files: what a build without version control leaves out is needed as well."""
+    shutil.copytree(package, target, ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(target, quiet=2)
 
 
 def _remove_activation(overlay: str) -> None:

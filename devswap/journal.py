@@ -65,6 +65,8 @@ class Swap:
     """How development is started: see development.py."""
     review: dict[str, Any] | None = None
     """The Gerrit change that it is, and where to ask for a newer patchset: see sources.py."""
+    installed: bool = False
+    """The checkout was installed into the overlay, as it was then."""
     libraries: list[dict[str, Any]] = field(default_factory=list)
     """What is run from checkouts of their own besides: see sources.py."""
     overlay: dict[str, Any] = field(default_factory=dict)

@@ -49,13 +49,17 @@ PostMortem = Annotated[
 ]
 
 
-def check(*, detach: bool, wait: float | None, restore_on_exit: bool, reload: bool = False) -> None:
+def check(
+    *, detach: bool, wait: float | None, restore_on_exit: bool, reload: bool = False, apache: bool = False
+) -> None:
     """Raises UsageError for options that would be silently ignored, or could not be meant."""
+    if apache and restore_on_exit:
+        raise UsageError("--restore-on-exit is for the foreground", hint="leave --apache or --restore-on-exit out")
     if restore_on_exit and detach:
         raise UsageError("--restore-on-exit is for the foreground", hint="leave --detach or --restore-on-exit out")
-    if reload and detach:
-        raise UsageError("--reload is for the foreground", hint="leave --detach or --reload out")
-    if wait is not None and not detach:
+    if reload and (detach or apache):
+        raise UsageError("--reload is for the foreground", hint="leave --reload out")
+    if wait is not None and not (detach or apache):
         raise UsageError("--wait is for --detach", hint="add --detach, or leave --wait out")
     if wait is not None and not (math.isfinite(wait) and wait > 0):
         raise UsageError(f"--wait takes a number of seconds, not {wait}", hint="--wait 60")

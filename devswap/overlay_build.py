@@ -67,6 +67,7 @@ class Build:
         plan = {
             "site_folders": self._request.interpreter.site_folders,
             "sources": sources,
+            "installed": self._request.package if self._request.installed else "",
             "then_project": then_project,
             "build_system": system,
             "libraries": [

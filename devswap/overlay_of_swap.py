@@ -26,9 +26,10 @@ from devswap.sources import Sources
 from devswap.steps.mount import Mount
 
 
-def request(host: Host, deployment: Deployment, sources: Sources) -> Request:
-    """Which overlay `sources` want over `deployment`."""
+def request(host: Host, deployment: Deployment, sources: Sources, *, install: bool = False) -> Request:
+    """Which overlay `sources` want over `deployment`; with `install` the checkout goes into it, as it is now."""
     checkout = sources.checkout
+    content = [*sources.identity, host.now() if sources.dirty else ""]
     return Request(
         interpreter=deployment.interpreter,
         user=deployment.user,
@@ -42,6 +43,7 @@ def request(host: Host, deployment: Deployment, sources: Sources) -> Request:
         private_links=host.settings.private_links or repository.private_links(deployment.machine, host.running()),
         environment=deployment.environment,
         libraries=tuple(chosen.library for chosen in sources.libraries),
+        installed=_digest(*content) if install else "",
     )
 
 
@@ -111,7 +113,9 @@ def mount_steps(deployment: Deployment, wanted: Sequence[Mounting]) -> list[Moun
     return [Mount(on, str(each.source), each.target, readonly=each.readonly) for each in wanted]
 
 
-def check(host: Host, deployment: Deployment, sources: Sources, built: Overlay, place: Slot) -> None:
+def check(
+    host: Host, deployment: Deployment, sources: Sources, built: Overlay, place: Slot, *, installed: bool = False
+) -> None:
     """That the service's code comes from the checkouts, and can be imported; the latter once for each commit."""
     service = deployment.service
     unit = f"devswap-{service.name}-check.service"
@@ -120,6 +124,7 @@ def check(host: Host, deployment: Deployment, sources: Sources, built: Overlay, 
         "user": deployment.user,
         "group": deployment.group,
         "package": service.package,
+        "installed": installed,
         "libraries": {name: library for library, names in built.libraries.items() for name in names},
     }
     application = deployment.uwsgi.module if deployment.uwsgi else None

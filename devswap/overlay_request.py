@@ -71,6 +71,8 @@ class Request:
     libraries: tuple[Library, ...] = ()
     tools: tuple[str, ...] = ()
     """What a developer wants besides, as requirements: a debugger."""
+    installed: str = ""
+    """Which content of the checkout is to be installed into it; empty: the checkout is used in place."""
 
     @property
     def trees(self) -> tuple[Library, ...]:
@@ -120,6 +122,7 @@ def _wanted(request: Request, indexes: Indexes) -> dict[str, Any]:
             [library.distribution, library.sources, _inputs(library.source)] for library in request.libraries
         ],
         "tools": request.tools,
+        "installed": request.installed,
         "constraints": request.constraints,
         "policy": request.policy,
         "indexes": [indexes.ask_private(), indexes.ask_public()],

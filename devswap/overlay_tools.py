@@ -25,7 +25,7 @@ from packaging.version import Version
 from devswap.errors import DevswapError
 
 _ROOT = "virtualenv"
-_OWN = ("inside.py", "bytecode.py")
+_OWN = ("inside.py", "bytecode.py", "serve.py")
 _OWN_FOLDER = "debugger"
 
 

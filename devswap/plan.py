@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
-from devswap import development, uwsgi
+from devswap import apache, development, uwsgi
+from devswap.apache import Host
 from devswap.database import Source
 from devswap.deployment import MODULE, Deployment
 from devswap.development import Command
 from devswap.slot import Slot
+from devswap.steps.apache import LetGo, PointSite, RefreshFront
 from devswap.steps.database import SYNC_SECONDS, SyncDatabase
 from devswap.steps.step import Step
-from devswap.steps.unit import HoldUnit, RunDevelopment
+from devswap.steps.unit import HoldUnit, OwnUnit, RunDevelopment
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -32,7 +34,10 @@ def command(deployment: Deployment, place: Slot) -> Command:
         "PYTHONUNBUFFERED": "1",
     }
     told = deployment.uwsgi
-    if told is None:
+    if deployment.hosted:
+        served = [f"{address}={script}" for address, script in _served(deployment, place)]
+        argv = [f"{place.overlay}/bin/python", "-m", "_devswap_serve", *served]
+    elif told is None:
         argv = [f"{place.overlay}/bin/python", *_program(deployment, place)]
     else:
         script = f"{place.overlay}/bin/{_name(told.script)}" if told.script else None
@@ -45,23 +50,114 @@ def _program(deployment: Deployment, place: Slot) -> tuple[str, ...]:
     return ("-m", *arguments) if script == MODULE else (f"{place.overlay}/bin/{_name(script)}", *arguments)
 
 
+def _served(deployment: Deployment, place: Slot) -> Iterator[tuple[str, str]]:
+    """(address, file of the application) of each host in which Apache runs it, with the overlay's own files."""
+    scripts = _overlay_scripts(deployment, place)
+    for host in _hosts(deployment):
+        assert host.script is not None  # noqa: S101 - that is how they were found
+        for address in host.addresses:
+            yield address, scripts.get(host.script, host.script)
+
+
+def _hosts(deployment: Deployment) -> tuple[Host, ...]:
+    assert deployment.hosted is not None  # noqa: S101 - only asked of what Apache runs
+    return apache.read(deployment.hosted.text).running(deployment.service.project)
+
+
+def _overlay_scripts(deployment: Deployment, place: Slot) -> dict[str, str]:
+    """Production's application files that are scripts of its virtualenv, and what the overlay has in their place."""
+    own = f"{deployment.interpreter.virtualenv}/bin/"
+    scripts = [host.script for host in _hosts(deployment) if host.script and host.script.startswith(own)]
+    return {script: f"{place.overlay}/bin/{_name(script)}" for script in scripts}
+
+
 def missing_scripts(deployment: Deployment, scripts: Collection[str], sync: SyncDatabase | None) -> list[str]:
     """The scripts that the swap will start but the overlay, which has `scripts`, lacks: a change may rename its own."""
-    script = deployment.uwsgi.script if deployment.uwsgi else deployment.command[0]
-    started = [_name(script)] if script and script != MODULE else []
+    started = [_name(script)] if (script := _script(deployment)) else []
     started += [_name(command[1]) for command in sync.commands] if sync else []
     return [name for name in dict.fromkeys(started) if name not in scripts]
+
+
+def _script(deployment: Deployment) -> str | None:
+    """The file of production's that its start needs in the overlay, too."""
+    if deployment.uwsgi is not None:
+        return deployment.uwsgi.script
+    script = deployment.command[0]
+    if deployment.hosted and not script.startswith(f"{deployment.interpreter.virtualenv}/bin/"):
+        return None
+    return script if script != MODULE else None
 
 
 def _name(script: str) -> str:
     return script.rpartition("/")[2]
 
 
-def takeover(deployment: Deployment, drop_in: str, sync: SyncDatabase | None) -> list[Step]:
+def unit_of(deployment: Deployment, *, in_apache: bool) -> str:
+    """The unit that runs development: production's own, unless that is one of others."""
+    own = deployment.hosted is not None and not in_apache
+    return development.own_unit(deployment.service.name) if own else deployment.unit
+
+
+def takeover(
+    deployment: Deployment, drop_in: str, sync: SyncDatabase | None, place: Slot, *, in_apache: bool = False
+) -> list[Step]:
     """From production serving to the gate open for development."""
-    on, name, unit = deployment.machine.address, deployment.service.name, deployment.unit
+    on, name = deployment.machine.address, deployment.service.name
+    unit = unit_of(deployment, in_apache=in_apache)
     held = HoldUnit(on, service=name, unit=unit, text=drop_in)
-    return [held, *([sync] if sync else []), RunDevelopment(on, service=name, unit=unit)]
+    migrated = [sync] if sync else []
+    if deployment.hosted is None:
+        front = [_refresh(deployment)] if deployment.front else []
+        return [*front, held, *migrated, run_step(deployment, place, in_apache=False)]
+    owned = [OwnUnit(on, service=name, unit=unit, user=deployment.user, group=deployment.group), held]
+    return [
+        *([] if in_apache else owned),
+        _let_go(deployment),
+        *migrated,
+        run_step(deployment, place, in_apache=in_apache),
+    ]
+
+
+def run_step(deployment: Deployment, place: Slot, *, in_apache: bool) -> Step:
+    """What lets development run."""
+    on, name, hosted = deployment.machine.address, deployment.service.name, deployment.hosted
+    if hosted is None or not in_apache:
+        return RunDevelopment(on, service=name, unit=unit_of(deployment, in_apache=False))
+    text = apache.pointed(
+        apache.read(hosted.text), _hosts(deployment), place.overlay, _overlay_scripts(deployment, place)
+    )
+    before = _let_go(deployment).text
+    return PointSite(on, service=name, unit=deployment.unit, path=hosted.path, text=text, before=before)
+
+
+def _let_go(deployment: Deployment) -> LetGo:
+    hosted, hosts = deployment.hosted, _hosts(deployment)
+    assert hosted is not None  # noqa: S101 - only asked of what Apache runs
+    site = apache.read(hosted.text)
+    freed = tuple(port for port in apache.ports(hosts) if port in apache.listens(site))
+    return LetGo(
+        deployment.machine.address,
+        service=deployment.service.name,
+        unit=deployment.unit,
+        path=hosted.path,
+        text=apache.without(site, hosts),
+        ports=freed,
+    )
+
+
+def _refresh(deployment: Deployment) -> RefreshFront:
+    front, web = deployment.front, deployment.service.web
+    assert front is not None  # noqa: S101
+    assert web is not None  # noqa: S101 - else nothing is in front of it
+    return RefreshFront(
+        deployment.machine.address,
+        unit=front.unit,
+        behind=deployment.unit,
+        python=deployment.interpreter.path,
+        user=deployment.user,
+        addresses=deployment.addresses,
+        ask=web.path,
+    )
 
 
 def sync_database(

@@ -30,7 +30,7 @@ from devswap import (
     transaction,
 )
 from devswap.deployment import Deployment
-from devswap.discovery import units
+from devswap.discovery import sites, units
 from devswap.discovery.units import Found
 from devswap.errors import DevswapError, PackagesRefused, UsageError
 from devswap.fingerprint import Watched
@@ -50,7 +50,7 @@ from devswap.steps.database import SyncDatabase, shared_database
 from devswap.steps.haproxy import MoveTraffic
 from devswap.steps.mount import Mount
 from devswap.steps.step import Cloud, Step
-from devswap.steps.unit import RunDevelopment, require_unedited
+from devswap.steps.unit import require_unedited
 from devswap.tuning import PDB, UNCHANGED, Changes, Tuning
 
 
@@ -67,6 +67,10 @@ class Wish:
     """Give production back when the foreground run ends, however it ends."""
     snapshot: bool = False
     """Dump the database even if nothing is to be migrated."""
+    apache: bool = False
+    """Under the web server that production has, in the background."""
+    install: bool = False
+    """Install the checkout, as it is now, instead of using it in place."""
     take_over: bool = False
     """Even if the swap is another user's."""
     libraries: tuple[Wanted, ...] = ()
@@ -114,18 +118,24 @@ class Prepared:
     leaving: tuple[MoveTraffic, ...] = ()
     """HAProxy's servers that are drained and taken out before production stops."""
 
+    in_apache: bool = False
+    """Apache runs development, as it does production."""
+
+    @property
+    def _place(self) -> Slot:
+        return plan.slot(self.journal.swap.service, self.description["slot"])
+
     def steps(self, drop_in: str) -> list[Step]:
-        return [*self.leaving, *plan.takeover(self.deployment, drop_in, self.sync)]
+        own = plan.takeover(self.deployment, drop_in, self.sync, self._place, in_apache=self.in_apache)
+        return [*self.leaving, *own]
 
     def switch_steps(self) -> list[Step]:
-        swap = self.journal.swap
-        run = RunDevelopment(swap.machine, service=swap.service, unit=swap.unit)
+        run = plan.run_step(self.deployment, self._place, in_apache=self.in_apache)
         return [*([self.sync] if self.sync else []), run]
 
     def is_outdated(self, step: Step) -> bool:
         """Whether `step` mounts what the checkout before this one used."""
-        current = plan.slot(self.journal.swap.service, self.description["slot"])
-        return isinstance(step, Mount) and not step.target.startswith(current.checkout.rpartition("/")[0] + "/")
+        return isinstance(step, Mount) and not step.target.startswith(self._place.checkout.rpartition("/")[0] + "/")
 
 
 def locate_place(host: Host, wish: Wish) -> Found:
@@ -147,6 +157,7 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
         transaction.require_complete(existing)
         require_unedited(place.machine, existing.swap.unit)
     deployment = _examined(place, existing)
+    _require_possible(deployment, wish, existing)
     sources = gather(
         host,
         deployment,
@@ -159,6 +170,22 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
     if existing is None:
         return _prepare_first(host, deployment, sources, wish, makers)
     return _prepare_switch(host, deployment, sources, wish, existing, makers)
+
+
+def _require_possible(deployment: Deployment, wish: Wish, existing: Journal | None) -> None:
+    """Raise for a way of running it that there is not for this deployment."""
+    service, where = deployment.service.name, deployment.machine.name
+    if deployment.hosted is None:
+        if wish.apache and not (deployment.uwsgi or deployment.front):
+            raise UsageError(f"no web server runs {service} in {where}", hint="leave --apache out")
+        return
+    if not wish.apache and any(address.startswith("https") for address in deployment.addresses):
+        raise DevswapError(f"cannot run {service} of {where} on a terminal: Apache does TLS for it", hint="--apache")
+    if existing is not None and (existing.swap.unit == deployment.unit) != wish.apache:
+        raise DevswapError(
+            f"{service} in {where} is swapped in another way: --apache is for the first checkout to say",
+            hint=f"devswap restore {service}, then check out again",
+        )
 
 
 def _prepare_first(host: Host, deployment: Deployment, sources: Sources, wish: Wish, makers: Makers) -> Prepared:
@@ -293,7 +320,7 @@ def _build(job: _Job) -> Prepared:
     host, deployment, sources, place = job.host, job.deployment, job.sources, job.place
     command = plan.command(deployment, place)
     tuning = tuned(host, job.journal.swap, job.wish.changes, sources.checkout.path, command.argv)
-    request = overlay_of_swap.request(host, deployment, sources)
+    request = overlay_of_swap.request(host, deployment, sources, install=job.wish.install)
     if tuning.debugger != PDB:
         request = replace(request, tools=(tuning.debugger,))
     try:
@@ -304,18 +331,22 @@ def _build(job: _Job) -> Prepared:
     uid, gid = overlay.ids(deployment.machine, deployment.user, deployment.group)
     mounts = overlay.mounts(built, request, place, cache=overlay_of_swap.cache(host), uid=uid, gid=gid)
     transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
-    overlay_of_swap.check(host, deployment, sources, built, place)
+    overlay_of_swap.check(host, deployment, sources, built, place, installed=job.wish.install)
     sync, first = None, False
     if job.watched.database is not None:
         needs = database_needs.Needs(host, deployment, sources.checkout, job.journal, job.watched.database)
         sync, first = needs.migration(place, snapshot=job.wish.snapshot)
     _require_scripts(deployment, built, sync)
+    in_apache = deployment.hosted is not None and job.wish.apache
+    if in_apache:
+        command = replace(command, argv=())
     description = {
         **sources.described(built),
         "slot": job.number,
         "command": asdict(command),
         "package": deployment.service.package,
         "overlay": {"key": built.key, "packages": overlay_table.lock(built.installed)},
+        "installed": job.wish.install,
         "owner": host.owner,
         "tuning": tuning.as_json(),
         "traffic": {
@@ -325,7 +356,14 @@ def _build(job: _Job) -> Prepared:
         },
     }
     return Prepared(
-        job.journal, deployment, built, description, sync, database_returns_first=first, replaces=job.replaces
+        job.journal,
+        deployment,
+        built,
+        description,
+        sync,
+        database_returns_first=first,
+        replaces=job.replaces,
+        in_apache=in_apache,
     )
 
 
@@ -373,15 +411,14 @@ def refresh(host: Host, journal: Journal) -> None:
         host.say(f"{machine.name} was restarted: doing the steps of the swap again")
         with host.journals.changing():
             transaction.repeat(journal, host.cloud(journal))
-    owner = systemd.show(machine, swap.unit, "User", "Group")
-    user = owner["User"] or "root"
     import_check.check_origin(
         machine,
         place,
         unit=f"devswap-{swap.service}-check.service",
-        user=user,
-        group=owner["Group"] or user,
+        user=swap.deployment["user"],
+        group=swap.deployment["group"],
         package=swap.package,
+        installed=swap.installed,
         libraries={name: library["folder"] for library in swap.libraries for name in library["packages"]},
     )
 
@@ -398,7 +435,9 @@ def watch(host: Host, deployment: Deployment) -> Watched:
         site_folders=deployment.interpreter.site_folders,
         database=database_needs.source_of(host, deployment),
         probe=_probe(deployment),
-        files=told.files if told else (),
+        front=deployment.front.unit if deployment.front else "",
+        front_addresses=deployment.front.addresses if deployment.front else (),
+        files=(*(told.files if told else ()), *sites.files(deployment.machine)) if service.web else (),
     )
 
 
@@ -427,7 +466,7 @@ def _swap(
         project=deployment.service.project,
         package=deployment.service.package,
         machine=deployment.machine.address,
-        unit=deployment.unit,
+        unit=plan.unit_of(deployment, in_apache=wish.apache),
         owner=host.owner,
         since=host.now(),
         ref=mask(wish.ref),

@@ -47,11 +47,14 @@ def request(parts):
     body = b"".join(struct.pack("<H", len(word)) + word.encode() for pair in names.items() for word in pair)
     return struct.pack("<BHB", 0, len(body), 0) + body
 
-def status(address):
+def begin(address):
     parts = urlsplit(address)
     channel = connect(parts, max(deadline - time.monotonic(), 5))
+    channel.sendall(request(parts))
+    return channel
+
+def status(channel):
     try:
-        channel.sendall(request(parts))
         until = max(deadline, time.monotonic() + 5)
         got = b""
         while b"\n" not in got:
@@ -69,10 +72,15 @@ def status(address):
         channel.close()
 
 def ask():
-    told = []
-    for address in asked["addresses"]:
+    told, channels = [], []
+    for address in asked["addresses"]:  # all at once: each may be a process of its own that only starts now
         try:
-            code = status(address)
+            channels.append((address, begin(address)))
+        except Exception as error:
+            return False, "%s cannot be asked: %s" % (address, error)
+    for address, channel in channels:
+        try:
+            code = status(channel)
         except Gone:
             raise
         except Exception as error:

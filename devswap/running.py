@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from devswap import attaching, debugging, development, fingerprint, reloading, systemd
+from devswap import attaching, debugging, development, fingerprint, reloading, systemd, way
 from devswap.development import Command
 from devswap.errors import DevswapError
 from devswap.foreground import Ended, Foreground
@@ -19,6 +19,7 @@ from devswap.probe import Answer, Question
 from devswap.process import DEVNULL, Popen
 from devswap.pty import Terminal
 from devswap.reloading import Reloading
+from devswap.steps import apache
 from devswap.tuning import Tuning
 
 _TRIES_SECONDS = 3600.0
@@ -50,20 +51,16 @@ def standing_by(host: Host, swap: Swap) -> Iterator[Question | None]:
             question.withdraw()
 
 
-def command_of(swap: Swap) -> Command:
-    return Command(tuple(swap.command["argv"]), dict(swap.command["environment"]), simple=bool(swap.command["simple"]))
-
-
 def write_drop_in(machine: Machine, swap: Swap, terminal: Terminal | None) -> None:
     """Point the unit's drop-in at development as it shall run now; systemd is told only if something changed."""
-    text = drop_in_text(swap, terminal)
-    if machine.read_text(development.path(swap.unit)) != text:
+    text = drop_in_text(swap, terminal) if way.command_of(swap).argv else None
+    if text is not None and machine.read_text(development.path(swap.unit)) != text:
         machine.write_text(development.path(swap.unit), text)
         systemd.reload(machine)
 
 
 def drop_in_text(swap: Swap, terminal: Terminal | None) -> str:
-    command = command_of(swap)
+    command = way.command_of(swap)
     tuning = Tuning.read(swap.tuning)
     more = tuning.environment()
     more["DEVSWAP_DEBUGGER"] = debugging.as_json(swap, terminal.path if terminal else None)
@@ -86,8 +83,9 @@ def detached(host: Host, start: Start, *, seconds: float) -> Answer:
         start.question.begin(seconds=seconds)
     answer = _await(machine, swap.unit, start.question)
     if not answer.serving:
-        said = systemd.journal_tail(machine, swap.unit)
+        said = "" if way.is_in_apache(swap) else systemd.journal_tail(machine, swap.unit)
         raise DevswapError(f"{swap.service} does not serve: {answer.why}\n{said}".rstrip())
+    _arrived(machine, swap)
     host.say(f"{swap.service} answers from {swap.ref}; outage {time.monotonic() - start.stopped_at:.1f} s")
     return answer
 
@@ -102,6 +100,13 @@ def _say_how_to_attach(host: Host, swap: Swap) -> None:
             host.say(f"wrote {attaching.write(swap, tuning.launch_folder, host.home())}")
         except DevswapError as error:
             host.say(f"{error.message}")
+
+
+def _arrived(machine: Machine, swap: Swap) -> None:
+    """A web server before it that was refused meanwhile would not ask again for a minute."""
+    watched = fingerprint.watched_from_json(swap.watched)
+    if watched.front and systemd.state(machine, watched.front).is_active:
+        apache.reload(machine, watched.front)
 
 
 def _await(machine: Machine, unit: str, question: Question | None) -> Answer:
@@ -137,7 +142,7 @@ def foreground(
         try:
             shown = Foreground(terminal, _begin(machine, swap.unit), force=lambda: systemd.kill(machine, swap.unit))
             shown.fit()
-            told = _Announcement(shown, swap, start, serving)
+            told = _Announcement(shown, machine, start, serving)
             if not reload:
                 return shown.run(told.look)
             saves = until_ended.enter_context(reloading.watched(swap))
@@ -173,9 +178,10 @@ class _Announcement:
     """Says once that development answers, and once more after each start."""
 
     def __init__(
-        self, shown: Foreground, swap: Swap, start: Start, serving: Callable[[Callable[[str], None]], None]
+        self, shown: Foreground, machine: Machine, start: Start, serving: Callable[[Callable[[str], None]], None]
     ) -> None:
-        self._shown, self._swap, self._since, self._serving = shown, swap, start.stopped_at, serving
+        self._shown, self._machine, self._serving = shown, machine, serving
+        self._swap, self._since = start.journal.swap, start.stopped_at
         self._what = "outage"
         self._question: Question | None = None
         self._ask(start.question)
@@ -190,6 +196,7 @@ class _Announcement:
         if self._question is None or not self._question.is_answered():
             return
         if self._question.answer().serving:
+            _arrived(self._machine, self._swap)
             self._serving(self._shown.say)
             seconds = f"{time.monotonic() - self._since:.1f} s"
             self._shown.say(f"{self._swap.service} answers from {self._swap.ref}; {self._what} {seconds}")

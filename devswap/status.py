@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from devswap import claims, development, fingerprint, narrowing, newest, probe, systemd, transaction
+from devswap import claims, fingerprint, narrowing, newest, probe, systemd, transaction, way
 from devswap.errors import DevswapError, MachineGone
 from devswap.host import Host
 from devswap.journal import Journal
@@ -30,7 +30,7 @@ class SwapStatus:
     """What is run from checkouts of their own besides: name, ref, commit, subject, checkout, version …"""
     mode: str
     state: str
-    """running, stopped, ended, preparing, interrupted, restoring, production, machine stopped/gone, or unknown."""
+    """stopped, ended, preparing, interrupted, restoring, production, machine stopped/gone, or unknown."""
     serving: bool
     why: str
     owner: str
@@ -100,7 +100,7 @@ def _ask(host: Host, journal: Journal, machine: Machine) -> tuple[str, bool, str
         return _preparing(claimed, swap.service)
     if not transaction.is_complete(journal):
         return "interrupted", False, f"a switch of its checkout was interrupted; devswap restore {swap.service}"
-    if not machine.exists(development.path(swap.unit)):
+    if not way.is_held(machine, swap):
         return "production", False, f"production runs again; devswap restore {swap.service} completes it"
     if not unit.is_active:
         return _idle(swap.mode, unit.code, unit.active, swap.service)

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from devswap import claims, development, locate, newest, preparation, proof, running, systemd, traffic, transaction
+from devswap import claims, development, locate, newest, preparation, proof, running, systemd, traffic, transaction, way
 from devswap.claims import Holder
 from devswap.errors import DevswapError, NotWhole
 from devswap.foreground import Ended
@@ -21,8 +21,7 @@ from devswap.proof import Restored
 from devswap.pty import Terminal
 from devswap.running import Start
 from devswap.steps.database import SyncDatabase
-from devswap.steps.step import NOTHING_KEPT, Kept, from_json
-from devswap.steps.unit import HoldUnit, RunDevelopment
+from devswap.steps.step import NOTHING_KEPT, Kept, Step, from_json
 from devswap.tuning import UNCHANGED, Changes
 from devswap.watcher import Watcher
 
@@ -92,7 +91,7 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
     ):
         prepared = preparation.prepare(host, wish, place, makers)
         preparation.show_packages(host, prepared)
-        if not wish.detach:
+        if not (wish.detach or wish.apache):
             return _foreground_first(host, prepared, wish)
         _detached_first(host, prepared)
         return None
@@ -148,7 +147,7 @@ def run(
                 question = until_ended.enter_context(running.standing_by(host, journal.swap))
                 if changes != UNCHANGED:
                     journal.describe(tuning=preparation.tuned_again(host, journal.swap, changes).as_json())
-                if detach:
+                if detach or way.is_in_apache(journal.swap):
                     running.detached(host, _start_again(host, journal, None, question), seconds=host.settings.wait)
                     _put_in(host, journal, foreground=False)
                     return None
@@ -272,7 +271,8 @@ def _claimed(host: Host, service: str, machine: str, doing: str, *, take_over: b
 def _bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Restored:
     """Undo everything, then compare; the caller has the claim."""
     swap, cloud = journal.swap, replace(host.cloud(journal), kept=kept)
-    untouched = swap.mode == "preparing" and HoldUnit.kind not in swap.touched
+    holding = {kind for kind, step in Step.known.items() if step.holds}
+    untouched = swap.mode == "preparing" and not holding & set(swap.touched)
     with transaction.whole_or_said(journal), host.journals.changing(seconds=None, say=host.say):
         if not untouched:
             with suppress(OSError):  # a full disk: it only tells `run` that there is nothing to run any more
@@ -296,17 +296,23 @@ def _take_over(host: Host, prepared: Prepared, terminal: Terminal | None, questi
             transaction.apply(steps, journal, host.cloud(journal))
         running.write_drop_in(host.machine(journal.swap.machine), journal.swap, terminal)
         # Only now: `run` goes by it, and would else start what nothing can undo.
-        journal.describe(mode="foreground" if terminal else "detached")
+        journal.describe(mode=_mode(journal, terminal))
     return Start(journal, stopped_at, question)
+
+
+def _mode(journal: Journal, terminal: Terminal | None) -> str:
+    if way.is_in_apache(journal.swap):
+        return "apache"
+    return "foreground" if terminal else "detached"
 
 
 def _switch(host: Host, prepared: Prepared) -> None:
     """Development of the first checkout makes way for the second; what was captured of production stays."""
     journal, cloud = prepared.journal, host.cloud(prepared.journal)
-    if not host.machine(journal.swap.machine).exists(development.path(journal.swap.unit)):
+    if not way.is_held(host.machine(journal.swap.machine), journal.swap):
         transaction.repeat(journal, cloud)  # the machine was restarted: production runs, and must be held again
     traffic.take_out(host, journal)
-    transaction.withdraw(journal, cloud, lambda step: isinstance(step, RunDevelopment))
+    transaction.withdraw(journal, cloud, lambda step: step.runs)
     if prepared.database_returns_first:
         transaction.withdraw(journal, cloud, lambda step: isinstance(step, SyncDatabase))
     journal.describe(**prepared.description)
@@ -319,11 +325,14 @@ def _start_again(host: Host, journal: Journal, terminal: Terminal | None, questi
     with host.journals.changing():
         stopped_at = time.monotonic()
         traffic.take_out(host, journal)
-        systemd.stop(machine, development.guard_unit(swap.service))
-        systemd.stop(machine, swap.unit)
+        if not way.is_in_apache(swap):
+            systemd.stop(machine, development.guard_unit(swap.service))
+            systemd.stop(machine, swap.unit)
         running.write_drop_in(machine, swap, terminal)
-        RunDevelopment(swap.machine, service=swap.service, unit=swap.unit).do(host.cloud(journal))
-        journal.describe(mode="foreground" if terminal else "detached", owner=host.owner)
+        for step in (from_json(entry.step) for entry in journal.entries):
+            if step.runs:
+                step.do(host.cloud(journal))
+        journal.describe(mode=_mode(journal, terminal), owner=host.owner)
     return Start(journal, stopped_at, question)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from contextlib import suppress
 
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
@@ -17,6 +18,7 @@ CLONE_NEWNET = 0x40000000
 MNT_DETACH = 2
 UMOUNT_NOFOLLOW = 8
 
+_RACES = 1000
 _OPEN_TREE, _MOVE_MOUNT, _OPENAT2, _MOUNT_SETATTR = 428, 429, 437, 442
 _OPEN_TREE_CLONE = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 0x4
@@ -63,6 +65,10 @@ def unmount(path: str) -> None:
 def open_below(root: int, path: str, flags: int, mode: int = 0) -> int:
     """open(2) of `path` as a process whose root folder is `root` would see it: no symlink leads out of it."""
     how = struct.pack("QQQ", flags | os.O_CLOEXEC, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    for _ in range(_RACES):
+        # EAGAIN: somebody renames or mounts while a ".." is passed; the kernel cannot rule out a way around, openat2(2)
+        with suppress(BlockingIOError):
+            return _checked(_libc.syscall(_OPENAT2, root, os.fsencode(path), how, len(how)), path)
     return _checked(_libc.syscall(_OPENAT2, root, os.fsencode(path), how, len(how)), path)
 
 

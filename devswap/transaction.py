@@ -13,8 +13,8 @@ from devswap import owed, way_back
 from devswap.errors import DevswapError, MachineGone, NotWhole, Unrecognised
 from devswap.journal import Entry, Journal
 from devswap.shared import Record, Shelf
+from devswap.steps import apache, database, mount, unit  # noqa: F401 - every kind of step that a journal may name
 from devswap.steps.step import Cloud, Step, from_json, shell
-from devswap.steps.unit import HoldUnit, RunDevelopment
 
 
 def apply(steps: Iterable[Step], journal: Journal, cloud: Cloud) -> None:
@@ -74,8 +74,9 @@ def _settle(journal: Journal, cloud: Cloud) -> None:
 
 def is_complete(journal: Journal) -> bool:
     """Whether production is held and development may run: the swap is neither half made nor half undone."""
-    kinds = {entry.step["kind"] for entry in journal.entries}
-    return journal.swap.mode != "preparing" and {HoldUnit.kind, RunDevelopment.kind} <= kinds
+    steps = [Step.known.get(entry.step["kind"], Step) for entry in journal.entries]
+    held, runs = any(step.holds for step in steps), any(step.runs for step in steps)
+    return journal.swap.mode != "preparing" and held and runs
 
 
 def require_complete(journal: Journal) -> None:

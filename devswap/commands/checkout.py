@@ -45,6 +45,12 @@ def checkout(
     detach: Annotated[  # noqa: FBT002
         bool, typer.Option("--detach", help="In the background; returns when it serves.")
     ] = False,
+    apache: Annotated[  # noqa: FBT002
+        bool, typer.Option("--apache", help="Under the web server that production has, in the background.")
+    ] = False,
+    install: Annotated[  # noqa: FBT002
+        bool, typer.Option("--install", help="Install the checkout as it is now, instead of using it in place.")
+    ] = False,
     snapshot: Annotated[  # noqa: FBT002
         bool, typer.Option("--snapshot", help="Dump the database even if nothing is to be migrated.")
     ] = False,
@@ -95,7 +101,7 @@ def checkout(
     The swap stays until devswap restore.
     """
     chosen = tuple(map(libraries.parse, with_ or []))
-    options.check(detach=detach, wait=wait, restore_on_exit=restore_on_exit, reload=reload)
+    options.check(detach=detach, wait=wait, restore_on_exit=restore_on_exit, reload=reload, apache=apache)
     changes = options.changes(
         settings=settings,
         unset=unset,
@@ -123,6 +129,8 @@ def checkout(
         detach=detach,
         restore_on_exit=restore_on_exit,
         snapshot=snapshot,
+        apache=apache,
+        install=install,
         take_over=take_over,
         libraries=chosen,
         with_depends=with_depends,

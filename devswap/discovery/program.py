@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from devswap import uwsgi
+from devswap import apache, uwsgi
 from devswap.configuration import Configuration
 from devswap.deployment import MODULE, Interpreter
 from devswap.errors import DevswapError
@@ -47,6 +47,15 @@ def of_unit(
         return Program(python, (settings.module or service.name, *settings.arguments), settings)
     python, command = _split(machine, words, unit, service.name)
     return Program(python, command)
+
+
+def of_site(machine: Machine, path: str, service: Service) -> tuple[str, dict[str, str]]:
+    """(the interpreter, the options of the processes) by which the site `path` of Apache runs the service."""
+    site = apache.read(machine.read_text(path) or "")
+    hosts = site.running(service.project)
+    options = site.process(hosts[0]) if hosts else {}
+    home = options.get("python-home") or options.get("python-path", "").partition("/lib/python")[0]
+    return (f"{home}/bin/python" if home else "/usr/bin/python3"), options
 
 
 def addresses(program: Program, service: Service, options: Configuration) -> tuple[str, ...]:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from devswap import configuration, systemd, uwsgi
+from devswap import apache, configuration, systemd, uwsgi
 from devswap.configuration import Configuration
-from devswap.deployment import Deployment, Interpreter
-from devswap.discovery import account, program
+from devswap.deployment import Deployment, Front, Hosted, Interpreter
+from devswap.discovery import account, program, sites
 from devswap.machine import Machine, while_running
 from devswap.service import Service
 
@@ -39,6 +39,8 @@ class Found:
     unit: str
     file: str
     active: bool
+    site: str = ""
+    """The file of Apache's that runs it; `unit` is then Apache's."""
 
 
 def find(services: Iterable[Service], machines: Iterable[Machine]) -> Iterator[Found]:
@@ -52,6 +54,10 @@ def find(services: Iterable[Service], machines: Iterable[Machine]) -> Iterator[F
                 if unit in files and is_its_own(machine, service):
                     yield Found(service, machine, unit, files[unit], unit in active)
                     break
+            else:
+                served = sites.running(machine, files, service.project) if service.web else None
+                if served is not None:
+                    yield Found(service, machine, served.unit, files[served.unit], served.unit in active, served.path)
 
 
 def is_its_own(machine: Machine, service: Service) -> bool:
@@ -84,6 +90,9 @@ def _unit_files(machine: Machine) -> dict[str, str]:
 
 def version(found: Found) -> str | None:
     """The version of production's package, read from the name of its metadata; None if it is not where we look."""
+    if found.site:
+        python, _ = program.of_site(found.machine, found.site, found.service)
+        return _installed_version(found.machine, python.rpartition("/bin/")[0], found.service.distribution)
     for line in (found.machine.read_text(found.file) or "").splitlines():
         if line.startswith("ExecStart="):
             words = line.removeprefix("ExecStart=").lstrip("-+!:@").split()
@@ -112,6 +121,8 @@ def examine(found: Found) -> Deployment:
     Raises DevswapError for what cannot be taken over, naming it.
     """
     machine, service = found.machine, found.service
+    if found.site:
+        return _examine_hosted(found)
     properties = systemd.show(machine, found.unit, "User", "Group", "MainPID", "Type", "ExecStart")
     environment = systemd.environment(machine, found.unit)
     pid = int(properties["MainPID"] or 0)
@@ -123,6 +134,7 @@ def examine(found: Found) -> Deployment:
     files = configuration.files_of(
         runs.command, machine, service.config, service.entry_point or service.name, environment
     )
+    answers = program.addresses(runs, service, Configuration.of(machine, files, environment))
     return Deployment(
         service=service,
         machine=machine,
@@ -136,7 +148,36 @@ def examine(found: Found) -> Deployment:
         forks=properties["Type"] in ("forking", "dbus"),
         active=found.active,
         uwsgi=told,
-        addresses=program.addresses(runs, service, Configuration.of(machine, files, environment)),
+        front=_front(machine, answers),
+        addresses=answers,
+    )
+
+
+def _front(machine: Machine, addresses: tuple[str, ...]) -> Front | None:
+    unit, hosts = sites.in_front_of(machine, sites.units_of(machine), addresses)
+    return Front(unit, tuple(url for host in hosts for url in host.urls)) if unit else None
+
+
+def _examine_hosted(found: Found) -> Deployment:
+    machine, service = found.machine, found.service
+    text = machine.read_text(found.site) or ""
+    python, options = program.of_site(machine, found.site, service)
+    hosts = apache.read(text).running(service.project)
+    user = options.get("user", "www-data")
+    return Deployment(
+        service=service,
+        machine=machine,
+        unit=found.unit,
+        user=user,
+        group=options.get("group", user),
+        command=tuple(host.script for host in hosts[:1] if host.script),
+        environment=systemd.environment(machine, found.unit),
+        interpreter=program.interpreter(machine, python, user),
+        config_files=configuration.files_of((), machine, service.config, service.name),
+        forks=False,
+        active=found.active,
+        hosted=Hosted(found.site, text),
+        addresses=tuple(url for host in hosts for url in host.urls),
     )
 
 
@@ -151,13 +192,15 @@ def as_json(deployment: Deployment) -> dict[str, Any]:
         "forks": deployment.forks,
         "active": deployment.active,
         "uwsgi": deployment.uwsgi.argv if deployment.uwsgi else None,
+        "hosted": asdict(deployment.hosted) if deployment.hosted else None,
+        "front": asdict(deployment.front) if deployment.front else None,
         "addresses": deployment.addresses,
     }
 
 
 def from_json(found: Found, read: dict[str, Any]) -> Deployment:
     """The deployment that `as_json` described."""
-    python, argv = read["interpreter"], read.get("uwsgi")
+    python, argv, hosted, front = read["interpreter"], read.get("uwsgi"), read.get("hosted"), read.get("front")
     told = uwsgi.read(argv, found.machine.read_text) if argv else None
     own = systemd.environment(found.machine, found.unit)  # ours is not among it: see development.py
     return Deployment(
@@ -173,6 +216,8 @@ def from_json(found: Found, read: dict[str, Any]) -> Deployment:
         forks=read["forks"],
         active=read["active"],
         uwsgi=told,
+        hosted=Hosted(**hosted) if hosted else None,
+        front=Front(front["unit"], tuple(front["addresses"])) if front else None,
         addresses=tuple(read.get("addresses", ())),
     )
 

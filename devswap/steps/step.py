@@ -61,6 +61,10 @@ class Step:
     """The beginnings of the facts that differ if it is left as it is; none: it cannot be left."""
     outlives_restart: ClassVar[bool] = False
     """What it changed is still there after the machine was restarted."""
+    holds: ClassVar[bool] = False
+    """Production does not run as long as it is done."""
+    runs: ClassVar[bool] = False
+    """Development may run as long as it is done."""
     known: ClassVar[dict[str, type[Step]]] = {}
 
     def __init_subclass__(cls) -> None:

@@ -15,6 +15,47 @@ from devswap.steps.step import Cloud, Step, is_left_to_them, shell
 
 
 @dataclass(frozen=True)
+class OwnUnit(Step):
+    """A unit for what production runs in a unit of others: `unit` is nothing but a name, a user and a group."""
+
+    service: str
+    unit: str
+    user: str
+    group: str
+
+    kind: ClassVar[str] = "own-unit"
+
+    def capture(self, cloud: Cloud) -> Any:
+        if cloud.machine(self.on).exists(self._path):
+            raise DevswapError(f"{self._path} in {self.on} is of devswap, but no swap knows of it")
+        return {}
+
+    def do(self, cloud: Cloud) -> None:
+        machine = cloud.machine(self.on)
+        lines = ["[Unit]", f"Description={self.service}, taken over by devswap", "[Service]", "Type=simple"]
+        lines += [f"User={self.user}", f"Group={self.group}", "ExecStart=/bin/false"]
+        machine.write_text(self._path, "\n".join(lines) + "\n")
+        systemd.reload(machine)
+
+    def undo(self, cloud: Cloud, captured: Any) -> None:  # noqa: ARG002
+        machine = cloud.machine(self.on)
+        machine.remove(self._path)
+        machine.remove(development.half_written(self._path))
+        systemd.reload(machine)
+        systemd.reset_failed(machine, self.unit)
+
+    def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
+        return [shell(self.on, "rm", "-f", self._path), shell(self.on, "systemctl", "daemon-reload")]
+
+    def describe(self) -> tuple[str, str]:
+        return f"make {self.unit}", f"remove {self.unit}"
+
+    @property
+    def _path(self) -> str:
+        return f"/run/systemd/system/{self.unit}"
+
+
+@dataclass(frozen=True)
 class HoldUnit(Step):
     """`unit` is stopped and cannot be started by anybody until the gate is opened."""
 
@@ -24,6 +65,7 @@ class HoldUnit(Step):
     """The drop-in: development's command behind the closed gate."""
 
     kind: ClassVar[str] = "hold-unit"
+    holds: ClassVar[bool] = True
 
     def capture(self, cloud: Cloud) -> Any:
         machine = cloud.machine(self.on)
@@ -142,6 +184,7 @@ class RunDevelopment(Step):
     unit: str
 
     kind: ClassVar[str] = "run-development"
+    runs: ClassVar[bool] = True
 
     def capture(self, cloud: Cloud) -> Any:  # noqa: ARG002 - before it, development cannot run
         return {}

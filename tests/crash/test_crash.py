@@ -98,6 +98,17 @@ def test_production_comes_back_from_any_interruption_of_a_checkout_of_a_service_
     explore(cloud, start, checkout(cloud, "mute", service="heat-api"), start)
 
 
+@pytest.mark.parametrize("how", ["a unit of its own", "apache"])
+def test_production_comes_back_from_any_interruption_of_a_checkout_of_what_apache_runs(
+    cloud: SimulatedCloud, how: str
+) -> None:
+    cloud.with_keystone()
+    start = cloud.take()
+    ref = "mute" if how == "apache" else "plain"
+    wish = Wish("keystone", ref, None, None, detach=True, apache=how == "apache")
+    explore(cloud, start, lambda host: swap.checkout(host, wish, cloud.makers), start)
+
+
 @pytest.mark.parametrize("ref", ["migrates", "dies"])
 def test_production_comes_back_from_any_interruption_of_a_checkout_with_a_migration(
     cloud: SimulatedCloud, ref: str

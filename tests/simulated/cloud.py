@@ -27,7 +27,7 @@ from devswap.settings import Settings
 from devswap.slot import Mount, Slot
 from devswap.source import Checkout
 from devswap.systemd import run_in_unit
-from tests.simulated import images
+from tests.simulated import images, web
 from tests.simulated.calls import Calls
 from tests.simulated.files import Files, Folder
 from tests.simulated.haproxy import Haproxy
@@ -79,6 +79,11 @@ class SimulatedCloud:
         self.world.machines[images.HEAT_PEER] = MachineState(images.peer())
         self.machine(images.HEAT_PEER).boot()
         return self.machine(images.HEAT_PEER)
+
+    def with_keystone(self) -> None:
+        """Let there be a machine in which Apache runs keystone."""
+        self.world.machines[images.KEYSTONE] = MachineState(images.keystone())
+        self.machine(images.KEYSTONE).boot()
 
     def balance(self, *, level: str = "admin") -> Haproxy:
         """Let HAProxy send heat-api its requests, and to a peer that is elsewhere."""
@@ -240,12 +245,22 @@ class SimulatedCloud:
 
     def _answer_of_web(self, machine: SimulatedMachine, addresses: Sequence[str]) -> dict[str, object]:
         for address in addresses:
-            unit = machine.init.units.get(_SERVED_BY.get(address.rpartition(":")[2], ""))
-            if unit is None or unit.active != "active":
+            argv = self._behind(machine, address.rpartition(":")[2])
+            if argv is None:
                 return {"serving": False, "why": f"{address} cannot be asked: Connection refused"}
-            if self._fate(machine, unit.argv) == "mute":
+            if self._fate(machine, argv) == "mute":
                 return {"serving": False, "why": f"{address} answers 500"}
         return {"serving": True, "why": ", ".join(f"{address} answers 300" for address in addresses)}
+
+    def _behind(self, machine: SimulatedMachine, port: str) -> list[str] | None:
+        """The command of what answers on a port, or its Python; None where nobody does."""
+        units = {name: unit for name, unit in machine.init.units.items() if unit.active == "active"}
+        home = web.home(units[web.UNIT].argv, port) if web.UNIT in units else None
+        if home is not None:
+            return [f"{home}/bin/python"]
+        own = [unit.argv for unit in units.values() if any(f":{port}=" in word for word in unit.argv)]
+        named = units.get(_SERVED_BY.get(port, ""))
+        return own[0] if own else named.argv if named else None
 
     def fate(self, machine: SimulatedMachine, argv: Sequence[str]) -> int:
         """The exit code of a service that ends as soon as it was started; 0 for one that runs."""

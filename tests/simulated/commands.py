@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from tests.simulated import web
 from tests.simulated.haproxy import MASTER, Haproxy
 from tests.simulated.init import Loaded, Running, behind_env, words
 from tests.simulated.mariadb import SOCKET, Schema, SqlError
@@ -50,7 +51,7 @@ def interpret(machine: SimulatedMachine, call: Invocation) -> Effect:
 def _plain(machine: SimulatedMachine, call: Invocation) -> Effect:
     """What every system has."""
     tool, *rest = call.argv
-    if tool == "true":
+    if tool == "true" or call.argv == ("apachectl", "configtest"):
         return Outcome()
     if tool == "printenv":
         value = call.env.get(rest[0])
@@ -166,6 +167,8 @@ def _systemctl(machine: SimulatedMachine, arguments: list[str]) -> Effect:
         return _reload(machine)
     if verb == "reload" and units[-1] == "haproxy.service":
         return _haproxy(machine, "kill", ["-USR2", str(MASTER)])
+    if verb == "reload" and units == [web.UNIT]:
+        return _reload_apache(machine)
     known = {"start": _start, "stop": _stop, "reset-failed": _reset_failed, "kill": _kill}
     if verb not in known or len(units) != 1:
         raise UnknownCommandError(f"the simulated systemctl does not know {arguments}")
@@ -253,6 +256,14 @@ def _stop(machine: SimulatedMachine, unit: str) -> Generator[None, None, Outcome
         machine.end(unit, "inactive", 0)
         yield
     init.forget(unit)
+    return Outcome()
+
+
+def _reload_apache(machine: SimulatedMachine) -> Generator[None, None, Outcome]:
+    if not machine.init.is_active(web.UNIT):
+        return Outcome(1, stderr=f"{web.UNIT} is not active, cannot reload.\n")
+    machine.init.unit(web.UNIT).argv = web.loaded(machine.files)
+    yield
     return Outcome()
 
 

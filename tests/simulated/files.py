@@ -132,6 +132,10 @@ class Files:
         if isinstance(found, Folder):
             found.names.clear()
 
+    def clear_mounts(self) -> None:
+        """Wherever they are: no mount outlives a restart."""
+        self.mounts = []
+
     def _put(self, path: str, node: Node) -> None:
         folder, name = self._parent(path)
         if folder is None:

@@ -83,6 +83,18 @@ http-socket = 172.29.236.130:{port}
 master = true
 processes = 4
 """
+KEYSTONE = "aio1-keystone-container"
+KEYSTONE_VENV = "/openstack/venvs/keystone-12.0.0"
+KEYSTONE_PORTS = ("5000", "35357")
+KEYSTONE_CONF = """[database]
+connection = mysql+pymysql://keystone:s%40cr%25t@172.29.236.101/keystone?charset=utf8
+"""
+APACHE_UNIT = """[Service]
+Type=forking
+ExecStart=/usr/sbin/apachectl start
+[Install]
+WantedBy=multi-user.target
+"""
 PASSWD = "root:x:0:0:root:/root:/bin/bash\nheat:x:110:112::/var/lib/heat:/bin/false\n"
 GROUP = "root:x:0:\nheat:x:112:\n"
 
@@ -98,6 +110,42 @@ def machines() -> dict[str, Files]:
 def peer() -> Files:
     """Another heat-engine of the same cloud."""
     return _heat("heat-engine")
+
+
+def keystone() -> Files:
+    """Apache with keystone in it, on two ports."""
+    files = bare()
+    put(files, "/etc/passwd", PASSWD + "keystone:x:111:113::/var/lib/keystone:/bin/false\n")
+    put(files, "/etc/group", GROUP + "keystone:x:113:\n")
+    put(files, f"{KEYSTONE_VENV}/bin/python", "\x7fELF")
+    put(files, f"{KEYSTONE_VENV}/lib/python3.11/site-packages/keystone-27.1.0.dist-info/METADATA", "Name: keystone\n")
+    put(files, "/etc/keystone/keystone.conf", KEYSTONE_CONF)
+    put(files, "/usr/sbin/apachectl", "\x7fELF")
+    put(files, "/lib/systemd/system/apache2.service", APACHE_UNIT)
+    put(files, "/etc/systemd/system/apache2.service", APACHE_UNIT)
+    put(
+        files,
+        "/etc/apache2/sites-enabled/keystone-httpd.conf",
+        keystone_site(),
+    )
+    enable(files, "apache2")
+    return files
+
+
+def keystone_site() -> str:
+    return "# Ansible managed\n" + "".join(map(_host, KEYSTONE_PORTS))
+
+
+def _host(port: str) -> str:
+    return f"""
+Listen 10.0.0.1:{port}
+<VirtualHost 10.0.0.1:{port}>
+    WSGIDaemonProcess keystone-{port} user=keystone group=keystone processes=2 \\
+        python-home={KEYSTONE_VENV}
+    WSGIProcessGroup keystone-{port}
+    WSGIScriptAlias / /var/www/cgi-bin/keystone/main
+</VirtualHost>
+"""
 
 
 def balancer(*, level: str = "admin") -> Files:
@@ -117,7 +165,10 @@ def server() -> Server:
         "stack": Table("`id` int, `name` varchar(255)", ["(1,'web')", "(2,'it''s; a -- name')"]),
         "event": Table("`id` int", ["(1)", "(2)", "(3)"]),
     }
-    return Server({"heat": PASSWORD}, {"heat": Schema(tables)})
+    keystone_tables = {"alembic_version": Table("`version_num` varchar(32)", ["('k1')"])}
+    return Server(
+        {"heat": PASSWORD, "keystone": PASSWORD}, {"heat": Schema(tables), "keystone": Schema(keystone_tables)}
+    )
 
 
 def put(files: Files, path: str, text: str) -> None:

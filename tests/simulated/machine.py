@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, TypeVar, cast
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError
 from devswap.process import Popen, Result
 from devswap.pty import Terminal
-from tests.simulated import images, procfs
+from tests.simulated import images, procfs, web
 from tests.simulated.commands import end_of_pipe, interpret
 from tests.simulated.files import File, Files
 from tests.simulated.haproxy import MASTER, Haproxy
@@ -254,6 +254,10 @@ class SimulatedMachine:
 
     def launch(self, unit: str, loaded: Loaded) -> None:
         """Start the unit's command: it runs, or it is failed a moment later (a simple unit counts as started)."""
+        if unit == web.UNIT:
+            self.init.pid(unit)
+            self.init.units[unit] = Running("active", "running", web.loaded(self.files))
+            return
         argv = self._resolved(behind_env(words((loaded.settings.get("ExecStart") or [""])[-1]))[0])
         code = 203 if not self._is_executable(argv[0]) else self.cloud.fate(self, argv)
         if code:
@@ -286,6 +290,7 @@ class SimulatedMachine:
         """The machine restarts: memory and /run are gone, enabled units start."""
         self.state.running = True
         self.files.clear("/run")
+        self.files.clear_mounts()
         if self.state.haproxy is not None:
             self.state.haproxy.load(self._text)
         for folder in ("/run/systemd/system", "/run/systemd/units"):

@@ -11,16 +11,17 @@ from pathlib import Path
 import pytest
 
 import devswap.steps
-from devswap import development, owed, systemd
+from devswap import apache, development, owed, systemd
 from devswap.database import Source
 from devswap.errors import DevswapError
+from devswap.steps.apache import LetGo, PointSite, RefreshFront
 from devswap.steps.database import SyncDatabase
 from devswap.steps.haproxy import ACTIVE, BACKUP, OUT, MoveTraffic
 from devswap.steps.mount import Mount
 from devswap.steps.peer import HoldPeer
 from devswap.steps.step import Cloud, Step, from_json
-from devswap.steps.unit import HoldUnit, RunDevelopment
-from tests.simulated import images
+from devswap.steps.unit import HoldUnit, OwnUnit, RunDevelopment
+from tests.simulated import images, web
 from tests.simulated.calls import Fault, Kind
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
@@ -44,6 +45,13 @@ SOURCE = Source(
 )
 
 
+APACHE = f"lxc:{images.KEYSTONE}"
+SITE = f"{web.SITES}/keystone-httpd.conf"
+_SITE = apache.read(images.keystone_site())
+LET_GO = apache.without(_SITE, _SITE.running("keystone"))
+POINTED = apache.pointed(_SITE, _SITE.running("keystone"), f"{SLOT}/overlay", {})
+
+
 def example(kind: str, simulated: SimulatedCloud) -> Step:
     overlay = simulated.folder / "overlays" / "migrates"
     drop_in = development.drop_in("heat-engine", COMMAND, terminal=None)
@@ -64,6 +72,20 @@ def example(kind: str, simulated: SimulatedCloud) -> Step:
             digest="",
         ),
         "hold-peer": HoldPeer(ON, service="heat-engine", unit=UNIT, text=development.held("heat-engine")),
+        "own-unit": OwnUnit(
+            APACHE, service="keystone", unit="devswap-keystone.service", user="keystone", group="keystone"
+        ),
+        "let-go": LetGo(APACHE, service="keystone", unit=web.UNIT, path=SITE, text=LET_GO, ports=("5000",)),
+        "point-site": PointSite(APACHE, service="keystone", unit=web.UNIT, path=SITE, text=POINTED, before=LET_GO),
+        "refresh-front": RefreshFront(
+            ON,
+            unit=web.UNIT,
+            behind="heat-api.service",
+            python=f"{images.VENV}/bin/python",
+            user="heat",
+            addresses=("http://172.29.236.130:8004",),
+            ask="/",
+        ),
         "haproxy": traffic(((images.OURS, OUT),)),
         "haproxy, narrowed": traffic(((images.OURS, ACTIVE), (images.THEIRS, BACKUP)), patient=(images.OURS,)),
         "haproxy, alone": traffic(((images.OURS, ACTIVE), (images.THEIRS, OUT))),
@@ -81,6 +103,7 @@ def simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simul
     """With a checkout mounted, as it is before any step that runs something of it."""
     found = SimulatedCloud(tmp_path)
     found.balance()
+    found.with_keystone()
     found.checkout("migrates", revisions=("a1", "b2"))
     machine = found.machine(images.HEAT)
     machine.mount(tmp_path / "checkouts" / "migrates", f"{SLOT}/checkout", readonly=True)
@@ -105,8 +128,10 @@ def cloud(simulated: SimulatedCloud) -> Cloud:
 
 
 @pytest.fixture(params=[*sorted(Step.known), "haproxy, narrowed", "haproxy, alone"])
-def step(request: pytest.FixtureRequest, simulated: SimulatedCloud) -> Step:
+def step(request: pytest.FixtureRequest, simulated: SimulatedCloud, cloud: Cloud) -> Step:
     found = example(request.param, simulated)
+    if isinstance(found, PointSite):  # it comes after the step that shows a folder of sites
+        example("let-go", simulated).do(cloud)
     if isinstance(found, RunDevelopment):  # it comes after the step that holds the unit
         simulated.machine(images.HEAT).write_text(
             development.path(UNIT), development.drop_in("x", COMMAND, terminal=None)
@@ -129,7 +154,7 @@ def test_capture_changes_nothing(step: Step, cloud: Cloud, simulated: SimulatedC
 def test_do_changes_something_and_undo_puts_it_back(step: Step, cloud: Cloud, simulated: SimulatedCloud) -> None:
     captured, before = captured_by(step, cloud), simulated.take()
     step.do(cloud)
-    assert differences(simulated, before) != []
+    assert isinstance(step, RefreshFront) or differences(simulated, before) != []  # what it changes is a memory
     step.undo(cloud, captured)
     assert without_development(step, differences(simulated, before)) == []
 
@@ -174,6 +199,25 @@ def test_a_person_reads_what_it_does_and_how_to_undo_it_by_hand(step: Step, clou
 def without_development(step: Step, lines: list[str]) -> list[str]:
     """Undoing the run stops whatever runs behind our drop-in; what ran before is HoldUnit's to start again."""
     return [line for line in lines if not (isinstance(step, RunDevelopment) and UNIT in line)]
+
+
+def test_a_web_server_that_was_stopped_meanwhile_comes_back_with_production(
+    simulated: SimulatedCloud, cloud: Cloud
+) -> None:
+    let_go, point, machine = example("let-go", simulated), example("point-site", simulated), APACHE.partition(":")[2]
+    captured, before = captured_by(let_go, cloud), simulated.take()
+    let_go.do(cloud)
+    point.do(cloud)
+    simulated.machine(machine).end(web.UNIT, "failed", 1)
+    point.undo(cloud, {})
+    let_go.undo(cloud, captured)
+    assert differences(simulated, before) == []
+
+
+def test_the_sites_of_another_swap_are_not_covered(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    example("let-go", simulated).do(cloud)
+    with pytest.raises(DevswapError, match="something is mounted"):
+        example("let-go", simulated).capture(cloud)
 
 
 def test_a_held_unit_is_started_by_nobody(simulated: SimulatedCloud, cloud: Cloud) -> None:

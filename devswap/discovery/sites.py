@@ -1,0 +1,60 @@
+"""Finds what Apache has to do with a service: it runs the application itself, or stands before it."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from devswap import apache
+from devswap.apache import Host, Site
+from devswap.machine import Machine
+
+_FOLDERS = {
+    "apache2.service": ("/etc/apache2/sites-enabled", "/etc/apache2/conf-enabled"),
+    "httpd.service": ("/etc/httpd/conf.d",),
+}
+
+
+@dataclass(frozen=True)
+class Served:
+    """A site in a machine. `path` is where Apache reads it, which may be a link."""
+
+    unit: str
+    path: str
+    site: Site
+
+
+def running(machine: Machine, units: Collection[str], project: str) -> Served | None:
+    """The site that runs an application of `project`; `units` are the units that the machine has."""
+    return next((each for each in _sites(machine, units) if each.site.running(project)), None)
+
+
+def in_front_of(machine: Machine, units: Collection[str], addresses: Collection[str]) -> tuple[str, tuple[Host, ...]]:
+    """(the unit of the web server, its hosts) before an application that listens on `addresses`; ("", ()) if none."""
+    for each in _sites(machine, units):
+        if hosts := each.site.in_front_of(addresses):
+            return each.unit, hosts
+    return "", ()
+
+
+def units_of(machine: Machine) -> list[str]:
+    """The web servers that may be in a machine, by the folders of their sites."""
+    return [unit for unit, folders in _FOLDERS.items() if any(machine.is_folder(folder) for folder in folders)]
+
+
+def _sites(machine: Machine, units: Collection[str]) -> Iterator[Served]:
+    for unit, folders in _FOLDERS.items():
+        for folder in folders if unit in units else ():
+            for name in machine.names(folder):
+                path = posixpath.join(folder, name)
+                text = machine.read_text(path) if name.endswith((".conf", ".vhost")) else None
+                if text is not None:
+                    yield Served(unit, path, apache.read(text))
+
+
+def files(machine: Machine) -> tuple[str, ...]:
+    """All that web servers read of sites and modules, as far as it is below their own folders."""
+    places = [folder for folders in _FOLDERS.values() for folder in folders]
+    found = [posixpath.join(folder, name) for folder in places for name in machine.names(folder)]
+    return tuple(path for path in (*found, "/etc/apache2/ports.conf") if machine.exists(path))

@@ -1,0 +1,91 @@
+"""Serves WSGI applications on a terminal, one request after the other in one process: what mod_wsgi has no prompt for.
+
+    python -m _devswap_serve HOST:PORT=FILE …
+
+Copied into every overlay and run there in production's place, so it imports nothing of devswap. A file is loaded as
+mod_wsgi loads it; those with the same text share one application.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import selectors
+import socket
+import sys
+import time
+import types
+from typing import Any
+from wsgiref import simple_server
+
+_PATIENCE = 20.0
+
+
+class Handler(simple_server.WSGIRequestHandler):
+    timeout = 20  # a client that connects and says nothing must not hold up all others
+
+    def address_string(self) -> str:
+        return str(self.client_address[0])  # without asking for its name
+
+
+class Server(simple_server.WSGIServer):
+    request_queue_size = 128
+
+    def server_bind(self) -> None:
+        """Without asking for our own name, and patiently: a web server that let go of the port may still close it."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self.socket.bind(self.server_address)
+                break
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or time.monotonic() > until:
+                    raise
+                time.sleep(0.02)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+
+class ServerOfIPv6(Server):
+    address_family = socket.AF_INET6
+
+
+def load(path: str, loaded: dict[str, Any]) -> Any:
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    if text not in loaded:
+        module = types.ModuleType("_application")
+        module.__file__ = path
+        exec(compile(text, path, "exec"), module.__dict__)  # noqa: S102 - as mod_wsgi does
+        loaded[text] = module.application
+    return loaded[text]
+
+
+def serve(wanted: list[tuple[str, int, str]]) -> None:
+    loaded: dict[str, Any] = {}
+    with selectors.DefaultSelector() as ready:
+        for host, port, path in wanted:
+            kind = ServerOfIPv6 if ":" in host else Server
+            application = load(path, loaded)
+            server = simple_server.make_server(host, port, application, server_class=kind, handler_class=Handler)
+            ready.register(server, selectors.EVENT_READ, server)
+        while True:
+            for key, _ in ready.select():
+                key.data.handle_request()
+
+
+def main() -> None:
+    wanted = []
+    for word in sys.argv[1:]:
+        where, _, path = word.partition("=")
+        host, _, port = where.rpartition(":")
+        wanted.append((host.strip("[]").replace("*", ""), int(port), path))
+    sys.argv[1:] = []
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(wanted)
+
+
+if __name__ == "__main__":
+    main()

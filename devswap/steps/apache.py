@@ -1,0 +1,224 @@
+"""Takes an application out of Apache, and runs the checkout's there instead.
+
+Production's files stay as they are: a folder of devswap's own is shown in the place of the folder of its sites. It goes
+with the machine's run, as everything of devswap does; and what others change meanwhile, they change in production's.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from devswap import probe, systemd
+from devswap.errors import CommandFailed, DevswapError
+from devswap.journal import write_durably
+from devswap.machine import Machine
+from devswap.probe_web import WebProbe
+from devswap.steps.step import Cloud, Step, shell
+
+_FREE_SECONDS = 20.0
+_ANSWER_SECONDS = 60.0
+_LISTENING = "0A"
+
+
+@dataclass(frozen=True)
+class LetGo(Step):
+    """The web server `unit` reads `text` in the place of the site `path`, in which the application is missing."""
+
+    service: str
+    unit: str
+    path: str
+    text: str
+    ports: tuple[str, ...]
+    """That nobody listens on afterwards."""
+
+    kind: ClassVar[str] = "let-go"
+    holds: ClassVar[bool] = True
+
+    def capture(self, cloud: Cloud) -> Any:
+        machine = cloud.machine(self.on)
+        if is_shown(machine, self.path):
+            raise DevswapError(f"something is mounted on {_folder(self.path)} in {machine.name} that no swap knows of")
+        return {"active": systemd.state(machine, self.unit).is_active}
+
+    def do(self, cloud: Cloud) -> None:
+        machine = cloud.machine(self.on)
+        if not is_shown(machine, self.path):
+            self._copy(machine, _sites(cloud))
+            machine.mount(_sites(cloud), _folder(self.path), readonly=True)
+        reload(machine, self.unit)
+        self._await_free(machine)
+
+    def undo(self, cloud: Cloud, captured: Any) -> None:
+        machine = cloud.machine(self.on)
+        if is_shown(machine, self.path):
+            machine.unmount(_folder(self.path))
+        if systemd.state(machine, self.unit).is_active:
+            reload(machine, self.unit)
+        elif captured["active"]:
+            systemd.start(machine, self.unit)
+        _remove(_sites(cloud))
+
+    def _copy(self, machine: Machine, target: Path) -> None:
+        """All sites as they are: links as links, since they lead to the same place from there."""
+        _remove(target)
+        target.mkdir(mode=0o755, parents=True)
+        for name in machine.names(_folder(self.path)):
+            path = posixpath.join(_folder(self.path), name)
+            link = machine.link_target(path)
+            if path == self.path:
+                write_durably(target / name, self.text.encode(), mode=0o644)
+            elif link is not None:
+                os.symlink(link, target / name)
+            elif (content := machine.read_bytes(path)) is not None:
+                write_durably(target / name, content, mode=0o644)
+
+    def _await_free(self, machine: Machine) -> None:
+        until = time.monotonic() + _FREE_SECONDS
+        while taken := [port for port in self.ports if port in _listening(machine)]:
+            if time.monotonic() > until:
+                raise DevswapError(
+                    f"{self.unit} in {machine.name} still listens on port {', '.join(taken)}",
+                    hint=f"another of its files says so: {shell(self.on, 'grep', '-rn', 'Listen', '/etc')}",
+                )
+            time.sleep(0.05)
+
+    def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
+        return [
+            f"{shell(self.on, 'umount', '--lazy', _folder(self.path))} || true  # fails where nothing is mounted",
+            shell(self.on, "systemctl", "reload-or-restart", self.unit),
+        ]
+
+    def describe(self) -> tuple[str, str]:
+        return f"take {self.service} out of {self.unit}", f"{self.unit} runs {self.service} as before"
+
+
+@dataclass(frozen=True)
+class PointSite(Step):
+    """The web server runs the application from the overlay: `text` takes the place of what `LetGo` shows."""
+
+    service: str
+    unit: str
+    path: str
+    text: str
+    before: str
+    """What `LetGo` shows."""
+
+    kind: ClassVar[str] = "point-site"
+    runs: ClassVar[bool] = True
+
+    def capture(self, cloud: Cloud) -> Any:  # noqa: ARG002 - LetGo comes first, and shows `before`
+        return {}
+
+    def do(self, cloud: Cloud) -> None:
+        self._write(cloud, self.text)
+        reload(cloud.machine(self.on), self.unit)
+
+    def undo(self, cloud: Cloud, captured: Any) -> None:  # noqa: ARG002
+        """Where the machine was restarted, nothing of ours is shown any more; whoever stopped Apache has stopped it."""
+        machine = cloud.machine(self.on)
+        if is_shown(machine, self.path):
+            self._write(cloud, self.before)
+            if systemd.state(machine, self.unit).is_active:
+                reload(machine, self.unit)
+
+    def _write(self, cloud: Cloud, text: str) -> None:
+        write_durably(_sites(cloud) / posixpath.basename(self.path), text.encode(), mode=0o644)
+
+    def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
+        return ["true  # what comes next puts production's sites back"]
+
+    def describe(self) -> tuple[str, str]:
+        return f"run {self.service} from the overlay in {self.unit}", f"take {self.service} out of {self.unit}"
+
+
+@dataclass(frozen=True)
+class RefreshFront(Step):
+    """The web server `unit` stands before the application, and does not ask it for a minute after it was not there.
+
+    So its memory is cleared once production answers again; the same is done by whoever starts development.
+    """
+
+    unit: str
+    behind: str
+    """The unit of the application."""
+    python: str
+    user: str
+    addresses: tuple[str, ...]
+    ask: str
+
+    kind: ClassVar[str] = "refresh-front"
+    facts: ClassVar[tuple[str, ...]] = ("serving through ",)
+
+    def capture(self, cloud: Cloud) -> Any:  # noqa: ARG002 - it changes nothing that would have to be known
+        return {}
+
+    def do(self, cloud: Cloud) -> None:
+        pass
+
+    def undo(self, cloud: Cloud, captured: Any) -> None:  # noqa: ARG002
+        machine = cloud.machine(self.on)
+        if not systemd.state(machine, self.unit).is_active:
+            return
+        if systemd.state(machine, self.behind).is_active:
+            probe.ask(
+                WebProbe(self.behind, self.python, self.user, self.addresses, self.ask),
+                machine,
+                seconds=_ANSWER_SECONDS,
+            )
+        reload(machine, self.unit)
+
+    def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
+        return [f"sleep 10; {shell(self.on, 'systemctl', 'reload', self.unit)}  # it would not ask for a minute"]
+
+    def describe(self) -> tuple[str, str]:
+        return f"let {self.unit} ask {self.behind} anew", f"let {self.unit} ask {self.behind} anew, once it answers"
+
+
+def reload(machine: Machine, unit: str) -> None:
+    """Make the web server read its files again without dropping a request; raises DevswapError if they are wrong.
+
+    A configuration that does not pass is never loaded: what runs goes on with the one before.
+    """
+    try:
+        machine.run(["apachectl", "configtest"])
+    except CommandFailed as error:
+        raise DevswapError(f"{unit} in {machine.name} would not read its files: {error.result.tail}") from error
+    try:
+        machine.run(["systemctl", "reload", "--", unit])
+    except CommandFailed as error:
+        raise DevswapError(f"cannot reload {unit} in {machine.name}: {error.result.tail}") from error
+
+
+def is_shown(machine: Machine, path: str) -> bool:
+    """Whether the folder of devswap's own lies over the one of the site `path`."""
+    return _folder(path) in machine.mounted(_folder(path))
+
+
+def _folder(path: str) -> str:
+    return posixpath.dirname(path)
+
+
+def _sites(cloud: Cloud) -> Path:
+    return cloud.vault / "sites"
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _listening(machine: Machine) -> set[str]:
+    """The TCP ports that somebody in the machine listens on: proc(5), /proc/net/tcp."""
+    found = set()
+    for path in ("/proc/1/net/tcp", "/proc/1/net/tcp6"):
+        for line in (machine.read_text(path) or "").splitlines()[1:]:
+            columns = line.split()
+            if len(columns) > 3 and columns[3] == _LISTENING:
+                found.add(str(int(columns[1].rpartition(":")[2], 16)))
+    return found

@@ -1,0 +1,26 @@
+"""In which way a swap runs development: by a unit, or in Apache; and whether production is kept from running."""
+
+from __future__ import annotations
+
+from devswap import development
+from devswap.development import Command
+from devswap.journal import Swap
+from devswap.machine import Machine
+from devswap.steps import apache
+
+
+def command_of(swap: Swap) -> Command:
+    return Command(tuple(swap.command["argv"]), dict(swap.command["environment"]), simple=bool(swap.command["simple"]))
+
+
+def is_in_apache(swap: Swap) -> bool:
+    """Whether Apache itself runs development: there is no command of ours then."""
+    return not command_of(swap).argv
+
+
+def is_held(machine: Machine, swap: Swap) -> bool:
+    """Whether production is kept from running; after a restart of the machine it is not."""
+    hosted = swap.deployment.get("hosted")
+    if hosted and is_in_apache(swap):
+        return apache.is_shown(machine, hosted["path"])
+    return machine.exists(development.path(swap.unit))

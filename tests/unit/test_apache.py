@@ -1,0 +1,144 @@
+"""Apache's sites are read and written without touching what nobody asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from devswap import apache, plan
+from devswap.discovery import sites, units
+from devswap.service import load_catalogue
+from devswap.slot import Slot
+from devswap.steps.apache import LetGo, PointSite
+from devswap.steps.unit import HoldUnit, OwnUnit, RunDevelopment
+from tests.simulated import images, web
+from tests.simulated.cloud import SimulatedCloud
+from tests.simulated.machine import SimulatedMachine
+
+PLACE = Slot(checkout="/run/devswap/keystone/1/checkout", overlay="/run/devswap/keystone/1/overlay")
+TWO = """# Ansible managed
+Listen 10.0.0.1:5000
+Listen 80
+
+<VirtualHost 10.0.0.1:5000>
+    # it's keystone
+    WSGIDaemonProcess keystone user=keystone group=ops \\
+        threads=2 python-path=/openstack/venvs/keystone/lib/python3.11/site-packages
+    WSGIProcessGroup keystone
+    WSGIScriptAlias / /openstack/venvs/keystone/bin/keystone-wsgi-public
+</VirtualHost>
+
+<VirtualHost *:80>
+    WSGIScriptAlias / /srv/horizon/wsgi.py
+</VirtualHost>
+"""
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> SimulatedMachine:
+    cloud = SimulatedCloud(tmp_path)
+    cloud.with_keystone()
+    return cloud.machine(images.KEYSTONE)
+
+
+def found(machine: SimulatedMachine) -> units.Found:
+    (place,) = units.find([load_catalogue().get("keystone")], [machine])
+    return place
+
+
+def test_the_host_that_runs_an_application_is_known_by_its_file() -> None:
+    site = apache.read(TWO)
+    (host,) = site.running("keystone")
+    assert host.urls == ("http://10.0.0.1:5000",)
+    assert site.process(host)["group"] == "ops"
+    assert [each.urls for each in site.running("horizon")] == [("http://127.0.0.1:80",)]
+
+
+def test_without_a_host_the_others_and_their_ports_stay_word_for_word() -> None:
+    site = apache.read(TWO)
+    text = apache.without(site, site.running("keystone"))
+    left = [line for line in text.splitlines(keepends=True) if not line.startswith("#devswap: ")]
+    kept = [line for line in TWO.splitlines(keepends=True) if "80" in line or "horizon" in line]
+    assert set(kept) <= set(left)
+    assert not any("5000" in line or "keystone" in line for line in left)
+    assert apache.read(text).running("keystone") == apache.read(TWO).running("keystone")
+
+
+def test_a_pointed_site_runs_the_overlay_with_productions_own_options() -> None:
+    site = apache.read(TWO)
+    script = "/openstack/venvs/keystone/bin/keystone-wsgi-public"
+    text = apache.pointed(site, site.running("keystone"), "/o", {script: "/o/bin/keystone-wsgi-public"})
+    (host,) = apache.read(text).running("keystone")
+    assert apache.read(text).process(host) == {
+        "user": "keystone",
+        "group": "ops",
+        "threads": "2",
+        "python-home": "/o",
+    }
+    assert host.script == "/o/bin/keystone-wsgi-public"
+    assert '<Directory "/o/bin">' in text
+    assert text.count("horizon") == TWO.count("horizon")
+
+
+@pytest.mark.parametrize(
+    ("line", "address"),
+    [
+        ("ProxyPass / uwsgi://127.0.0.1:35358/", "uwsgi://127.0.0.1:35358"),
+        ("ProxyPass / http://127.0.0.1:8004/ retry=0", "http://127.0.0.1:8004"),
+        ('ProxyPass "/identity" "unix:/run/k.socket|uwsgi://uwsgi-k/"', "uwsgi:///run/k.socket"),
+        ("SetHandler proxy:unix:/run/k.socket|uwsgi://localhost/", "uwsgi:///run/k.socket"),
+    ],
+)
+def test_who_stands_before_an_application_is_seen(line: str, address: str) -> None:
+    site = apache.read(f"<VirtualHost *:5000>\n    {line}\n</VirtualHost>\n")
+    assert len(site.in_front_of([address])) == 1
+    assert site.in_front_of(["http://127.0.0.1:1"]) == ()
+
+
+def test_a_service_in_apache_is_found_and_examined(machine: SimulatedMachine) -> None:
+    place = found(machine)
+    assert (place.unit, place.active) == (web.UNIT, True)
+    assert units.version(place) == "27.1.0"
+    deployment = units.examine(place)
+    assert (deployment.user, deployment.group) == ("keystone", "keystone")
+    assert deployment.interpreter.virtualenv == images.KEYSTONE_VENV
+    assert deployment.addresses == ("http://10.0.0.1:5000", "http://10.0.0.1:35357")
+    assert deployment.config_files == ("/etc/keystone/keystone.conf",)
+    assert units.from_json(place, units.as_json(deployment)) == deployment
+
+
+def test_it_is_found_as_well_while_it_is_put_aside(machine: SimulatedMachine) -> None:
+    site = apache.read(images.keystone_site())
+    machine.write_text(f"{web.SITES}/keystone-httpd.conf", apache.without(site, site.running("keystone")))
+    assert units.examine(found(machine)).addresses == ("http://10.0.0.1:5000", "http://10.0.0.1:35357")
+
+
+def test_on_a_terminal_a_server_of_its_own_answers_on_the_very_ports(machine: SimulatedMachine) -> None:
+    deployment = units.examine(found(machine))
+    assert plan.command(deployment, PLACE).argv == (
+        f"{PLACE.overlay}/bin/python",
+        "-m",
+        "_devswap_serve",
+        "10.0.0.1:5000=/var/www/cgi-bin/keystone/main",
+        "10.0.0.1:35357=/var/www/cgi-bin/keystone/main",
+    )
+    steps = plan.takeover(deployment, "", None, PLACE)
+    assert [type(step) for step in steps] == [OwnUnit, HoldUnit, LetGo, RunDevelopment]
+
+
+def test_under_apache_no_unit_is_touched(machine: SimulatedMachine) -> None:
+    let_go, point = plan.takeover(units.examine(found(machine)), "", None, PLACE, in_apache=True)
+    assert isinstance(let_go, LetGo)
+    assert let_go.ports == ("35357", "5000")
+    assert isinstance(point, PointSite)
+    assert point.text.count(f"python-home={PLACE.overlay}") == 2
+    assert images.KEYSTONE_VENV not in point.text
+    assert point.before == let_go.text
+
+
+def test_the_web_server_before_a_unit_is_found(machine: SimulatedMachine) -> None:
+    text = "<VirtualHost 10.0.0.1:80>\nProxyPass / http://127.0.0.1:8004/\n</VirtualHost>\n"
+    machine.write_text(f"{web.SITES}/front.conf", text)
+    unit, hosts = sites.in_front_of(machine, sites.units_of(machine), ["http://127.0.0.1:8004"])
+    assert (unit, [host.urls for host in hosts]) == (web.UNIT, [("http://10.0.0.1:80",)])

@@ -1,0 +1,79 @@
+"""The small server answers requests of real clients, one after the other, for the application in a file."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devswap import serve
+
+APPLICATION = """
+import sys
+started = []
+def application(environ, start_response):
+    started.append(1)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [("%d %s %s" % (len(started), sys.argv[1:], environ["PATH_INFO"])).encode()]
+"""
+
+
+@pytest.fixture
+def ports() -> tuple[int, int]:
+    found = []
+    for _ in range(2):
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            found.append(one.getsockname()[1])
+    return found[0], found[1]
+
+
+@pytest.fixture
+def server(tmp_path: Path, ports: tuple[int, int]) -> Iterator[subprocess.Popen[bytes]]:
+    folder = Path(serve.__file__).parent
+    words = []
+    for number, port in enumerate(ports):
+        (tmp_path / f"application{number}").write_text(APPLICATION)
+        words.append(f"127.0.0.1:{port}={tmp_path}/application{number}")
+    with subprocess.Popen([sys.executable, str(folder / "serve.py"), *words]) as run:
+        yield run
+        run.kill()
+
+
+def ask(port: int) -> str:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v3") as answer:
+                return str(answer.read().decode())
+        except urllib.error.URLError:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
+def test_files_with_the_same_text_share_an_application_and_ctrl_c_ends_it(
+    server: subprocess.Popen[bytes], ports: tuple[int, int]
+) -> None:
+    assert [ask(ports[0]), ask(ports[1])] == ["1 [] /v3", "2 [] /v3"]
+    server.send_signal(signal.SIGINT)
+    assert server.wait(10) == 0
+
+
+def test_it_waits_for_a_port_that_somebody_is_about_to_let_go_of(
+    tmp_path: Path, ports: tuple[int, int], request: pytest.FixtureRequest
+) -> None:
+    with socket.socket() as before:
+        before.bind(("127.0.0.1", ports[0]))
+        before.listen()
+        server = request.getfixturevalue("server")
+        time.sleep(0.5)
+        assert server.poll() is None
+    assert ask(ports[0]) == "1 [] /v3"
