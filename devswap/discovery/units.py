@@ -93,14 +93,24 @@ def version(found: Found) -> str | None:
     if found.site:
         python, _ = program.of_site(found.machine, found.site, found.service)
         return _installed_version(found.machine, python.rpartition("/bin/")[0], found.service.distribution)
+    words = _start(found)
+    prefix = words[0].rpartition("/bin/")[0] if words else ""
+    if told := uwsgi_of(found):
+        prefix = told.virtualenv or "/usr"
+    return _installed_version(found.machine, prefix, found.service.distribution) if words else None
+
+
+def uwsgi_of(found: Found) -> uwsgi.Settings | None:
+    """What the unit's file tells uWSGI, if that is what it starts; nothing is asked of the machine's systemd."""
+    words = _start(found)
+    return uwsgi.read(words, found.machine.read_text) if words and uwsgi.is_uwsgi(words[0]) else None
+
+
+def _start(found: Found) -> list[str]:
     for line in (found.machine.read_text(found.file) or "").splitlines():
         if line.startswith("ExecStart="):
-            words = line.removeprefix("ExecStart=").lstrip("-+!:@").split()
-            prefix = words[0].rpartition("/bin/")[0] if words else ""
-            if words and uwsgi.is_uwsgi(words[0]):
-                prefix = uwsgi.read(words, found.machine.read_text).virtualenv or "/usr"
-            return _installed_version(found.machine, prefix, found.service.distribution)
-    return None
+            return line.removeprefix("ExecStart=").lstrip("-+!:@").split()
+    return []
 
 
 def _installed_version(machine: Machine, prefix: str, distribution: str) -> str | None:

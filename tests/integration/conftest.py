@@ -62,9 +62,11 @@ def cloud(request: pytest.FixtureRequest) -> Iterator[Cloud]:
 def _sweep(found: Cloud) -> None:
     desk = Desk(found, Person("root"))
     state = desk.environment().get("DEVSWAP_STATE_DIR", "/var/lib/devswap")
-    for folder in Path(state).glob(f"swaps/heat-engine@lxc:{found.heat}"):
-        print(f"restoring what an aborted run left: {folder}", file=sys.stderr)
-        desk.restore("--machine", found.heat, "--take-over")
+    for folder in Path(state).glob("swaps/*@lxc:*"):
+        service, _, container = folder.name.partition("@lxc:")
+        if container in found.containers:
+            print(f"restoring what an aborted run left: {folder}", file=sys.stderr)
+            desk.devswap("restore", service, "--machine", container, "--take-over")
 
 
 def _assert_nothing_is_left(found: Cloud) -> None:

@@ -37,7 +37,9 @@ def interpret(machine: SimulatedMachine, call: Invocation) -> Effect:
     if tool == "systemd-run":
         return _systemd_run(machine, rest, call)
     if tool == "journalctl":
-        unit = next(word for word, before in zip(rest[1:], rest, strict=False) if before in ("--unit", "-u"))
+        given = [word.removeprefix("--unit=") for word in rest if word.startswith("--unit=")]
+        given += [word for word, before in zip(rest[1:], rest, strict=False) if before in ("--unit", "-u")]
+        unit = given[0]
         return Outcome(0, "\n".join(machine.cloud.log.get((machine.name, unit), [])))
     if tool == "sh":
         return _shell(machine, call)
@@ -60,6 +62,8 @@ def _plain(machine: SimulatedMachine, call: Invocation) -> Effect:
         return Outcome(0, f"{call.user}\n")
     if tool == "pwd":
         return Outcome(0, f"{call.cwd}\n")
+    if tool == "tail":
+        return Outcome()
     if tool == "cat":
         return Outcome(0, call.stdin)
     if tool in ("rm", "umount", "mv"):

@@ -1,0 +1,240 @@
+"""Services that answer requests, on a real cloud: heat-api and keystone, on a terminal, detached and under Apache."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from devswap.sandbox import changes
+from devswap.sandbox.changes import BROKEN_IMPORT, HARMLESS, Change
+from tests.integration import cloud as clouds
+from tests.integration.cloud import Cloud, wait_until
+from tests.integration.people import Desk
+
+pytestmark = pytest.mark.sandbox
+
+PROMPT = r"\(Pdb\) "
+HEADER = "X-Keystone-Change"
+# Times of files are part of it: a file that was written and put back is not the file that was there. Keys rotate.
+_LOOK = r"""
+exec 2>/dev/null
+section() { printf '\n== %s\n' "$1"; }
+places='/etc/apache2 /etc/uwsgi /etc/heat/ /etc/keystone /var/www /etc/systemd /run/systemd/system /run/devswap'
+section files
+find $places -type d -not -path '*-keys/*' -printf '%p %U:%G %m\n' | sort
+find $places -not -type d -not -path '*-keys/*' -printf '%p %y %l %T@ %U:%G %m\n' | sort
+section content
+find -L $places -type f -not -path '*-keys/*' -exec sha256sum {} + | sort
+section venvs
+find /openstack/venvs -printf '%p %y %s %T@ %U:%G %m\n' | sort | sha256sum
+section units
+for unit in apache2 heat-api heat-api-cfn keystone-wsgi-public; do
+    systemctl show $unit -p Id,ActiveState,SubState,UnitFileState,DropInPaths,FragmentPath,User
+done
+systemctl list-units --all --plain --no-legend 'devswap*'
+section mounts
+cut -d' ' -f5,6 /proc/1/mountinfo | grep -v ^/run/credentials | sort
+grep -l ' /run/devswap' /proc/[0-9]*/mountinfo
+section processes
+cat /proc/[0-9]*/cmdline | tr '\0' '\n' | grep '[/]run/devswap/'
+ss -Hltn | awk '{print $4}' | sort
+"""
+# By hand, since the client does not show who answered it: the head of the answer that has the token
+_TOKEN = """
+import json, os, urllib.error, urllib.request
+user = {"name": os.environ["OS_USERNAME"], "password": os.environ["OS_PASSWORD"], "domain": {"name": "Default"}}
+scope = {"project": {"name": os.environ["OS_PROJECT_NAME"], "domain": {"name": "Default"}}}
+auth = {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}
+url, body = os.environ["OS_AUTH_URL"] + "/auth/tokens", json.dumps({"auth": auth}).encode()
+asked = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+try:
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        print(answer.status, answer.headers)
+except urllib.error.HTTPError as error:
+    print(error.code, error.headers)
+"""
+
+
+@pytest.fixture
+def heat(cloud: Cloud, desk: Desk) -> Iterator[str]:
+    """heat-api's container, whole afterwards."""
+    yield from _whole(cloud, desk, cloud.container("-heat-api"), "heat-api")
+
+
+@pytest.fixture
+def keystone(cloud: Cloud, desk: Desk) -> Iterator[str]:
+    """One of keystone's two containers, whole afterwards."""
+    yield from _whole(cloud, desk, cloud.container("-keystone-"), "keystone")
+
+
+def _whole(cloud: Cloud, desk: Desk, container: str, service: str) -> Iterator[str]:
+    before = look(cloud, container)
+    yield container
+    left = clouds.swaps(desk.devswap("status", "--json").stdout)
+    if any((swap["service"], swap["machine"]) == (service, f"lxc:{container}") for swap in left):
+        desk.devswap("restore", service, "--machine", container, "--take-over")
+    assert clouds.differences(before, look(cloud, container)) == []
+
+
+def look(cloud: Cloud, container: str) -> dict[str, str]:
+    text = cloud.run(["sh", "-c", _LOOK], on=container, ok=False).stdout
+    return dict(part.split("\n", 1) for part in text.split("\n== ")[1:] if "\n" in part)
+
+
+def ask(cloud: Cloud, container: str, port: int, path: str = "/v3") -> str:
+    """The head of the answer that the machine itself gives."""
+    address = cloud.containers[container]
+    script = f"""
+import http.client
+c = http.client.HTTPConnection("{address}", {port}, timeout=60)
+c.request("GET", "{path}")
+r = c.getresponse()
+print(r.status, r.headers)
+"""
+    return cloud.run(["python3", "-c", script], on=container).stdout
+
+
+def token(cloud: Cloud) -> str:
+    """The head of the answer that brings a token through HAProxy, which writes names of headers small."""
+    return cloud.sh('. /root/openrc; exec python3 -c "$1"', _TOKEN, on=cloud.container("-utility-"))
+
+
+def wait_for_token(cloud: Cloud, value: str) -> None:
+    """Until one comes from the keystone that answers with this header, of which HAProxy may still think ill."""
+    wait_until(lambda: f"{HEADER.lower()}: {value}" in token(cloud), f"a token of {value}", seconds=120)
+    issued = cloud.sh(". /root/openrc; exec openstack token issue -f value -c id", on=cloud.container("-utility-"))
+    assert len(issued) > 20
+
+
+def header(change: Change) -> str:
+    return change.patchsets[-1].shows.partition(": ")[2]
+
+
+def stop(terminal: pexpect.spawn[str]) -> None:
+    """Ctrl-C once: a second one would be by force, and the first one has to do."""
+    terminal.sendcontrol("c")
+    terminal.expect("is stopped, and still swapped", timeout=20)
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert "Ctrl-C again" not in (terminal.before or "")
+    assert terminal.exitstatus == 0
+
+
+def at_a_prompt(cloud: Cloud, container: str, port: int, terminal: pexpect.spawn[str], path: str) -> str:
+    """A request that stops at a breakpoint, is looked at, and goes on: its answer."""
+    heads: list[str] = []
+    request = threading.Thread(target=lambda: heads.append(ask(cloud, container, port, path)))
+    request.start()
+    terminal.expect(PROMPT)
+    terminal.sendline("p 6 * 7, __file__")
+    terminal.expect(r"\(42, '/run/devswap/[a-z-]+/\d+/checkout/.*\.py'\)")
+    terminal.expect(PROMPT)
+    assert heads == []
+    terminal.sendline("c")
+    request.join()
+    return heads[0]
+
+
+def test_heat_api_on_a_terminal_with_a_breakpoint_in_a_request_and_then_detached(
+    cloud: Cloud, desk: Desk, heat: str
+) -> None:
+    tree = desk.own_tree("stops")
+    versions = tree / "heat/api/versions.py"
+    stops = "        if 'stop' in req.query_string: breakpoint()\n"
+    desk.edit(versions, "        version_objs = [\n", f"{stops}        version_objs = [\n")
+    terminal = desk.terminal("checkout", "heat-api", str(tree), "--machine", heat)
+    terminal.expect("answers from")
+    assert at_a_prompt(cloud, heat, 8004, terminal, "/?stop").startswith("300 ")
+    stop(terminal)
+    desk.devswap("run", "heat-api", "--machine", heat, "--detach")
+    assert ask(cloud, heat, 8004, "/").startswith("300 ")
+    assert "serving (http://" in desk.devswap("status").stdout
+    desk.devswap("restore", "heat-api", "--machine", heat)
+
+
+def test_an_application_that_fails_at_its_first_request_is_rolled_back(cloud: Cloud, desk: Desk, heat: str) -> None:
+    tree = desk.own_tree("fails")
+    desk.edit(
+        tree / "heat/api/versions.py",
+        "        version_objs = [\n",
+        "        raise RuntimeError('at its first request')\n        version_objs = [\n",
+    )
+    failed = desk.devswap("checkout", "heat-api", str(tree), "--machine", heat, "--detach", "--wait", "8", code=1)
+    assert "answers 500" in failed.stderr
+    assert "production is back" in failed.stderr
+
+
+def test_a_keystone_that_does_not_import_costs_no_outage(cloud: Cloud, desk: Desk, keystone: str) -> None:
+    change = changes.change("keystone", BROKEN_IMPORT, cloud.era)
+    failed = desk.devswap("checkout", "keystone", f"review/{change.number}", "--machine", keystone, "--apache", code=1)
+    assert "user_tags" in failed.stderr
+    assert "stopping" not in failed.stderr
+
+
+def test_keystone_on_a_terminal_with_a_breakpoint_in_a_request_and_then_detached(
+    cloud: Cloud, desk: Desk, keystone: str
+) -> None:
+    change = changes.change("keystone", HARMLESS, cloud.era)
+    terminal = desk.terminal("checkout", "keystone", f"review/{change.number}", "--machine", keystone)
+    terminal.expect("answers from")
+    assert f"{HEADER}: {header(change)}" in ask(cloud, keystone, 5000)
+    stop(terminal)
+    source = application(desk, change)
+    unedited = source.read_text()
+    stops = "    if 'stop' in flask.request.query_string.decode(): breakpoint()\n"
+    varied = "    response.headers['Vary'] = 'X-Auth-Token'\n"
+    try:
+        desk.edit(source, varied, f"    import flask\n{stops}{varied}")
+        again = desk.terminal("run", "keystone", "--machine", keystone)
+        again.expect("answers from")
+        assert at_a_prompt(cloud, keystone, 5000, again, "/v3?stop").startswith("200 ")
+        stop(again)
+    finally:
+        source.write_text(unedited)
+    desk.devswap("run", "keystone", "--machine", keystone, "--detach")
+    wait_for_token(cloud, header(change))
+    desk.devswap("restore", "keystone", "--machine", keystone)
+
+
+def test_keystone_under_its_web_server_installed_and_in_place(cloud: Cloud, desk: Desk, keystone: str) -> None:
+    change = changes.change("keystone", HARMLESS, cloud.era)
+    line = ("checkout", "keystone", f"review/{change.number}", "--machine", keystone, "--apache")
+    desk.devswap(*line, "--install")
+    source = application(desk, change)
+    unedited = source.read_text()
+    try:
+        _replace(source, header(change), "edited")
+        desk.devswap("run", "keystone", "--machine", keystone, *background(cloud))
+        assert f"{HEADER}: {header(change)}" in ask(cloud, keystone, 5000)
+        desk.devswap("checkout", "keystone", str(source.parents[3]), "--machine", keystone, "--apache")
+        assert f"{HEADER}: edited" in ask(cloud, keystone, 5000)
+        source.write_text(unedited)
+        desk.devswap("run", "keystone", "--machine", keystone, *background(cloud))
+        wait_for_token(cloud, header(change))
+        log = desk.devswap("logs", "keystone", "--machine", keystone).stdout
+        assert re.search("mod_wsgi|uwsgi|keystone", log, re.IGNORECASE)
+    finally:
+        source.write_text(unedited)
+    desk.devswap("restore", "keystone", "--machine", keystone)
+    assert HEADER not in ask(cloud, keystone, 5000)
+
+
+def background(cloud: Cloud) -> tuple[str, ...]:
+    """Where Apache runs it, there is no terminal that would have to be left out."""
+    return () if cloud.era == "2015" else ("--detach",)
+
+
+def application(desk: Desk, change: Change) -> Path:
+    checkouts = desk.person.home / ".local/share/devswap/checkouts/keystone"
+    return checkouts / f"review~{change.number}/keystone/server/flask/application.py"
+
+
+def _replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
