@@ -34,6 +34,8 @@ class Difference:
 def of(host: Host, service: str, machine: str | None) -> Difference:
     """Looks only; raises DevswapError where the service is not swapped, or production's packages cannot be seen."""
     swap = locate.swap(host, service, machine).swap
+    if not swap.checkout:
+        raise DevswapError(f"{swap.service} has no checkout: only its traffic was moved", hint="devswap status")
     here = host.machine(swap.machine)
     known = host.catalogue().get(swap.service)
     installed = diff_commits.installed(here, swap.deployment["interpreter"]["site_folders"], known.distribution)

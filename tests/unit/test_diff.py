@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from devswap import diff_commits, diff_files, diff_options
+from devswap import diff, diff_commits, diff_files, diff_options
 from devswap.diff_commits import Installed
 from devswap.diff_options import Listed
 from devswap.errors import DevswapError
 from devswap.git import Git
+from devswap.journal import Journal
 from devswap.machine import Machine
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud
+from tests.unit import examples
 from tests.unit.served import Developer, Upstream, git
 
 SITE = "/openstack/venvs/heat-1/lib/python3.11/site-packages"
@@ -106,6 +108,13 @@ def test_files_of_the_checkout_are_held_against_those_of_etc(
     assert edited["/etc/heat/other.yaml"].changed, "an edit in no commit counts"
     unknown = diff_files.compared(machine, checkout, None, ["/etc/heat"])
     assert {file.changed for file in unknown} == {None}
+
+
+def test_a_swap_without_a_checkout_has_nothing_to_compare(tmp_path: Path) -> None:
+    host, swap = SimulatedCloud(tmp_path).host(), examples.swap(checkout="")
+    Journal.create(host.journals.folder(swap.service, swap.machine), swap)
+    with pytest.raises(DevswapError, match="heat-engine has no checkout"):
+        diff.of(host, "heat-engine", None)
 
 
 def test_options_that_come_go_and_are_renamed() -> None:
