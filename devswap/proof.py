@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,10 @@ from devswap.journal import Journal
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Kept, Step, shell
 
+_SERVE_AGAIN_SECONDS = 60.0
+_PAUSE = 0.5
+# What differs while a unit is on its way: a program renames its process when it has started (setproctitle).
+_STARTING = ("unit state: was active", "unit command: ", "serving: was yes")
 _OTHERS = (
     "file /etc/",
     f"{HAPROXY}file ",
@@ -40,15 +45,15 @@ class Restored:
     """What other swaps have changed too, and still hold."""
 
 
-def prove(host: Host, journal: Journal, kept: Kept, *, seconds: float) -> Restored:
-    """Compare, and close the journal; waits at most `seconds` for the service to serve.
+def prove(host: Host, journal: Journal, kept: Kept) -> Restored:
+    """Compare, and close the journal; what served before has its time to serve again.
 
     Raises NotWhole with what differs and is devswap's to answer for; the journal stays then.
     """
     swap = journal.swap
     held = list(transaction.held_by_others(journal, host.cloud(journal)))
     try:
-        after = _taken(host, journal, kept, seconds)
+        after = _settled(host, journal, kept)
     except MachineGone as error:
         if error.address != swap.machine:
             raise
@@ -76,6 +81,21 @@ def _mend(journal: Journal, after: dict[str, str]) -> str:
     if swap.fingerprint.get("unit state") == "active" != after.get("unit state"):
         return f"find out why it does not run, and start it: {shell(swap.machine, 'systemctl', 'start', swap.unit)}"
     return "mend it"
+
+
+def _settled(host: Host, journal: Journal, kept: Kept) -> dict[str, str]:
+    """The facts when production runs as it did: it may have been started just now, or its machine may be booting."""
+    before = journal.swap.fingerprint
+    ran = before.get("unit state") == "active" and before.get("serving") != "no"
+    deadline = time.monotonic() + (_SERVE_AGAIN_SECONDS if ran else 0)
+    for _ in range(int(_SERVE_AGAIN_SECONDS / _PAUSE)):
+        left = max(0.0, deadline - time.monotonic())
+        after = _taken(host, journal, kept, left)
+        lines = fingerprint.differences(before, after)
+        if not left or not any(line.startswith(_STARTING) for line in lines) or after.get("unit state") == "failed":
+            break
+        time.sleep(_PAUSE)
+    return after
 
 
 def _taken(host: Host, journal: Journal, kept: Kept, seconds: float) -> dict[str, str]:

@@ -25,8 +25,6 @@ from devswap.steps.step import NOTHING_KEPT, Kept, Step, from_json
 from devswap.tuning import UNCHANGED, Changes
 from devswap.watcher import Watcher
 
-_SERVE_AGAIN_SECONDS = 60.0
-
 
 @dataclass(frozen=True)
 class Planned:
@@ -279,7 +277,7 @@ def _bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Rest
                 journal.describe(mode="restoring")
         transaction.rollback(journal, cloud)
     with transaction.whole_or_said(journal):
-        return proof.prove(host, journal, kept, seconds=0.0 if untouched else _SERVE_AGAIN_SECONDS)
+        return proof.prove(host, journal, kept)
 
 
 def _take_over(host: Host, prepared: Prepared, terminal: Terminal | None, question: Question | None) -> Start:

@@ -68,6 +68,8 @@ class SimulatedCloud:
         self.ends_by_itself = False
         """Whether a foreground run ends without anybody's Ctrl-C."""
         self._polls = 0
+        self.starting = 0
+        """How many questions heat-engine does not answer yet, since it has just been started."""
         self.world = World()
         for name, files in images.machines().items():
             self.world.machines[name] = MachineState(files)
@@ -237,9 +239,11 @@ class SimulatedCloud:
         if "addresses" in asked:
             return self._answer_of_web(machine, asked["addresses"])
         host = asked["host"] or machine.name
+        self.starting = max(0, self.starting - 1)
         units = {"engine": "heat-engine.service"}
         running = machine.init.units.get(units.get(asked["topic"], ""))
         serving = running is not None and running.active == "active" and self._fate(machine, running.argv) != "mute"
+        serving = serving and not self.starting
         queue = f"the queue {asked['topic']}.{host}"
         return {"serving": serving, "why": f"{queue} has a consumer" if serving else f"{queue} has no consumer"}
 

@@ -154,3 +154,33 @@ def test_development_is_stopped_though_its_drop_in_was_taken_away(cloud: Simulat
     (journal,) = cloud.host().journals.all()
     swap.restore(cloud.host(), journal)
     assert differences(cloud, whole) == []
+
+
+def test_production_that_is_only_starting_is_waited_for(cloud: SimulatedCloud, whole: Snapshot) -> None:
+    """Its machine was restarted, and a checkout that had not come to production's stop was killed before."""
+    left: list[Snapshot] = []
+
+    def instant(what: str) -> None:
+        if not left and "file mount" in what:
+            left.append(cloud.take())
+
+    cloud.calls.begin(instant=instant)
+    take_over(cloud, "plain")
+    cloud.put_back(left[0])
+    cloud.machine(images.HEAT).boot()
+    cloud.starting = 25
+    (journal,) = cloud.host().journals.all()
+    assert journal.swap.mode == "preparing"
+    swap.restore(cloud.host(), journal)
+    assert differences(cloud, whole) == []
+
+
+def test_a_unit_that_a_playbook_changed_meanwhile_runs_as_it_is_now(cloud: SimulatedCloud) -> None:
+    take_over(cloud, "plain")
+    machine, path = cloud.machine(images.HEAT), f"/etc/systemd/system/{UNIT}"
+    machine.write_text(path, (machine.read_text(path) or "").replace("bin/heat-engine", "bin/heat-engine --verbose"))
+    systemd.reload(machine)
+    (journal,) = cloud.host().journals.all()
+    restored = swap.restore(cloud.host(), journal)
+    assert [line.partition(": ")[0] for line in restored.changed_by_others] == [f"unit file {path}", "unit command"]
+    assert machine.init.unit(UNIT).argv[-1] == "--verbose"
