@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -39,8 +40,8 @@ class Settings:
 
     @property
     def rest(self) -> str | None:
-        """The address of Gerrit's REST, if any is known."""
-        derived = self.changes_url.rstrip("/").rpartition("/")[0]
+        """The address of Gerrit's REST, if any is known. It is asked anonymously, whoever fetches."""
+        derived = re.sub(r"://[^/]*@", "://", self.changes_url.rstrip("/").rpartition("/")[0])
         return self.gerrit_url or (derived if derived.startswith(("http://", "https://")) else None)
 
 

@@ -131,9 +131,14 @@ def _review(checkout: Checkout) -> dict[str, Any] | None:
         "owner": said.owner if said else None,
         "branch": said.branch if said else checkout.branch,
         "status": said.status if said else None,
-        "url": url if mask(url) == url else None,
-        "rest": checkout.remotes.rest,
+        "url": _public(url),
+        "rest": _public(checkout.remotes.rest),
     }
+
+
+def _public(url: str | None) -> str | None:
+    """`url`, unless there is a password in it."""
+    return url if url is not None and mask(url) == url else None
 
 
 def _library(chosen: Chosen, built: Overlay) -> dict[str, Any]:

@@ -29,6 +29,11 @@ def test_the_environment_wins_over_the_users_file_and_the_command_line_over_both
     assert settings.override(found, {"wait": 9}).wait == 9.0
 
 
+def test_gerrits_rest_is_asked_without_the_password_that_fetches(tmp_path: Path) -> None:
+    found = load(tmp_path, {"DEVSWAP_CHANGES_URL": "https://me:secret@review.example.org/openstack"})
+    assert found.rest == "https://review.example.org"
+
+
 @pytest.mark.parametrize("text", ["no_such = 1", 'index_policy = "all"', "not toml", 'wait = "soon"'])
 def test_what_makes_no_sense_is_a_usage_error(tmp_path: Path, text: str) -> None:
     put(tmp_path, text)
