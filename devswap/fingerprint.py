@@ -12,6 +12,7 @@ from typing import Any
 from devswap import balancer as balancers
 from devswap import development, ports, probe, systemd
 from devswap.database import Source
+from devswap.errors import MachineGone
 from devswap.machine import Machine
 from devswap.probe import Probe
 from devswap.probe_web import WebProbe
@@ -120,7 +121,7 @@ def take(
     for address, unit in watched.peers:
         facts[f"peer {address} {unit}"] = systemd.state(machine(address), unit).active
     for each in watched.balanced:
-        facts.update(_traffic(machine(each.on), each))
+        facts.update(_traffic(machine, each))
     return facts
 
 
@@ -158,8 +159,12 @@ def _ports(machine: Machine, unit: str, wanted: str | None, seconds: float) -> s
         time.sleep(0.2)
 
 
-def _traffic(machine: Machine, watched: Balanced) -> Iterator[tuple[str, str]]:
+def _traffic(at: Callable[[str], Machine], watched: Balanced) -> Iterator[tuple[str, str]]:
     """HAProxy's files, and its servers as the files and the running process have them; nothing that counts or ages."""
+    try:
+        machine = at(watched.on)
+    except MachineGone:  # its servers went with it: nobody is answerable for them any more
+        return
     balancer = balancers.at(machine, watched.sources)
     if balancer is None:
         yield f"{HAPROXY}in {machine.name}", "does not run"

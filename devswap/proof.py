@@ -63,7 +63,7 @@ def prove(host: Host, journal: Journal, kept: Kept) -> Restored:
     after = {name: value for name, value in after.items() if name in swap.fingerprint or name.startswith(_MANY)}
     unseen = held or not all(any(name.startswith("database ") for name in facts) for facts in (swap.fingerprint, after))
     before, after = (_without(facts, "database ") if unseen else facts for facts in (swap.fingerprint, after))
-    if _moved_by_others(host, journal):
+    if _moved_by_others(host, journal) or not any(name.startswith(HAPROXY) for name in after):
         before, after = (_without(facts, HAPROXY) for facts in (before, after))
     ours, others = _sorted(fingerprint.differences(before, after), _excused(journal, kept), kept)
     if ours:

@@ -86,6 +86,9 @@ class MoveTraffic(Step):
     def undo(self, cloud: Cloud, captured: Any) -> None:
         edits = [Edit(**edit).back for edit in captured["edits"]]
         machine = cloud.machine(self.on)
+        if not machine.is_running():
+            self._object(cloud, f"{self.on} is stopped: HAProxy's files in it stay as they are")
+            return
         balancer = balancers.at(machine, self.sources) or _stopped(machine, self.sources)
         change = rotation.plan(balancer, edits)
         self._respect(cloud, change)

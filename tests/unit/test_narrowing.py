@@ -276,3 +276,20 @@ def test_servers_on_one_machine_are_told_apart_by_their_names(cloud: SimulatedCl
     assert [line.machine for line in shown] == [f"lxc:{images.HAPROXY}"] * 2
     assert narrowing.narrow(cloud.host(), "other", to="two", exclusive=False).to == "two"
     assert cloud.haproxy.serving("other-back") == ["other-back/two"]
+
+
+def test_a_stopped_haproxy_does_not_keep_production_stopped(cloud: SimulatedCloud, machine: SimulatedMachine) -> None:
+    checkout(cloud)
+    machine.state.running = False
+    with pytest.raises(NotWhole, match="is stopped"):
+        restore(cloud)
+    assert cloud.machine(images.HEAT).init.units["heat-api.service"].argv[0] == images.UWSGI
+
+
+def test_a_haproxy_that_is_gone_has_taken_its_part_along(cloud: SimulatedCloud) -> None:
+    for made in (checkout, narrow):
+        made(cloud)
+        del cloud.world.machines[images.HAPROXY]
+        restore(cloud)
+        assert cloud.host().journals.all() == []
+        cloud.balance()
