@@ -59,6 +59,8 @@ class Deployment:
     forks: bool
     """Its unit expects a process that forks, or takes a bus name: what development does not do."""
     active: bool
+    leaves_root: str | None = None
+    """Where its unit starts it as root and it becomes `user` by itself: the number of that account's own group."""
     uwsgi: uwsgi.Settings | None = None
     """Where uWSGI runs it; `command` is then what the application sees as its own command line."""
     hosted: Hosted | None = None

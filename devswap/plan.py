@@ -38,11 +38,19 @@ def command(deployment: Deployment, place: Slot) -> Command:
         served = [f"{address}={script}" for address, script in _served(deployment, place)]
         argv = [f"{place.overlay}/bin/python", "-m", "_devswap_serve", *served]
     elif told is None:
-        argv = [f"{place.overlay}/bin/python", *_program(deployment, place)]
+        argv = [*_as_its_user(deployment), f"{place.overlay}/bin/python", *_program(deployment, place)]
     else:
         script = f"{place.overlay}/bin/{_name(told.script)}" if told.script else None
         argv = uwsgi.development(told, place.overlay, environment, script=script)
     return Command(tuple(argv), environment, simple=deployment.forks)
+
+
+def _as_its_user(deployment: Deployment) -> list[str]:
+    """A unit may start its program as root, which leaves that by itself: a checkout begins after that."""
+    group = deployment.leaves_root
+    if group is None:
+        return []
+    return ["/usr/bin/setpriv", f"--reuid={deployment.user}", f"--regid={group}", "--init-groups", "--"]
 
 
 def _program(deployment: Deployment, place: Slot) -> tuple[str, ...]:

@@ -51,7 +51,8 @@ class Tuning:
         """`development`'s own; uWSGI's workers are named on its command line."""
         words = list(development)
         if self.workers and _PROCESSES in words:
-            words[words.index(_PROCESSES) + 1] = str(self.workers)
+            last = len(words) - 1 - words[::-1].index(_PROCESSES)  # production's own may come before ours
+            words[last + 1] = str(self.workers)
         return words
 
     def lines(self) -> list[str]:

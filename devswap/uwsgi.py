@@ -116,7 +116,7 @@ def is_uwsgi(program: str) -> bool:
 def read(argv: Sequence[str], file: Read) -> Settings:
     """What `argv` and the files it names say; `file` reads one. Raises DevswapError for files that are not ini."""
     options: list[Option] = []
-    for name, value in _command_line(argv[1:]):
+    for name, value, _ in _command_line(argv[1:]):
         _take(Option(name, value, ""), options, file, depth=0)
     return Settings(tuple(argv), tuple(options))
 
@@ -131,13 +131,10 @@ def development(
     """
     named = set(_ini_files(settings.argv))
     words = [settings.argv[0]]
-    for name, value in _command_line(settings.argv[1:]):
+    for name, value, said in _command_line(settings.argv[1:]):
         if _DROPPED.fullmatch(name):
             continue
-        if name == "ini":
-            words += ["--ini", _without_dropped(settings, value)]
-        else:
-            words += [f"--{name}", value] if value else [f"--{name}"]
+        words += ["--ini", _without_dropped(settings, value)] if name == "ini" else said
     for option in settings.options:
         if _DROPPED.fullmatch(option.name) and option.file and option.file not in named and option.name != "master":
             raise DevswapError(f"cannot run development in uWSGI: {option.file} sets {option.name}, and is included")
@@ -154,27 +151,31 @@ def _without_dropped(settings: Settings, path: str) -> str:
     if not any(_DROPPED.fullmatch(option.name) for option in settings.options if option.file == path):
         return path
     # uWSGI takes what a command prints for a file: https://uwsgi-docs.readthedocs.io/en/latest/Configuration.html
-    return f"exec://sed -E '/^[[:space:]]*({_DROPPED.pattern})[[:space:]]*(=|$)/d' {shlex.quote(path)}"
+    # By its path: the overlay's scripts come first on PATH, and uWSGI may still be root.
+    return f"exec:///bin/sed -E '/^[[:space:]]*({_DROPPED.pattern})[[:space:]]*(=|$)/d' {shlex.quote(path)}"
 
 
-def _command_line(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _command_line(words: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
+    """(option, value, the words that say it)."""
     rest = list(words)
     while rest:
         word = rest.pop(0)
         if not word.startswith("-"):
-            yield "ini", word  # uwsgi /etc/uwsgi/x.ini
+            yield "ini", word, [word]  # uwsgi /etc/uwsgi/x.ini
             continue
+        said = [word]
         name, equals, value = word.partition("=")
         name = _SHORT.get(name[:2], name[1:]) if not name.startswith("--") else name[2:]
         if not word.startswith("--") and len(word) > 2 and not equals:
             value = word[2:]
         elif not equals and name not in _FLAGS and rest and (name == "pyargv" or not rest[0].startswith("-")):
             value = rest.pop(0)
-        yield ("ini" if name == "config" else name), value
+            said.append(value)
+        yield ("ini" if name == "config" else name), value, said
 
 
 def _ini_files(argv: Sequence[str]) -> Iterator[str]:
-    yield from (value for name, value in _command_line(argv[1:]) if name == "ini")
+    yield from (value for name, value, _ in _command_line(argv[1:]) if name == "ini")
 
 
 def _take(option: Option, options: list[Option], file: Read, *, depth: int) -> None:

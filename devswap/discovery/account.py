@@ -38,6 +38,12 @@ def of_unit(machine: Machine, unit: str, wanted: str, pid: int, *, otherwise: st
     return name
 
 
+def group_of(machine: Machine, user: str) -> str | None:
+    """The number of the account's own group."""
+    rows = [line.split(":") for line in (machine.read_text("/etc/passwd") or "").splitlines()]
+    return next((row[3] for row in rows if row[0] == user and len(row) > 3), None)
+
+
 def _owner(machine: Machine, pid: int) -> int | None:
     """The effective uid of a process, as its machine numbers it; None where it has just ended."""
     line = re.search(r"^Uid:\s+\d+\s+(\d+)", machine.read_text(f"/proc/{pid}/status") or "", re.MULTILINE)

@@ -29,6 +29,13 @@ def test_productions_script_is_the_overlays(deployment: Deployment) -> None:
     assert argv == (f"{PLACE.overlay}/bin/python", f"{PLACE.overlay}/bin/heat-engine")
 
 
+def test_what_becomes_its_user_by_itself_starts_as_that_user(deployment: Deployment) -> None:
+    assert deployment.leaves_root is None
+    argv = plan.command(replace(deployment, leaves_root="110"), PLACE).argv
+    assert argv[:5] == ("/usr/bin/setpriv", f"--reuid={deployment.user}", "--regid=110", "--init-groups", "--")
+    assert argv[5] == f"{PLACE.overlay}/bin/python"
+
+
 def test_a_module_is_run_as_one(deployment: Deployment) -> None:
     run = replace(deployment, command=("-m", "heat.cmd.engine", "--debug"))
     assert plan.command(run, PLACE).argv == (f"{PLACE.overlay}/bin/python", "-m", "heat.cmd.engine", "--debug")

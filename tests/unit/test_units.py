@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,9 @@ def test_a_unit_without_a_user_is_known_by_whom_its_process_runs_as(machine: Sim
     machine.init.unit("heat-engine.service").uid = 110
     deployment = units.examine(found(machine))
     assert (deployment.user, deployment.group) == ("heat", "heat")
+    assert deployment.leaves_root is not None
+    read = json.loads(json.dumps(units.as_json(deployment)))
+    assert units.from_json(found(machine), read).leaves_root == deployment.leaves_root
 
 
 def test_a_unit_without_a_user_that_does_not_run_is_not_taken_for_roots(machine: SimulatedMachine) -> None:

@@ -79,7 +79,7 @@ def test_development_is_production_with_a_few_words_more() -> None:
 def test_lines_that_no_later_word_takes_back_are_left_out_of_what_it_reads() -> None:
     argv = development(read("--ini", "/x/one.ini", "--logto", "/a", one="[uwsgi]\nmaster = true\ncheaper-step = 2\n"))
     command = argv[argv.index("--ini") + 1]
-    assert command.startswith("exec://sed -E ")
+    assert command.startswith("exec:///bin/sed -E ")
     assert command.endswith("/x/one.ini")
     assert "--logto" not in argv
 
