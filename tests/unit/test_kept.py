@@ -156,7 +156,8 @@ def test_development_is_stopped_though_its_drop_in_was_taken_away(cloud: Simulat
     assert differences(cloud, whole) == []
 
 
-def test_production_that_is_only_starting_is_waited_for(cloud: SimulatedCloud, whole: Snapshot) -> None:
+@pytest.mark.parametrize("questions", [1, 25])
+def test_production_that_is_only_starting_is_waited_for(cloud: SimulatedCloud, whole: Snapshot, questions: int) -> None:
     """Its machine was restarted, and a checkout that had not come to production's stop was killed before."""
     left: list[Snapshot] = []
 
@@ -168,7 +169,7 @@ def test_production_that_is_only_starting_is_waited_for(cloud: SimulatedCloud, w
     take_over(cloud, "plain")
     cloud.put_back(left[0])
     cloud.machine(images.HEAT).boot()
-    cloud.starting = 25
+    cloud.starting = questions
     (journal,) = cloud.host().journals.all()
     assert journal.swap.mode == "preparing"
     swap.restore(cloud.host(), journal)
