@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from devswap.sandbox import changes
 from devswap.sandbox.changes import HARMLESS
 from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import Desk
@@ -70,6 +72,20 @@ def test_no_request_is_lost_while_a_service_is_narrowed_and_widened(cloud: Cloud
     cloud.sh("sed -i 's/ # theirs$//' /etc/haproxy/haproxy.cfg && systemctl reload haproxy", on=on)
     assert cloud.sh(_FILES, on=on) == before
     assert [server["role"] for server in shown(desk, "keystone_service")] == ["active", "active"]
+
+
+def test_no_request_is_lost_while_a_service_with_a_second_server_is_swapped(cloud: Cloud, desk: Desk) -> None:
+    on, url = balancer(cloud), f"http://{cloud.containers[balancer(cloud)]}:5000/v3"
+    before, place = cloud.sh(_FILES, on=on), cloud.container("-keystone-")
+    change = changes.change("keystone", HARMLESS, cloud.era)
+    with load(url) as seen:
+        desk.devswap("checkout", "keystone", f"review/{change.number}", "--machine", place, "--detach")
+        assert sorted({server["role"] for server in shown(desk, "keystone")}) == ["active", "backup"]
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            assert f"X-Keystone-Change: {answer.headers['X-Keystone-Change']}" == change.patchsets[-1].shows
+        desk.devswap("restore", "keystone", "--machine", place)
+    assert seen["failures"] == []
+    assert cloud.sh(_FILES, on=on) == before
 
 
 @pytest.mark.eras("current")

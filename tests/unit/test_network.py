@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from devswap import network
+from devswap.service import load_catalogue
 
 TRIE = """Main:
   +-- 0.0.0.0/0 3 0 5
@@ -31,3 +32,7 @@ def test_the_addresses_are_those_of_interfaces() -> None:
 
 def test_a_process_that_has_ended_has_none() -> None:
     assert network.addresses(2**22 + 1) == []
+
+
+def test_keystone_is_looked_for_on_the_ports_of_both_eras() -> None:
+    assert set(load_catalogue().get("keystone").ports) == {5000, 35357}
