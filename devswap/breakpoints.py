@@ -65,6 +65,11 @@ def require(wanted: Breakpoint, checkout: Path, package: str) -> None:
     path = _file(wanted, checkout, package)
     if path is None:
         return
+    if wanted.file is not None and wanted.file.startswith("/"):
+        raise UsageError(
+            f"no breakpoint at {wanted.text}: its file is named as in the checkout",
+            hint=f"--break {package.split('.')[0]}/…/{path.name}:{wanted.line or wanted.name}",
+        )
     if not path.is_file() or not path.resolve().is_relative_to(checkout.resolve()):
         raise DevswapError(f"no breakpoint at {wanted.text}: the checkout has no file {path.relative_to(checkout)}")
     try:

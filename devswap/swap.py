@@ -137,14 +137,16 @@ def run(
         newest.ask_all(host.state, journal.swap)
         for line in newest.newer(host.state, journal.swap):
             host.say(line)
+        # What cannot be meant is told before anything is touched: what runs goes on.
+        tuned = preparation.tuned_again(host, journal.swap, changes) if changes != UNCHANGED else None
         with ExitStack() as until_ended:
             if restore_on_exit:
                 until_ended.enter_context(_given_back(host, journal))
             with _still_held(service):
                 preparation.refresh(host, journal)
                 question = until_ended.enter_context(running.standing_by(host, journal.swap))
-                if changes != UNCHANGED:
-                    journal.describe(tuning=preparation.tuned_again(host, journal.swap, changes).as_json())
+                if tuned is not None:
+                    journal.describe(tuning=tuned.as_json())
                 if detach or way.is_in_apache(journal.swap):
                     running.detached(host, _start_again(host, journal, None, question), seconds=host.settings.wait)
                     _put_in(host, journal, foreground=False)

@@ -14,6 +14,7 @@ from devswap import apache, configuration, systemd, uwsgi
 from devswap.configuration import Configuration
 from devswap.deployment import Deployment, Front, Hosted, Interpreter
 from devswap.discovery import account, program, sites
+from devswap.errors import DevswapError
 from devswap.machine import Machine, while_running
 from devswap.service import Service
 
@@ -90,6 +91,13 @@ def _unit_files(machine: Machine) -> dict[str, str]:
 
 def version(found: Found) -> str | None:
     """The version of production's package, read from the name of its metadata; None if it is not where we look."""
+    try:
+        return _version(found)
+    except DevswapError:  # a unit that cannot be read is no reason to show none of the others
+        return None
+
+
+def _version(found: Found) -> str | None:
     if found.site:
         python, _ = program.of_site(found.machine, found.site, found.service)
         return _installed_version(found.machine, python.rpartition("/bin/")[0], found.service.distribution)

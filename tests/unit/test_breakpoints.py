@@ -174,3 +174,8 @@ def test_modules_are_loaded_with_them_and_one_that_has_no_place_is_said(checkout
     heat.engine.Engine.plain(1)
     assert loading == ["start", "plain"]
     assert said == [f"no breakpoint at heat:gone: {checkout}/heat/__init__.py has no such place"]
+
+
+def test_a_file_is_named_as_in_the_checkout(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="named as in the checkout"):
+        breakpoints.require(parse(f"{tmp_path}/heat/x.py:3"), tmp_path, "heat")
