@@ -85,6 +85,13 @@ def take_over(cloud: SimulatedCloud, ref: str) -> Path:
     return journal.folder
 
 
+def first_write(cloud: SimulatedCloud, person: Person) -> int:
+    """The number of the call with which a run begins to change something."""
+    cloud.calls.begin()
+    person.types(f"devswap run {SERVICE} --detach")
+    return next(number for number, name in enumerate(cloud.calls.names) if name.startswith("file write"))
+
+
 @pytest.mark.parametrize("content", ["", "{", '{"version": 99}', '{"version": 1, "swap": {}}'])
 def test_a_journal_that_cannot_be_read(cloud: SimulatedCloud, whole: Snapshot, person: Person, content: str) -> None:
     folder = take_over(cloud, "plain")
@@ -122,7 +129,7 @@ def test_production_that_does_not_run_any_more(cloud: SimulatedCloud, whole: Sna
 
 def test_a_run_that_is_interrupted(cloud: SimulatedCloud, whole: Snapshot, person: Person) -> None:
     take_over(cloud, "migrates")
-    cloud.calls.begin(Fault(12, Kind.CTRL_C))
+    cloud.calls.begin(Fault(first_write(cloud, person), Kind.CTRL_C))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     told = person.is_told("run", SERVICE, "--detach")
     signal.signal(signal.SIGINT, before)
@@ -147,10 +154,7 @@ def test_a_run_in_a_stopped_machine(cloud: SimulatedCloud, whole: Snapshot, pers
 
 def test_a_run_that_meets_a_broken_disk(cloud: SimulatedCloud, whole: Snapshot, person: Person) -> None:
     take_over(cloud, "migrates")
-    cloud.calls.begin()
-    person.types(f"devswap run {SERVICE} --detach")
-    write = next(number for number, name in enumerate(cloud.calls.names) if name.startswith("file write"))
-    cloud.calls.begin(Fault(write, Kind.RAISES))
+    cloud.calls.begin(Fault(first_write(cloud, person), Kind.RAISES))
     told = person.is_told("run", SERVICE, "--detach")
     cloud.calls.begin()
     assert "Input/output error" in told.message
