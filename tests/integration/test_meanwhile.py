@@ -136,9 +136,9 @@ def test_what_somebody_made_of_the_drop_in_is_not_written_over(cloud: Cloud, des
     cloud.sh(f"echo Environment=MINE=1 >>{path} && systemctl daemon-reload")
     failed = desk.restore("--machine", cloud.heat, code=3)
     assert f"{path} was changed by somebody else" in failed.stderr
-    assert f"--keep-theirs {path}" in failed.stderr
+    assert f"mv {path} /root/" in failed.stderr
     assert "MINE=1" in cloud.sh(f"cat {path}")
-    cloud.sh(f"mv {path} /root/")  # the other way that is named
+    cloud.sh(f"mv {path} /root/")
     assert "facts identical" in desk.restore("--machine", cloud.heat).stdout
     assert "MINE=1" in cloud.sh("cat /root/zz-devswap.conf; rm /root/zz-devswap.conf")
 

@@ -1,4 +1,4 @@
-"""Two services with one database, swapped at once: who leaves last gives it back."""
+"""Two services with one database, swapped at the same time: who leaves last gives it back."""
 
 from __future__ import annotations
 
