@@ -195,7 +195,7 @@ class Journals:
         return [path.parent for path in sorted(self._state.glob("swaps/*/journal.json"))]
 
     @contextmanager
-    def changing(self, *, seconds: float | None = 60.0, say: Callable[[str], None] | None = None) -> Iterator[None]:
+    def changing(self, *, seconds: float | None = 300.0, say: Callable[[str], None] | None = None) -> Iterator[None]:
         """Hold the host's one lock for the time of an apply or an undo; the kernel drops it when its holder dies.
 
         Waits at most `seconds`; None: as long as it takes, as a way back must.

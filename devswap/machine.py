@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from devswap.process import Popen, Result
 from devswap.rootfs import Rootfs
 
 Seen = TypeVar("Seen")
+_LOOKS, _PAUSE = 4, 0.5
 
 _BASE_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -135,13 +137,18 @@ class Machine(Protocol):
 
 
 def while_running(machine: Machine, look: Callable[[Machine], Seen]) -> Seen | None:
-    """What `look` sees; None if the machine was stopped meanwhile, as any of many on a host may be."""
-    try:
-        return look(machine)
-    except (DevswapError, OSError):
-        if machine.is_running():
-            raise
-        return None
+    """What `look` sees; None if the machine was stopped meanwhile, as any of many on a host may be.
+
+    One that is just being stopped, or started, is looked at again: for an instant it is neither.
+    """
+    for _ in range(_LOOKS):
+        try:
+            return look(machine)
+        except (DevswapError, OSError):
+            if not machine.is_running():
+                return None
+            time.sleep(_PAUSE)
+    return look(machine)
 
 
 class BackedMachine:

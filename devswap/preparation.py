@@ -200,13 +200,14 @@ def _prepare_first(host: Host, deployment: Deployment, sources: Sources, wish: W
         peers=tuple(others if wish.only else ()),
     )
     host.say(f"taking the fingerprint of production's {deployment.service.name}")
-    before = fingerprint.take(watched, host.machine)
-    if watched.database and Shelf(host.state / "shared").find(shared_database(watched.database)):
-        # Another swap has migrated it: how it was before is in that swap's fingerprint.
-        before = {name: value for name, value in before.items() if not name.startswith("database ")}
-    if traffic.movers(host, watched):
-        before = {name: value for name, value in before.items() if not name.startswith(fingerprint.HAPROXY)}
-    with host.journals.changing():
+    # A restore of another swap may stop this service for an instant: that is not how production was.
+    with host.journals.changing(say=host.say):
+        before = fingerprint.take(watched, host.machine)
+        if watched.database and Shelf(host.state / "shared").find(shared_database(watched.database)):
+            # Another swap has migrated it: how it was before is in that swap's fingerprint.
+            before = {name: value for name, value in before.items() if not name.startswith("database ")}
+        if traffic.movers(host, watched):
+            before = {name: value for name, value in before.items() if not name.startswith(fingerprint.HAPROXY)}
         journal = Journal.create(
             host.journals.folder(deployment.service.name, deployment.machine.address),
             _swap(host, deployment, sources.checkout, wish, watched, before),

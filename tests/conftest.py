@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import settings
@@ -17,6 +17,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # A shell that starts the suite in the background has it ignore Ctrl-C, and every program a test presses it for too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _REPORTED = pytest.StashKey[list[str]]()
 
 
@@ -25,6 +26,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--strikes", type=int, default=10, metavar="N", help="how often a real swap is killed, on each era")
     group.addoption("--era", action="append", metavar="ERA", help="only on this sandbox: current or 2015; repeatable")
     group.addoption("--keep-sandbox", action="store_true", help="leave a sandbox that this run has built")
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """A command that runs in this process may leave a signal ignored; so would the programs of later tests."""
+    before = [signal.getsignal(number) for number in _SIGNALS]
+    yield
+    for number, handler in zip(_SIGNALS, before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.fixture
