@@ -24,7 +24,7 @@ from devswap.tuning import Tuning
 
 _TRIES_SECONDS = 3600.0
 _LOOK_SECONDS = 0.5
-_END_SECONDS = 8.0
+_END_SECONDS = 6.0
 """How long development may take to end when its devswap ends: a service may finish its work for longer than that."""
 
 
@@ -227,7 +227,7 @@ class _Guard:
         path = development.guard_pipe(swap.service)
         systemd.stop(machine, self._unit)
         self._descriptor = machine.open_pipe(path)
-        script = 'cat "$1"; rm -f "$2"; systemctl stop --no-block "$3"; sleep 8; systemctl kill --signal=KILL "$3"'
+        script = 'cat "$1"; rm -f "$2"; systemctl stop --no-block "$3"; sleep 6; systemctl kill --signal=KILL "$3"'
         machine.run(
             [
                 "systemd-run",
