@@ -13,9 +13,11 @@ settings.register_profile("quick", derandomize=True, max_examples=80)
 settings.register_profile("thorough", max_examples=2000)
 settings.load_profile("quick")
 
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    # A shell that starts the suite in the background has it ignore Ctrl-C, and every program a test presses it for too.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell that starts the suite in the background has it ignore Ctrl-C, nohup has it ignore a lost terminal, and every
+# program that a test presses or hangs up on would ignore it too.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _REPORTED = pytest.StashKey[list[str]]()
