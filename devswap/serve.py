@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import selectors
+import signal
 import socket
 import sys
 import time
@@ -71,9 +72,22 @@ def serve(wanted: list[tuple[str, int, str]]) -> None:
             application = load(path, loaded)
             server = simple_server.make_server(host, port, application, server_class=kind, handler_class=Handler)
             ready.register(server, selectors.EVENT_READ, server)
-        while True:
+        interrupted = _interrupted()
+        while not interrupted:
             for key, _ in ready.select():
                 key.data.handle_request()
+
+
+def _interrupted() -> list[int]:
+    """Holds the signal once Ctrl-C was pressed: wsgiref takes it for the application's error."""
+    heard: list[int] = []
+
+    def hear(number: int, frame: object) -> None:  # noqa: ARG001
+        heard.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, hear)
+    return heard
 
 
 def main() -> None:
