@@ -37,7 +37,8 @@ def swap_of(desk: Desk) -> dict[str, Any]:
 def test_list_shows_heat_engine_with_the_version_that_runs(cloud: Cloud, desk: Desk) -> None:
     listed = json.loads(desk.devswap("list", "--json").stdout)
     assert listed["version"] == 1
-    (mine,) = [row for row in listed["services"] if row["machine"] == f"lxc:{cloud.heat}"]
+    here = [row for row in listed["services"] if row["machine"] == f"lxc:{cloud.heat}"]
+    (mine,) = [row for row in here if row["service"] == "heat-engine"]
     (metadata,) = cloud.sh(
         "ls -d /openstack/venvs/heat-*/lib/python3*/site-packages/openstack_heat-*.dist-info"
     ).split()
