@@ -50,6 +50,7 @@ def test_list_shows_heat_engine_with_the_version_that_runs(cloud: Cloud, desk: D
         "state": "active",
         "version": metadata.rpartition("/")[2].removeprefix("openstack_heat-").removesuffix(".dist-info"),
         "swapped": None,
+        "unsupported": None,
     }
     assert cloud.heat in desk.devswap("list").stdout
 
