@@ -12,89 +12,21 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
-from urllib.parse import parse_qs, unquote
 
-from devswap import process, systemd
-from devswap.configuration import Configuration
-from devswap.errors import CommandFailed, DevswapError, MachineGone
+from devswap import process
+from devswap.database_url import Url, where
+from devswap.errors import CommandFailed, DevswapError
 from devswap.journal import flush_folder
-from devswap.machine import Machine, while_running
+from devswap.machine import Machine
 from devswap.masking import mask
 from devswap.migrations import MIGRATE
 
 _READ_PASSWORD = 'IFS= read -r MYSQL_PWD; export MYSQL_PWD; exec "$@"'  # noqa: S105 - the way a password takes, not one
-_FOLDERS = ("/usr/bin", "/usr/local/bin", "/usr/local/mysql/bin")
-_TOOLS = (("mariadb", "mariadb-dump"), ("mysql", "mysqldump"))
 _END_MARK = b"-- Dump completed"
 _COUNTERS = re.compile(r" AUTO_INCREMENT=\d+")
 _CHUNK = 1 << 18
 _QUIET_LOOKS = 3
-# SQLAlchemy's own pattern (engine/url.py); the password goes up to the last @, since people do not always escape one.
-_URL = re.compile(
-    r"(?P<dialect>[\w+]+)://"
-    r"(?:(?P<user>[^:/@]*)(?::(?P<password>.*))?@)?"
-    r"(?:\[(?P<ipv6>[^\]/?@]+)\]|(?P<host>[^/:?@]*))?(?::(?P<port>\d*))?"
-    r"(?:/(?P<name>[^?@]*))?(?:\?(?P<query>.*))?",
-    re.DOTALL,
-)
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
-@dataclass(frozen=True)
-class Url:
-    """A SQLAlchemy connection URL, taken apart. Not printed whole anywhere: it holds the password."""
-
-    user: str
-    password: str
-    host: str
-    port: int
-    name: str
-    certificate_authority: str | None
-    socket: str | None = None
-    """A socket in the file system of the machine whose configuration it is; then there is no host."""
-    on: str = ""
-    """The address of that machine, where the URL means the machine itself."""
-
-    def __repr__(self) -> str:
-        return f"{self.name} on {self.socket or f'{self.host}:{self.port}'}"
-
-    @property
-    def is_local(self) -> bool:
-        """It means the machine that it is read in: another machine's server of that name is another one."""
-        return self.socket is not None or self.host in ("", *_LOOPBACK)
-
-
-def parse(url: str) -> Url:
-    """Raises DevswapError for a database that devswap cannot dump, by its name; the URL's text is never shown."""
-    kind, separator, _ = url.partition("://")
-    dialect, _, driver = kind.partition("+")
-    if not separator or dialect not in ("mysql", "mariadb"):
-        named = dialect if separator else "unknown"
-        raise DevswapError(f"cannot save a database of kind {named!r}: MariaDB and MySQL are supported")
-    parts = _URL.fullmatch(url)
-    if parts is None or not parts["name"]:
-        raise DevswapError(
-            "cannot read the database's URL: it is not of the form mysql://user:password@host:port/name",
-            hint="signs that mean something in a URL are written as %XX in its password",
-        )
-    options = parse_qs(parts["query"] or "")
-    socket = next(iter(options.get("unix_socket", [])), None)
-    host = parts["ipv6"] or parts["host"] or "localhost"
-    if host == "localhost" and driver != "mysqldb" and driver:
-        host = "127.0.0.1"  # only the C library takes this name for its socket; the client tools do as well
-    return Url(
-        user=unquote(parts["user"] or ""),
-        password=unquote(parts["password"] or ""),
-        host="" if socket else host,
-        port=int(parts["port"] or 3306),
-        name=unquote(parts["name"]),
-        certificate_authority=next(iter(options.get("ssl_ca", [])), None),
-        socket=socket,
-    )
 
 
 def verify(dump: Path) -> None:
@@ -266,11 +198,11 @@ class Database:
 
     def _argv(self, tool: str, *arguments: str) -> list[str]:
         url = self._url
-        where = [*_where(url), f"--user={url.user}"]
+        account = [*where(url), f"--user={url.user}"]
         authority = url.certificate_authority
         secure = [f"--ssl-ca={authority}"] if authority and self.machine.exists(authority) else []
         # No option file of the machine's root: its user and password would win over nothing, its host over ours.
-        return ["sh", "-c", _READ_PASSWORD, "sh", tool, "--no-defaults", *where, *secure, *arguments]
+        return ["sh", "-c", _READ_PASSWORD, "sh", tool, "--no-defaults", *account, *secure, *arguments]
 
     def _common(self) -> list[str]:
         """--no-tablespaces: MySQL 8 asks for a global privilege otherwise, which service accounts do not have.
@@ -282,120 +214,5 @@ class Database:
         return ["--no-tablespaces", "--default-character-set=utf8mb4", *mysql]
 
 
-def _where(url: Url) -> list[str]:
-    if url.socket:
-        return ["--protocol=socket", f"--socket={url.socket}"]
-    if not url.host:
-        return []  # the socket that the client itself thinks of
-    protocol = [] if url.host == "localhost" else ["--protocol=tcp"]
-    return [f"--host={url.host}", f"--port={url.port}", *protocol]
-
-
 def _identifier(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the URL of a service's database stands; the URL itself holds a password and is read when needed."""
-
-    on: str
-    """The address of the machine whose configuration it is."""
-    unit: str
-    config_files: tuple[str, ...]
-    group: str
-    option: str
-    client: str
-    """The address of the machine that has the tools."""
-    name: str
-    """The schema's."""
-    address: str
-    """Host and port, which with the name tell one database from another."""
-    server: str = ""
-    """What the server calls itself: the clouds of one host have databases of the same name."""
-
-    def open(self, machine: Callable[[str], Machine]) -> Database:
-        """Raises DevswapError where the database is not reached, with what to start where its machine is stopped.
-
-        Where the service's machine is gone, and the password with it, the server's own root account is tried.
-        """
-        client = machine(self.client)
-        if not client.is_running():
-            raise DevswapError(
-                f"cannot reach the database {self.name}: {client.address} is not running",
-                hint=f"start it: lxc-start -n {client.name}",
-            )
-        try:
-            return connect(read_url(machine(self.on), self), [client])
-        except MachineGone:
-            url = Url(user="root", password="", host="", port=0, name=self.name, certificate_authority=None)
-        found = connect(url, [client])
-        if found.server() != self.server:
-            raise DevswapError(f"cannot reach the database {self.name} of {self.on}: {self.client} has another one")
-        return found
-
-
-def read_url(machine: Machine, source: Source) -> Url:
-    options = Configuration.of(machine, source.config_files, systemd.environment(machine, source.unit))
-    url = options.get(source.group, source.option)
-    if not url:
-        where = ", ".join(source.config_files) or "its configuration"
-        raise DevswapError(f"cannot find the database: [{source.group}] {source.option} is not set in {where}")
-    parsed = parse(url)
-    return replace(parsed, on=machine.address) if parsed.is_local else parsed
-
-
-def same(first: Url, second: Url) -> bool:
-    """Whether both are the same schema of the same server; accounts may differ."""
-    return all(getattr(first, part) == getattr(second, part) for part in ("on", "socket", "host", "port", "name"))
-
-
-def connect(url: Url, machines: Iterable[Machine]) -> Database:
-    """The database through the first of `machines` that has the tools and reaches it; often only its own container has.
-
-    A URL that means the service's own machine is tried there only, and that is the first. Raises DevswapError with what
-    was tried.
-    """
-    tried = []
-    for machine in islice(machines, 1) if url.is_local else machines:
-        for client, dumper in while_running(machine, _tools) or ():
-            database = Database(machine, url, client=client, dumper=dumper)
-            try:
-                database.query("SELECT 1")
-            except DevswapError as error:
-                tried.append(f"{machine.name}: {error.message}")
-                break
-            return database
-    raise DevswapError(
-        f"cannot save the database {url}: "
-        + ("; ".join(tried) or "no machine of this cloud has mariadb-dump or mysqldump"),
-        hint="install the client where the service runs: apt-get install mariadb-client",
-    )
-
-
-def connect_at_server(url: Url, machines: Sequence[Machine]) -> Database:
-    """Like `connect`, through the server's own machine where that can be: any other may belong to another cloud."""
-    found = connect(url, machines)
-    if url.is_local:
-        return found
-    server = found.server()
-    for machine in machines:
-        if while_running(machine, _host_name) == server:
-            try:
-                return connect(url, [machine])
-            except DevswapError:
-                break
-    return found
-
-
-def _host_name(machine: Machine) -> str:
-    return (machine.read_text("/etc/hostname") or "").strip()
-
-
-def _tools(machine: Machine) -> list[tuple[str, str]]:
-    """The pairs of client and dump tool that the machine has."""
-    return [pair for pair in _TOOLS if all(_has(machine, tool) for tool in pair)]
-
-
-def _has(machine: Machine, tool: str) -> bool:
-    return any(machine.exists(f"{folder}/{tool}") for folder in _FOLDERS)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from devswap import database, migrations, plan
-from devswap.database import Source
+from devswap import database_source, database_url, migrations, plan
+from devswap.database_source import Source
 from devswap.deployment import Deployment
 from devswap.discovery import units
 from devswap.errors import DevswapError
@@ -26,9 +26,9 @@ def source_of(host: Host, deployment: Deployment) -> Source | None:
         return None
     here = deployment.machine
     found = _source(here.address, deployment.unit, deployment.config_files, wanted)
-    url = database.read_url(here, found)
+    url = database_source.read_url(here, found)
     others = [machine for machine in host.running() if machine.address != here.address]
-    reached = database.connect_at_server(url, [here, *others])
+    reached = database_source.connect_at_server(url, [here, *others])
     return replace(
         found,
         client=reached.machine.address,
@@ -118,12 +118,12 @@ class Needs:
         """The units of the project that use this very database: another cloud on this host has its own."""
         service = self.deployment.service
         assert service.database is not None  # noqa: S101
-        url = database.read_url(self.deployment.machine, self.source)
+        url = database_source.read_url(self.deployment.machine, self.source)
         found = []
         for on, unit in units.with_units(service.database.units, self.host.running()):
             theirs = _source(on, unit, service.config, service.database)
             try:
-                if database.same(url, database.read_url(self.host.machine(on), theirs)):
+                if database_url.same(url, database_source.read_url(self.host.machine(on), theirs)):
                     found.append((on, unit))
             except DevswapError as error:
                 self.host.say(f"{unit} in {on} is taken for no user of the database: {error.message}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from devswap import balancer as balancers
 from devswap import development, ports, probe, systemd
-from devswap.database import Source
+from devswap.database_source import Source
 from devswap.errors import MachineGone
 from devswap.machine import Machine
 from devswap.probe import Probe

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from devswap import apache, development, uwsgi
 from devswap.apache import Host
-from devswap.database import Source
+from devswap.database_source import Source
 from devswap.deployment import MODULE, Deployment
 from devswap.development import Command
 from devswap.slot import Slot

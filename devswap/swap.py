@@ -9,13 +9,27 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from devswap import claims, development, locate, newest, preparation, proof, running, systemd, traffic, transaction, way
+from devswap import (
+    claims,
+    development,
+    locate,
+    newest,
+    preparation,
+    proof,
+    rerun,
+    running,
+    systemd,
+    traffic,
+    transaction,
+    tuning_of_swap,
+    way,
+)
 from devswap.claims import Holder
 from devswap.errors import DevswapError, NotWhole
 from devswap.foreground import Ended
 from devswap.host import Host
 from devswap.journal import Journal
-from devswap.preparation import MAKERS, Makers, Prepared, Wish
+from devswap.preparation import Prepared
 from devswap.probe import Question
 from devswap.proof import Restored
 from devswap.pty import Terminal
@@ -24,6 +38,7 @@ from devswap.steps.database import SyncDatabase
 from devswap.steps.step import NOTHING_KEPT, Kept, Step, from_json
 from devswap.tuning import UNCHANGED, Changes
 from devswap.watcher import Watcher
+from devswap.wish import MAKERS, Makers, Wish
 
 
 @dataclass(frozen=True)
@@ -138,12 +153,12 @@ def run(
         for line in newest.newer(host.state, journal.swap):
             host.say(line)
         # What cannot be meant is told before anything is touched: what runs goes on.
-        tuned = preparation.tuned_again(host, journal.swap, changes) if changes != UNCHANGED else None
+        tuned = tuning_of_swap.tuned_again(host, journal.swap, changes) if changes != UNCHANGED else None
         with ExitStack() as until_ended:
             if restore_on_exit:
                 until_ended.enter_context(_given_back(host, journal))
             with _still_held(service):
-                preparation.refresh(host, journal)
+                rerun.refresh(host, journal)
                 question = until_ended.enter_context(running.standing_by(host, journal.swap))
                 if tuned is not None:
                     journal.describe(tuning=tuned.as_json())

@@ -8,7 +8,7 @@ import typer
 
 from devswap import libraries, options, outcome, session, swap
 from devswap.commands import examples
-from devswap.preparation import Wish
+from devswap.wish import Wish
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from devswap import database_by_hand, development, owed, systemd
-from devswap.database import Database, Source
+from devswap.database import Database
+from devswap.database_source import Source
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError, MachineGone
 from devswap.journal import flush_folder, make_private, write_durably
 from devswap.machine import Machine

@@ -12,7 +12,7 @@ import pytest
 from devswap import narrowing, swap
 from devswap.host import Host
 from devswap.libraries import Wanted
-from devswap.preparation import Wish
+from devswap.wish import Wish
 from tests.crash.exploration import Command, Exploration, restore_everything
 from tests.simulated import disk, images
 from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting

@@ -24,8 +24,8 @@ from devswap import development, swap, systemd
 from devswap.errors import DevswapError, NotWhole
 from devswap.host import Host
 from devswap.journal import Journal
-from devswap.preparation import Wish
 from devswap.service import Catalogue
+from devswap.wish import Wish
 from tests.simulated import disk, images
 from tests.simulated.cloud import SimulatedCloud, Snapshot, World
 from tests.simulated.comparison import differences

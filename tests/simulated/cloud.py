@@ -21,12 +21,12 @@ from devswap.invoker import UserHome
 from devswap.journal import Owner
 from devswap.machine import Machine
 from devswap.overlay import Overlay, Request
-from devswap.preparation import Makers
 from devswap.service import load_catalogue
 from devswap.settings import Settings
 from devswap.slot import Mount, Slot
 from devswap.source import Checkout
 from devswap.systemd import run_in_unit
+from devswap.wish import Makers
 from tests.simulated import images, web
 from tests.simulated.calls import Calls
 from tests.simulated.files import Files, Folder

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devswap import database
+from devswap import database, database_source, database_url
 from devswap.errors import DevswapError
 from tests.simulated import images
 from tests.simulated.calls import Fault, Kind
@@ -17,20 +17,20 @@ URL = "mysql+pymysql://heat:s%40cr%25t@172.29.236.101/heat?charset=utf8"
 
 
 def test_a_password_may_hold_any_sign() -> None:
-    url = database.parse("mysql+pymysql://heat:p%40%2F%25:x@db.example:3307/heat?charset=utf8&ssl_ca=/etc/ca.pem")
+    url = database_url.parse("mysql+pymysql://heat:p%40%2F%25:x@db.example:3307/heat?charset=utf8&ssl_ca=/etc/ca.pem")
     assert (url.user, url.password, url.host, url.port, url.name) == ("heat", "p@/%:x", "db.example", 3307, "heat")
     assert url.certificate_authority == "/etc/ca.pem"
 
 
 def test_a_url_is_never_shown_with_its_password() -> None:
-    assert "s@cr%t" not in repr(database.parse(URL))
-    assert "s@cr%t" not in str(database.parse(URL))
+    assert "s@cr%t" not in repr(database_url.parse(URL))
+    assert "s@cr%t" not in str(database_url.parse(URL))
 
 
 @pytest.mark.parametrize("url", ["postgresql://a:b@c/d", "sqlite:////var/lib/x.db", "nonsense"])
 def test_other_databases_are_refused_by_name(url: str) -> None:
     with pytest.raises(DevswapError, match="MariaDB and MySQL"):
-        database.parse(url)
+        database_url.parse(url)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def cloud(tmp_path: Path) -> SimulatedCloud:
 
 def opened(cloud: SimulatedCloud) -> database.Database:
     machines = [cloud.machine(images.HEAT), cloud.machine(images.GALERA)]
-    return database.connect(database.parse(URL), machines)
+    return database_source.connect(database_url.parse(URL), machines)
 
 
 def test_the_first_machine_with_the_tools_is_taken(cloud: SimulatedCloud) -> None:
@@ -49,7 +49,7 @@ def test_the_first_machine_with_the_tools_is_taken(cloud: SimulatedCloud) -> Non
 
 def test_a_wrong_password_is_said_without_showing_it(cloud: SimulatedCloud) -> None:
     with pytest.raises(DevswapError, match="Access denied") as caught:
-        database.connect(database.parse(URL.replace("s%40", "wrong")), [cloud.machine(images.GALERA)])
+        database_source.connect(database_url.parse(URL.replace("s%40", "wrong")), [cloud.machine(images.GALERA)])
     assert "wrongcr" not in caught.value.message
 
 
@@ -112,12 +112,12 @@ def test_nothing_is_dropped_for_a_dump_that_is_not_whole(cloud: SimulatedCloud, 
 
 
 def test_a_password_goes_up_to_the_last_at_sign() -> None:
-    url = database.parse("mysql+pymysql://heat:p@s/s#w?:d@db.example/heat?charset=utf8")
+    url = database_url.parse("mysql+pymysql://heat:p@s/s#w?:d@db.example/heat?charset=utf8")
     assert (url.user, url.password, url.host, url.port, url.name) == ("heat", "p@s/s#w?:d", "db.example", 3306, "heat")
 
 
 def test_a_socket_stands_for_the_host() -> None:
-    url = database.parse("mysql+pymysql://heat:x@localhost/heat?unix_socket=/run/mysqld/mysqld.sock")
+    url = database_url.parse("mysql+pymysql://heat:x@localhost/heat?unix_socket=/run/mysqld/mysqld.sock")
     assert (url.socket, url.host, url.is_local) == ("/run/mysqld/mysqld.sock", "", True)
 
 
@@ -126,15 +126,15 @@ def test_a_socket_stands_for_the_host() -> None:
 )
 def test_what_is_no_url_is_said_without_showing_it(url: str) -> None:
     with pytest.raises(DevswapError) as caught:
-        database.parse(url)
+        database_url.parse(url)
     assert "SECRET" not in caught.value.message
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
 def test_a_loopback_address_is_never_another_machines(cloud: SimulatedCloud, host: str) -> None:
-    url = database.parse(f"mysql+pymysql://heat:x@{host}/heat")
+    url = database_url.parse(f"mysql+pymysql://heat:x@{host}/heat")
     with pytest.raises(DevswapError, match="no machine of this cloud") as caught:
-        database.connect(url, [cloud.machine(images.HEAT), cloud.machine(images.GALERA)])
+        database_source.connect(url, [cloud.machine(images.HEAT), cloud.machine(images.GALERA)])
     assert images.GALERA not in caught.value.message
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devswap.database import Source
+from devswap.database_source import Source
 from devswap.errors import DevswapError
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud

@@ -17,7 +17,7 @@ import pytest
 
 import devswap
 from devswap import development, swap
-from devswap.preparation import Wish
+from devswap.wish import Wish
 from tests.simulated import disk, images
 from tests.simulated.calls import Fault, Kind
 from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting

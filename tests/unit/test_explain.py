@@ -9,7 +9,7 @@ import pytest
 from devswap import swap
 from devswap.commands.list import _show_one
 from devswap.explain import explain
-from devswap.preparation import Wish
+from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud
 

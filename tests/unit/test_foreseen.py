@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from devswap import swap
-from devswap.preparation import Wish
+from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences

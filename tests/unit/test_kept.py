@@ -9,9 +9,9 @@ import pytest
 
 from devswap import development, swap, systemd
 from devswap.errors import DevswapError, NotWhole
-from devswap.preparation import Wish
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Kept
+from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting
 from tests.simulated.comparison import differences

@@ -55,7 +55,7 @@ def put_on_disk(cloud: SimulatedCloud, kept: Path) -> list[Journal]:
 
 
 def wish(ref: str) -> Any:
-    from devswap.preparation import Wish
+    from devswap.wish import Wish
 
     return Wish("heat-engine", ref, None, None, detach=True)
 

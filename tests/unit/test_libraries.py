@@ -10,9 +10,9 @@ import pytest
 from devswap import libraries, status, swap
 from devswap.errors import NotWhole, UsageError
 from devswap.libraries import Wanted
-from devswap.preparation import Wish
 from devswap.requirements import Package, Production, pinned, unmet
 from devswap.source import Checkout
+from devswap.wish import Wish
 from tests.packages import make_library
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud

@@ -12,8 +12,8 @@ import pytest
 from devswap import newest, newest_asked, outcome, status, swap
 from devswap.errors import DevswapError
 from devswap.gerrit import Review
-from devswap.preparation import Makers, Wish
 from devswap.source import Checkout, Remotes
+from devswap.wish import Makers, Wish
 from tests.simulated.cloud import SimulatedCloud
 from tests.unit import examples
 from tests.unit.gerrit import Gerrit

@@ -9,7 +9,7 @@ import pytest
 
 from devswap import swap
 from devswap.errors import DevswapError
-from devswap.preparation import Wish
+from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences

@@ -13,8 +13,8 @@ from devswap import status, swap
 from devswap.errors import DevswapError, PackagesRefused
 from devswap.installer import Installed
 from devswap.overlay import Overlay
-from devswap.preparation import Wish
 from devswap.service import Catalogue, load_catalogue
+from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences

@@ -11,8 +11,8 @@ import pytest
 from devswap import claims, doctor, recovery, swap
 from devswap.claims import Holder
 from devswap.errors import DevswapError
-from devswap.preparation import Wish
 from devswap.recovery import Recovery
+from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.person import Person

@@ -12,7 +12,7 @@ import pytest
 
 import devswap.steps
 from devswap import apache, development, owed, systemd
-from devswap.database import Source
+from devswap.database_source import Source
 from devswap.errors import DevswapError
 from devswap.steps.apache import LetGo, PointSite, RefreshFront
 from devswap.steps.database import SyncDatabase

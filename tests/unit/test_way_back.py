@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from devswap import swap, way_back
-from devswap.preparation import Wish
 from devswap.shared import Shelf
+from devswap.wish import Wish
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 
 SERVICE = "heat-engine"

@@ -1,0 +1,118 @@
+"""Where a project's database is: whose configuration names it, and which machine has the tools that reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from devswap import systemd
+from devswap.configuration import Configuration
+from devswap.database import Database
+from devswap.database_url import Url, parse
+from devswap.errors import DevswapError, MachineGone
+from devswap.machine import Machine, while_running
+
+_FOLDERS = ("/usr/bin", "/usr/local/bin", "/usr/local/mysql/bin")
+_TOOLS = (("mariadb", "mariadb-dump"), ("mysql", "mysqldump"))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the URL of a service's database stands; the URL itself holds a password and is read when needed."""
+
+    on: str
+    """The address of the machine whose configuration it is."""
+    unit: str
+    config_files: tuple[str, ...]
+    group: str
+    option: str
+    client: str
+    """The address of the machine that has the tools."""
+    name: str
+    """The schema's."""
+    address: str
+    """Host and port, which with the name tell one database from another."""
+    server: str = ""
+    """What the server calls itself: the clouds of one host have databases of the same name."""
+
+    def open(self, machine: Callable[[str], Machine]) -> Database:
+        """Raises DevswapError where the database is not reached, with what to start where its machine is stopped.
+
+        Where the service's machine is gone, and the password with it, the server's own root account is tried.
+        """
+        client = machine(self.client)
+        if not client.is_running():
+            raise DevswapError(
+                f"cannot reach the database {self.name}: {client.address} is not running",
+                hint=f"start it: lxc-start -n {client.name}",
+            )
+        try:
+            return connect(read_url(machine(self.on), self), [client])
+        except MachineGone:
+            url = Url(user="root", password="", host="", port=0, name=self.name, certificate_authority=None)
+        found = connect(url, [client])
+        if found.server() != self.server:
+            raise DevswapError(f"cannot reach the database {self.name} of {self.on}: {self.client} has another one")
+        return found
+
+
+def read_url(machine: Machine, source: Source) -> Url:
+    options = Configuration.of(machine, source.config_files, systemd.environment(machine, source.unit))
+    url = options.get(source.group, source.option)
+    if not url:
+        where = ", ".join(source.config_files) or "its configuration"
+        raise DevswapError(f"cannot find the database: [{source.group}] {source.option} is not set in {where}")
+    parsed = parse(url)
+    return replace(parsed, on=machine.address) if parsed.is_local else parsed
+
+
+def connect(url: Url, machines: Iterable[Machine]) -> Database:
+    """The database through the first of `machines` that has the tools and reaches it; often only its own container has.
+
+    A URL that means the service's own machine is tried there only, and that is the first. Raises DevswapError with what
+    was tried.
+    """
+    tried = []
+    for machine in islice(machines, 1) if url.is_local else machines:
+        for client, dumper in while_running(machine, _tools) or ():
+            database = Database(machine, url, client=client, dumper=dumper)
+            try:
+                database.query("SELECT 1")
+            except DevswapError as error:
+                tried.append(f"{machine.name}: {error.message}")
+                break
+            return database
+    raise DevswapError(
+        f"cannot save the database {url}: "
+        + ("; ".join(tried) or "no machine of this cloud has mariadb-dump or mysqldump"),
+        hint="install the client where the service runs: apt-get install mariadb-client",
+    )
+
+
+def connect_at_server(url: Url, machines: Sequence[Machine]) -> Database:
+    """Like `connect`, through the server's own machine where that can be: any other may belong to another cloud."""
+    found = connect(url, machines)
+    if url.is_local:
+        return found
+    server = found.server()
+    for machine in machines:
+        if while_running(machine, _host_name) == server:
+            try:
+                return connect(url, [machine])
+            except DevswapError:
+                break
+    return found
+
+
+def _host_name(machine: Machine) -> str:
+    return (machine.read_text("/etc/hostname") or "").strip()
+
+
+def _tools(machine: Machine) -> list[tuple[str, str]]:
+    """The pairs of client and dump tool that the machine has."""
+    return [pair for pair in _TOOLS if all(_has(machine, tool) for tool in pair)]
+
+
+def _has(machine: Machine, tool: str) -> bool:
+    return any(machine.exists(f"{folder}/{tool}") for folder in _FOLDERS)

@@ -1,0 +1,87 @@
+"""The URL of a project's database, as its configuration has it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote
+
+from devswap.errors import DevswapError
+
+# SQLAlchemy's own pattern (engine/url.py); the password goes up to the last @, since people do not always escape one.
+_URL = re.compile(
+    r"(?P<dialect>[\w+]+)://"
+    r"(?:(?P<user>[^:/@]*)(?::(?P<password>.*))?@)?"
+    r"(?:\[(?P<ipv6>[^\]/?@]+)\]|(?P<host>[^/:?@]*))?(?::(?P<port>\d*))?"
+    r"(?:/(?P<name>[^?@]*))?(?:\?(?P<query>.*))?",
+    re.DOTALL,
+)
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Url:
+    """A SQLAlchemy connection URL, taken apart. Not printed whole anywhere: it holds the password."""
+
+    user: str
+    password: str
+    host: str
+    port: int
+    name: str
+    certificate_authority: str | None
+    socket: str | None = None
+    """A socket in the file system of the machine whose configuration it is; then there is no host."""
+    on: str = ""
+    """The address of that machine, where the URL means the machine itself."""
+
+    def __repr__(self) -> str:
+        return f"{self.name} on {self.socket or f'{self.host}:{self.port}'}"
+
+    @property
+    def is_local(self) -> bool:
+        """It means the machine that it is read in: another machine's server of that name is another one."""
+        return self.socket is not None or self.host in ("", *_LOOPBACK)
+
+
+def parse(url: str) -> Url:
+    """Raises DevswapError for a database that devswap cannot dump, by its name; the URL's text is never shown."""
+    kind, separator, _ = url.partition("://")
+    dialect, _, driver = kind.partition("+")
+    if not separator or dialect not in ("mysql", "mariadb"):
+        named = dialect if separator else "unknown"
+        raise DevswapError(f"cannot save a database of kind {named!r}: MariaDB and MySQL are supported")
+    parts = _URL.fullmatch(url)
+    if parts is None or not parts["name"]:
+        raise DevswapError(
+            "cannot read the database's URL: it is not of the form mysql://user:password@host:port/name",
+            hint="signs that mean something in a URL are written as %XX in its password",
+        )
+    options = parse_qs(parts["query"] or "")
+    socket = next(iter(options.get("unix_socket", [])), None)
+    host = parts["ipv6"] or parts["host"] or "localhost"
+    if host == "localhost" and driver != "mysqldb" and driver:
+        host = "127.0.0.1"  # only the C library takes this name for its socket; the client tools do as well
+    return Url(
+        user=unquote(parts["user"] or ""),
+        password=unquote(parts["password"] or ""),
+        host="" if socket else host,
+        port=int(parts["port"] or 3306),
+        name=unquote(parts["name"]),
+        certificate_authority=next(iter(options.get("ssl_ca", [])), None),
+        socket=socket,
+    )
+
+
+def same(first: Url, second: Url) -> bool:
+    """Whether both are the same schema of the same server; accounts may differ."""
+    return all(getattr(first, part) == getattr(second, part) for part in ("on", "socket", "host", "port", "name"))
+
+
+def where(url: Url) -> list[str]:
+    """The options that have a client of MariaDB or MySQL connect there."""
+    if url.socket:
+        return ["--protocol=socket", f"--socket={url.socket}"]
+    if not url.host:
+        return []  # the socket that the client itself thinks of
+    protocol = [] if url.host == "localhost" else ["--protocol=tcp"]
+    return [f"--host={url.host}", f"--port={url.port}", *protocol]

@@ -1,0 +1,68 @@
+"""What would fail after production has stopped, and can be seen while it serves."""
+
+from __future__ import annotations
+
+import shlex
+
+from devswap import development, plan, systemd
+from devswap.deployment import Deployment
+from devswap.errors import DevswapError, UsageError
+from devswap.host import Host
+from devswap.journal import Journal
+from devswap.overlay import Overlay
+from devswap.shared import Shelf
+from devswap.steps.database import SyncDatabase
+from devswap.wish import Wish
+
+
+def require_possible(deployment: Deployment, wish: Wish, existing: Journal | None) -> None:
+    """Raise for a way of running it that there is not for this deployment."""
+    service, where = deployment.service.name, deployment.machine.name
+    if deployment.hosted is None:
+        if wish.apache and not (deployment.uwsgi or deployment.front):
+            raise UsageError(f"no web server runs {service} in {where}", hint="leave --apache out")
+        return
+    if not wish.apache and any(address.startswith("https") for address in deployment.addresses):
+        raise DevswapError(f"cannot run {service} of {where} on a terminal: Apache does TLS for it", hint="--apache")
+    if existing is not None and (existing.swap.unit == deployment.unit) != wish.apache:
+        raise DevswapError(
+            f"{service} in {where} is swapped in another way: --apache is for the first checkout to say",
+            hint=f"devswap restore {service}, then check out again",
+        )
+
+
+def require_nothing_left(host: Host, deployment: Deployment) -> None:
+    """Raise where an earlier swap was forgotten by hand, but not its capture: this one would take it for its own."""
+    service, shelf = deployment.service.name, Shelf(host.state / "shared")
+    name = host.journals.folder(service, deployment.machine.address).name
+    for record in shelf.held_by(name):
+        others = [holder.partition("@")[0] for holder in record.holders if holder != name]
+        raise DevswapError(
+            f"a capture of the {record.name} is left of an earlier swap of {service}, whose journal is gone",
+            hint=f"devswap restore {others[0]} first"
+            if others
+            else f"if the database is as it was: rm -r {shlex.quote(str(shelf.vault(record.name)))}",
+        )
+
+
+def require_last_word(deployment: Deployment) -> None:
+    """Raise where a drop-in of production would be read after ours and set its own command."""
+    machine = deployment.machine
+    for path in systemd.show(machine, deployment.unit, "DropInPaths")["DropInPaths"].split():
+        later = path.rpartition("/")[2] > development.NAME
+        if later and "ExecStart=" in (machine.read_text(path) or ""):
+            raise DevswapError(
+                f"cannot take {deployment.unit} in {machine.name} over: {path} sets ExecStart, and is read after ours",
+                hint=f"give it a name before {development.NAME}",
+            )
+
+
+def require_scripts(deployment: Deployment, built: Overlay, sync: SyncDatabase | None) -> None:
+    """Raise where what production starts is not there to be started: found after the stop it would be an outage."""
+    missing = plan.missing_scripts(deployment, [path.name for path in (built.folder / "bin").iterdir()], sync)
+    if missing:
+        names = ", ".join(missing)
+        raise DevswapError(
+            f"the checkout has no script {names}, which {deployment.unit} in {deployment.machine.name} needs",
+            hint="has the change renamed it? see console_scripts in its setup.cfg or pyproject.toml",
+        )

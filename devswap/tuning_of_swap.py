@@ -1,0 +1,33 @@
+"""How a swap's development shall run: what was said of it so far, changed by what is asked for now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from devswap import debugging
+from devswap.errors import UsageError
+from devswap.host import Host
+from devswap.journal import Swap
+from devswap.tuning import PDB, Changes, Tuning
+
+
+def tuned(host: Host, swap: Swap, changes: Changes, checkout: Path, argv: Sequence[str]) -> Tuning:
+    """How the swap's development shall run now; raises DevswapError for a change that `checkout` cannot have.
+
+    Breakpoints from before that it has no place for are the service's to say: see debugger/breakpoints.py.
+    """
+    one_worker = host.catalogue().get(swap.service).one_worker
+    found = changes.applied(Tuning.read(swap.tuning), service=swap.service, one_worker=one_worker, argv=argv)
+    debugging.require(changes.breakpoints, checkout, swap.package)
+    return debugging.with_address(found, host.machine(swap.machine).addresses() if found.debugger != PDB else ())
+
+
+def tuned_again(host: Host, swap: Swap, changes: Changes) -> Tuning:
+    """As `tuned`, for another run of the same checkout, whose overlay has the debugger that it was made with."""
+    if changes.debugger not in (None, PDB, Tuning.read(swap.tuning).debugger):
+        raise UsageError(
+            f"the overlay of {swap.service} has no {changes.debugger}",
+            hint=f"devswap checkout {swap.service} {swap.ref} --debugger {changes.debugger}",
+        )
+    return tuned(host, swap, changes, Path(swap.checkout), swap.command["argv"])

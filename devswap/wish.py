@@ -1,0 +1,58 @@
+"""What a person asks of `checkout` and `plan`, with who makes what that needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from devswap import overlay, source
+from devswap.libraries import Wanted
+from devswap.overlay import Overlay
+from devswap.source import Checkout
+from devswap.tuning import UNCHANGED, Changes
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asked for."""
+
+    service: str
+    ref: str
+    machine: str | None
+    remote: str | None
+    detach: bool
+    restore_on_exit: bool = False
+    """Give production back when the foreground run ends, however it ends."""
+    snapshot: bool = False
+    """Dump the database even if nothing is to be migrated."""
+    apache: bool = False
+    """Under the web server that production has, in the background."""
+    install: bool = False
+    """Install the checkout, as it is now, instead of using it in place."""
+    take_over: bool = False
+    """Even if the swap is another user's."""
+    libraries: tuple[Wanted, ...] = ()
+    """What is to be run from checkouts of their own besides."""
+    with_depends: bool = False
+    """And what the change's Depends-On footers name."""
+    changes: Changes = UNCHANGED
+    """In how development runs."""
+    reload: bool = False
+    """Start it again on each save."""
+    narrow: bool = True
+    """Where HAProxy has several servers of the service, development gets the requests and they are its backups."""
+    breakpoints: bool | None = None
+    """HAProxy waits for a person at a prompt; None: in the foreground."""
+    only: bool = False
+    """Those who consume the same queue are stopped as long as development serves."""
+
+
+@dataclass(frozen=True)
+class Makers:
+    """Who makes the two things that are mounted: the checkout, and the overlay over production's packages."""
+
+    fetch: Callable[..., Checkout] = source.prepare
+    build: Callable[..., Overlay] = overlay.prepare
+
+
+MAKERS = Makers()
