@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from devswap import diff_commits, diff_files, diff_options, locate, plan
+from devswap import diff_commits, diff_files, diff_options, diff_validator, locate, plan
 from devswap.diff_commits import Commits, Installed
 from devswap.diff_files import File
 from devswap.diff_options import Options
+from devswap.diff_validator import Validation
 from devswap.errors import DevswapError
 from devswap.git import Git
 from devswap.host import Host
@@ -18,7 +19,7 @@ from devswap.machine import Machine
 
 @dataclass(frozen=True)
 class Difference:
-    """`commits` and `options` are None where they cannot be told; `notes` say why."""
+    """`commits`, `options` and `validation` are None where they cannot be told; `notes` say why."""
 
     service: str
     machine: str
@@ -28,6 +29,7 @@ class Difference:
     commits: Commits | None
     files: list[File]
     options: Options | None
+    validation: Validation | None
     notes: list[str]
 
 
@@ -47,7 +49,7 @@ def of(host: Host, service: str, machine: str | None) -> Difference:
         *(each["name"] for each in swap.libraries),
         *(each["package"] for each in swap.overlay.get("packages", ())),
     ]
-    options, why = _options(here, swap, [known.distribution, *replaced])
+    options, validation, why = _options(here, swap, [known.distribution, *replaced])
     folders = list(dict.fromkeys(path.rpartition("/")[0] for path in known.config))
     return Difference(
         service=swap.service,
@@ -57,6 +59,7 @@ def of(host: Host, service: str, machine: str | None) -> Difference:
         commits=diff_commits.since(git, base) if base else None,
         files=diff_files.compared(here, git, base.commit if base else None, folders),
         options=options,
+        validation=validation,
         notes=[*notes, *why],
     )
 
@@ -69,16 +72,24 @@ def _unknown(installed: Installed, swap: Swap) -> str:
     )
 
 
-def _options(machine: Machine, swap: Swap, distributions: list[str]) -> tuple[Options | None, list[str]]:
+def _options(
+    machine: Machine, swap: Swap, distributions: list[str]
+) -> tuple[Options | None, Validation | None, list[str]]:
     """Asked of both interpreters; development's is there only while its overlay is mounted."""
     place = plan.slot(swap.service, swap.slot)
     if place.overlay not in machine.mounted(place.overlay):
-        return None, [f"the overlay is not mounted, so options are not compared: devswap run {swap.service}"]
+        return None, None, [f"the overlay is not mounted, so options are not compared: devswap run {swap.service}"]
     told = swap.deployment
     try:
         before = diff_options.listed(machine, swap, told["interpreter"]["path"], distributions)
         after = diff_options.listed(machine, swap, place.python, distributions)
+        validation = diff_validator.of(machine, swap, told["interpreter"]["path"], place.python)
     except DevswapError as error:
-        return None, [f"options are not compared: {error.message}"]
+        return None, None, [f"options are not compared: {error.message}"]
     found = diff_options.compared(before, after, diff_options.set_in(machine, told["config_files"]))
-    return found, [f"the options of {name} are not compared: {why}" for name, why in found.failed.items()]
+    notes = [] if validation else ["production has no oslo-config-validator, so its files are not validated"]
+    return (
+        found,
+        validation,
+        [*notes, *(f"the options of {name} are not compared: {why}" for name, why in found.failed.items())],
+    )

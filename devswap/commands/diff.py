@@ -13,6 +13,7 @@ from devswap.diff import Difference
 from devswap.diff_commits import Commits
 from devswap.diff_files import File
 from devswap.diff_options import Options
+from devswap.diff_validator import Validation
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -33,13 +34,14 @@ def show(
     """Show what the checkout changes against production's version.
 
     The commits between the two; the files of the checkout's etc/ that are not what /etc has, which the service goes on
-    reading; and the configuration options that are new, gone or deprecated.
+    reading; the configuration options that are new, gone or deprecated; and what oslo.config's own validator finds in
+    production's files with the checkout that it does not find without.
     """
     found = diff.of(session.open_host(), service, machine)
     if as_json:
         console.show_json(asdict(found))
         return
-    for line in (*_head(found), *_files(found.files), *_options(found.options)):
+    for line in (*_head(found), *_files(found.files), *_options(found.options), *_validation(found.validation)):
         print(line)
     for note in found.notes:
         console.say(note)
@@ -80,6 +82,13 @@ def _options(found: Options | None) -> list[str]:
     lines = [f"  {word}: {', '.join(names)}" for word, names in named.items() if names]
     lines += [f"  set by production's files: {', '.join(found.set)}"] if found.set else []
     return ["configuration options:", *lines] if lines else ["configuration options: the same"]
+
+
+def _validation(found: Validation | None) -> list[str]:
+    if found is None or not (found.brought or found.before):
+        return []
+    also = f" ({len(found.before)} with production's version)" if found.before else ""
+    return [f"oslo-config-validator, of production's files: {', '.join(found.brought) or 'nothing new'}{also}"]
 
 
 def _counted(number: int, word: str) -> str:

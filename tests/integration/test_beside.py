@@ -111,19 +111,26 @@ def test_diff_shows_commits_files_of_etc_and_options_against_production(
 ) -> None:
     tree = taken.person.checkout(f"review~{cloud.change(HARMLESS).number}")
     paste = (tree / "etc/heat/api-paste.ini").read_text()
+    options = (tree / "heat/common/config.py").read_text()
     (tree / "etc/heat/api-paste.ini").write_text(f"{paste}# a line more\n")
+    (tree / "heat/common/config.py").write_text(options.replace("'num_engine_workers'", "'engine_processes'"))
     try:
         found = json.loads(taken.devswap("diff", *at, "--json").stdout)
         shown = taken.devswap("diff", *at).stdout
     finally:
         (tree / "etc/heat/api-paste.ini").write_text(paste)
+        (tree / "heat/common/config.py").write_text(options)
     assert found["production"] == found["commits"]["base"] == cloud.release()
     assert (found["commits"]["count"], found["commits"]["lacks"]) == (1, 0)
     assert found["commits"]["log"][0].endswith(cloud.change(HARMLESS).subject)
-    assert found["commits"]["edited"] == ["etc/heat/api-paste.ini"]
+    assert found["commits"]["edited"] == ["etc/heat/api-paste.ini", "heat/common/config.py"]
     files = {file["path"]: file for file in found["files"]}
     state = ("differs", 1, 0, True)
     assert tuple(files["/etc/heat/api-paste.ini"][name] for name in ("state", "added", "removed", "changed")) == state
-    assert found["options"]["new"] == found["options"]["removed"] == []
+    assert found["options"]["new"] == ["DEFAULT.engine_processes"]
+    assert found["options"]["removed"] == found["options"]["set"] == ["DEFAULT.num_engine_workers"]
+    assert found["validation"]["brought"] == ["DEFAULT.num_engine_workers: not known"]
+    assert "DEFAULT.num_engine_workers: not known" not in found["validation"]["before"]
     assert "/etc/heat/api-paste.ini: differs from etc/heat/api-paste.ini (+1 -0), changed since" in shown
-    assert "configuration options: the same" in shown
+    assert "  gone: DEFAULT.num_engine_workers" in shown
+    assert "oslo-config-validator, of production's files: DEFAULT.num_engine_workers: not known" in shown

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devswap import diff, diff_commits, diff_files, diff_options
+from devswap import diff, diff_commits, diff_files, diff_options, diff_validator
 from devswap.diff_commits import Installed
 from devswap.diff_options import Listed
 from devswap.errors import DevswapError
@@ -158,3 +158,14 @@ def test_what_production_sets_is_read_by_name(machine: Machine) -> None:
     found = diff_options.set_in(machine, ["/etc/heat/heat.conf", "/etc/heat/none.conf"])
     assert found == ["DEFAULT.debug", "database.connection_debug", "oslo_db.password"]
     assert "geheim" not in json.dumps(found)
+
+
+def test_the_validators_findings_are_read_without_values() -> None:
+    said = (
+        "ERROR:root:DEFAULT/engine_workers is not part of the sample config\n"
+        "WARNING:oslo_config.validator:Deprecated opt database/idle_timeout found\n"
+        'INFO:root:Ignoring missing option "password" from group "keystone_authtoken" because the group\n'
+        "ERROR:root:DEFAULT/engine_workers is not part of the sample config\n"
+    )
+    found = ["DEFAULT.engine_workers: not known", "database.idle_timeout: deprecated"]
+    assert diff_validator.parsed(said) == found
