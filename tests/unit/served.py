@@ -256,10 +256,12 @@ class Wire:
         self.port: int = self._listening.getsockname()[1]
         self.asked = b""
         self.answered = b""
+        self._noting = threading.Lock()
         threading.Thread(target=self._serve, daemon=True).start()
 
     def forget(self) -> None:
-        self.asked = self.answered = b""
+        with self._noting:
+            self.asked = self.answered = b""
 
     def close(self) -> None:
         self._listening.close()
@@ -275,7 +277,8 @@ class Wire:
     def _pass(self, source: socket.socket, target: socket.socket, kept: str) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                setattr(self, kept, getattr(self, kept) + data)
+                with self._noting:
+                    setattr(self, kept, getattr(self, kept) + data)
                 target.sendall(data)
             target.shutdown(socket.SHUT_WR)
 
