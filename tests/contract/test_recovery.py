@@ -12,7 +12,6 @@ import pytest
 import devswap
 from devswap.machine import Machine
 from tests import containers
-from tests.contract.conftest import require_real
 
 NAME = f"dscr-{os.getpid()}"
 DEVSWAP = [str(Path(sys.executable).with_name("devswap"))]
@@ -46,7 +45,7 @@ transaction.apply(steps, journal, here.cloud(journal))
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
     """With this very devswap in it, at the place where it is on the host."""
-    require_real()
+    containers.require_lxc()
     places = {Path(sys.prefix), Path(devswap.__file__).parent.parent}
     try:
         found = containers.start(NAME, shown=sorted(map(str, places)))
