@@ -6,11 +6,13 @@ A user and a state folder of its own make the first checkout a first one: no mir
 from __future__ import annotations
 
 import os
+import pty
 import pwd
 import re
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +46,43 @@ class Program:
                 text = said.read().decode(errors="replace").strip()
                 raise DevswapError(f"devswap {' '.join(words)} failed with {running.returncode}:\n{text}")
         return memory
+
+    @contextmanager
+    def terminal(self, *words: str) -> Iterator[Terminal]:
+        """Run it on a terminal of its own; at the end Ctrl-C is typed, and its end awaited."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(self.path, [str(self.path), *words], self.environment)
+        shown = Terminal(terminal)
+        try:
+            yield shown
+        finally:
+            os.write(terminal, b"\x03")
+            os.waitpid(pid, 0)
+            os.close(terminal)
+
+
+class Terminal:
+    """What a program shows on a terminal; read all the time, since a terminal that nobody reads stops its program."""
+
+    def __init__(self, terminal: int) -> None:
+        self._terminal = terminal
+        self._said = b""
+        self._news = threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        with suppress(OSError):  # so ends a terminal that its last program has left
+            while data := os.read(self._terminal, 65536):
+                with self._news:
+                    self._said += data
+                    self._news.notify_all()
+
+    def wait(self, text: str, seconds: float = 120) -> None:
+        """Until it has shown `text`; raises DevswapError with what it showed instead."""
+        with self._news:
+            if not self._news.wait_for(lambda: text.encode() in self._said, timeout=seconds):
+                raise DevswapError(f"{text!r} was not shown:\n{self._said.decode(errors='replace')}")
 
 
 def _largest_memory(running: process.Popen[bytes]) -> int:

@@ -26,6 +26,7 @@ FIRST = "devswap, the first time"
 NEXT = "devswap, next patchset"
 EDITED = "devswap, `run` after an edit of one's own tree"
 AGAIN = "devswap, the same ref again"
+SAVED = "devswap, a save under `run --reload`"
 # A restart is quickly done, and everything is compared with it.
 _RESTARTS = 3
 
@@ -147,6 +148,9 @@ def harmless(bench: Bench, program: Path, rows: Rows) -> None:
         _checkout(bench, "devswap, one's own tree", devswap, str(tree))
         _edit(tree)
         rows.add(EDITED, _run_again(bench, EDITED, devswap))
+        with devswap.terminal("run", "heat-engine", "--reload") as terminal:
+            terminal.wait("answers from")
+            rows.add(SAVED, bench.timed(SAVED, lambda: _edit(tree), waits=True, starts=bench.place.unit))
 
 
 def migration(bench: Bench, program: Path, rows: Rows) -> None:
