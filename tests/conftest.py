@@ -26,8 +26,24 @@ _REPORTED = pytest.StashKey[list[str]]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("devswap")
     group.addoption("--strikes", type=int, default=10, metavar="N", help="how often a real swap is killed, on each era")
-    group.addoption("--era", action="append", metavar="ERA", help="only on this sandbox: current or 2015; repeatable")
+    group.addoption(
+        "--era", action="append", metavar="ERA", help="only what needs this sandbox: current or 2015; repeatable"
+    )
+    group.addoption("--no-cloud", action="store_true", help="only what needs no sandbox")
     group.addoption("--keep-sandbox", action="store_true", help="leave a sandbox that this run has built")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what --era and --no-cloud do not ask for, so that runs side by side do nothing twice."""
+    if config.getoption("--era") or config.getoption("--no-cloud"):
+        asked = not config.getoption("--no-cloud")
+        left_out = [item for item in items if _needs_sandbox(item) != asked]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _needs_sandbox(item: pytest.Item) -> bool:
+    return "integration" in item.path.parts and "cloud" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(autouse=True)
