@@ -35,15 +35,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what --era and --no-cloud do not ask for, so that runs side by side do nothing twice."""
-    if config.getoption("--era") or config.getoption("--no-cloud"):
-        asked = not config.getoption("--no-cloud")
-        left_out = [item for item in items if _needs_sandbox(item) != asked]
+    wanted = {None} if config.getoption("--no-cloud") else set(config.getoption("--era") or ())
+    if wanted:
+        left_out = [item for item in items if _era(item) not in wanted]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
 
 
-def _needs_sandbox(item: pytest.Item) -> bool:
-    return "integration" in item.path.parts and "cloud" in getattr(item, "fixturenames", ())
+def _era(item: pytest.Item) -> str | None:
+    """Of the sandbox that it needs; None where it needs none."""
+    found = (
+        item.callspec.params.get("cloud") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
+    )
+    return found if "integration" in item.path.parts and isinstance(found, str) else None
 
 
 @pytest.fixture(autouse=True)

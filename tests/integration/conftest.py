@@ -30,9 +30,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "cloud" not in metafunc.fixturenames:
         return
     about = metafunc.definition.get_closest_marker("eras")
-    wanted = metafunc.config.getoption("--era") or ERAS
-    eras = [era for era in (about.args if about else ERAS) if era in wanted]
-    metafunc.parametrize("cloud", eras, indirect=True, scope="session")
+    metafunc.parametrize("cloud", about.args if about else ERAS, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
