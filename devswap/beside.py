@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from devswap import development, locate, plan, systemd, way
+from devswap import development, edits, locate, plan, systemd, way
 from devswap.errors import DevswapError
 from devswap.host import Host
 from devswap.journal import Swap
+from devswap.tuning import Tuning
 
 
 def run(host: Host, service: str, machine: str | None, command: Sequence[str]) -> int:
@@ -29,7 +30,7 @@ def run(host: Host, service: str, machine: str | None, command: Sequence[str]) -
     lent = development.lent_environment(service, str(os.getpid()))
     with (
         systemd.environment_lent(here, swap.unit, lent) as files,
-        here.popen(_argv(swap, command, files), new_session=False) as process,
+        here.popen(_argv(swap, command, files, edits.view_of(host, swap)), new_session=False) as process,
     ):
         while True:
             try:
@@ -38,20 +39,19 @@ def run(host: Host, service: str, machine: str | None, command: Sequence[str]) -
                 continue  # it is the command's: the terminal sent it there too
 
 
-def _argv(swap: Swap, command: Sequence[str], environment_files: Sequence[str]) -> list[str]:
+def _argv(swap: Swap, command: Sequence[str], environment_files: Sequence[str], view: Mapping[str, str]) -> list[str]:
     home = plan.slot(swap.service, swap.slot).bytecode
     terminal = {"TERM": os.environ.get("TERM", "dumb")} if sys.stdin.isatty() else {}
+    settings = {**way.command_of(swap).environment, **Tuning.read(swap.tuning).environment()}
     line = systemd.unit_argv(
         development.beside_units(swap.service).replace("*", str(os.getpid())),
         # systemd-run itself would look for the program on its own PATH, where the overlay is not
-        development.overriding(
-            ["/usr/bin/env", "--", *command], {**way.command_of(swap).environment, **terminal, "HOME": home}
-        ),
+        development.overriding(["/usr/bin/env", "--", *command], {**settings, **terminal, "HOME": home}),
         user=swap.deployment["user"],
         group=swap.deployment["group"],
         environment_files=environment_files,
         cwd=plan.slot(swap.service, swap.slot).checkout,
         # a shell ignores SIGTERM, and must not keep a restore waiting
-        properties={"SendSIGHUP": "yes", "TimeoutStopSec": "5s"},
+        properties={"SendSIGHUP": "yes", "TimeoutStopSec": "5s", **view},
     )
     return ["--pty" if word == "--pipe" and sys.stdin.isatty() else word for word in line]

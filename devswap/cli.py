@@ -26,6 +26,7 @@ COMMANDS = {
     "restore": "Bring production back, and prove it.",
     "plan": "Show what checkout would do, without doing it.",
     "diff": "Show what the checkout changes against production's version.",
+    "edit": "Edit a file of /etc for development alone.",
     "shell": "Open a shell beside a swapped service.",
     "exec": "Run a command beside a swapped service.",
     "logs": "Show the log of a service.",

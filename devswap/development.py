@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from devswap.steps.mount import BASE
 
@@ -85,8 +86,13 @@ def guard_pipe(service: str) -> str:
     return f"{folder(service)}/alive"
 
 
-def drop_in(service: str, command: Command, *, terminal: str | None) -> str:
-    """The drop-in's text. `terminal` is the device of a foreground run; without one, output goes to the journal."""
+def drop_in(
+    service: str, command: Command, *, terminal: str | None, settings: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """The drop-in's text. `terminal` is the device of a foreground run; without one, output goes to the journal.
+
+    `settings` are more of the unit's.
+    """
     lines = [
         "[Unit]",
         f"AssertPathExists={gate(service)}",
@@ -96,6 +102,7 @@ def drop_in(service: str, command: Command, *, terminal: str | None) -> str:
         "ExecStart=",
         f"ExecStart={command_line(overriding(command.argv, command.environment))}",
         "Restart=no",
+        *(f"{name}={value}" for name, value in settings.items()),
         *_streams(terminal),
     ]
     return _sealed(service, lines)

@@ -116,7 +116,11 @@ def swap(host: Host, name: str, wanted: str | None = None) -> Journal:
 
 def is_meant(journal: Journal, wanted: str | None) -> bool:
     """Whether `wanted` names the machine of a swap: its address, its name or the beginning of its name."""
-    address = journal.swap.machine
+    return is_named(journal.swap.machine, wanted)
+
+
+def is_named(address: str, wanted: str | None) -> bool:
+    """Whether `wanted` is the address of a machine, its name or the beginning of its name."""
     return wanted is None or wanted == address or address.partition(":")[2].startswith(wanted.removeprefix("lxc:"))
 
 

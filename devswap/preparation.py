@@ -12,6 +12,7 @@ from typing import Any
 from devswap import (
     baseline,
     database_needs,
+    edits,
     fingerprint,
     foreseen,
     locate,
@@ -236,6 +237,7 @@ def _build(job: _Job) -> Prepared:
         raise DevswapError(error.message, hint=f"{error.hint}: {shlex.join(allowed)}") from error
     uid, gid = overlay.ids(deployment.machine, deployment.user, deployment.group)
     mounts = overlay.mounts(built, request, place, cache=overlay_of_swap.cache(host), uid=uid, gid=gid)
+    mounts = (*mounts, edits.mount(host, deployment.service.name, deployment.machine.address, place))
     transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
     overlay_of_swap.check(host, deployment, sources, built, place, installed=job.wish.install)
     sync, first = None, False

@@ -28,6 +28,8 @@ class Reloading:
     saves: Saves
     begin: Callable[[float], None]
     """Starts the unit again; is told the time of the save."""
+    edited: Path
+    """The person's own copies of files of /etc are below it."""
 
     def __post_init__(self) -> None:
         self._changed: set[Path] = set()
@@ -61,7 +63,7 @@ class Reloading:
         return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
     def _root(self, path: Path) -> Path:
-        return next(folder for folder in folders(self.swap) if path.is_relative_to(folder))
+        return next(folder for folder in (*folders(self.swap), self.edited) if path.is_relative_to(folder))
 
     def _wrong(self, changed: list[Path]) -> str:
         """The first error in the syntax of `changed`; this Python is asked first, and the machine's knows better."""
@@ -96,8 +98,8 @@ def folders(swap: Swap) -> list[Path]:
 
 
 @contextmanager
-def watched(swap: Swap) -> Iterator[Saves]:
-    saves = Saves(folders(swap))
+def watched(swap: Swap, edited: Path) -> Iterator[Saves]:
+    saves = Saves([*folders(swap), edited])
     try:
         yield saves
     finally:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from devswap import attaching, debugging, development, fingerprint, reloading, systemd, way
+from devswap import attaching, debugging, development, edits, fingerprint, reloading, systemd, way
 from devswap.development import Command
 from devswap.errors import DevswapError
 from devswap.foreground import Ended, Foreground
@@ -51,15 +51,16 @@ def standing_by(host: Host, swap: Swap) -> Iterator[Question | None]:
             question.withdraw()
 
 
-def write_drop_in(machine: Machine, swap: Swap, terminal: Terminal | None) -> None:
+def write_drop_in(host: Host, swap: Swap, terminal: Terminal | None) -> None:
     """Point the unit's drop-in at development as it shall run now; systemd is told only if something changed."""
-    text = drop_in_text(swap, terminal) if way.command_of(swap).argv else None
+    machine = host.machine(swap.machine)
+    text = drop_in_text(host, swap, terminal) if way.command_of(swap).argv else None
     if text is not None and machine.read_text(development.path(swap.unit)) != text:
         machine.write_text(development.path(swap.unit), text)
         systemd.reload(machine)
 
 
-def drop_in_text(swap: Swap, terminal: Terminal | None) -> str:
+def drop_in_text(host: Host, swap: Swap, terminal: Terminal | None) -> str:
     command = way.command_of(swap)
     tuning = Tuning.read(swap.tuning)
     more = tuning.environment()
@@ -67,7 +68,8 @@ def drop_in_text(swap: Swap, terminal: Terminal | None) -> str:
     if terminal is not None:
         more["TERM"] = os.environ.get("TERM", "dumb")
     command = Command(tuple(tuning.argv(command.argv)), {**command.environment, **more}, simple=command.simple)
-    return development.drop_in(swap.service, command, terminal=terminal.path if terminal else None)
+    device = terminal.path if terminal else None
+    return development.drop_in(swap.service, command, terminal=device, settings=edits.view_of(host, swap))
 
 
 def detached(host: Host, start: Start, *, seconds: float) -> Answer:
@@ -145,13 +147,15 @@ def foreground(
             told = _Announcement(shown, machine, start, serving)
             if not reload:
                 return shown.run(told.look)
-            saves = until_ended.enter_context(reloading.watched(swap))
+            copies = edits.of(host, swap.service, swap.machine).files
+            saves = until_ended.enter_context(reloading.watched(swap, copies))
 
             def again(saved_at: float) -> None:
+                write_drop_in(host, swap, terminal)
                 shown.become(_begin(machine, swap.unit))
                 told.again(until_ended.enter_context(standing_by(host, swap)), saved_at)
 
-            reloads = Reloading(machine, swap, saves, again)
+            reloads = Reloading(machine, swap, saves, again, copies)
 
             def look() -> None:
                 told.look()

@@ -49,6 +49,11 @@ class Slot:
         """What Python compiles, since neither production's packages nor the checkout may be written."""
         return self._beside("bytecode")
 
+    @property
+    def edited(self) -> str:
+        """A person's own copies of files of /etc: see edits.py."""
+        return self._beside("edited")
+
     def library(self, name: str) -> str:
         """A library that is run from a checkout of its own."""
         return f"{self._beside('with')}/{name}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from devswap import claims, fingerprint, narrowing, newest, probe, systemd, transaction, way
+from devswap import claims, development, edits, fingerprint, narrowing, newest, plan, probe, systemd, transaction, way
 from devswap.errors import DevswapError, MachineGone
 from devswap.host import Host
-from devswap.journal import Journal
+from devswap.journal import Journal, Swap
 from devswap.machine import Machine
 from devswap.tuning import Tuning
 
@@ -38,6 +38,8 @@ class SwapStatus:
     healthy: bool
     packages: list[dict[str, str | None]]
     """What its overlay holds besides production's packages: see overlay_table.py."""
+    edited: list[dict[str, Any]]
+    """Its own copies of files of /etc: path, and whether what runs was started with it."""
     tuning: Tuning
 
 
@@ -64,6 +66,7 @@ def of(host: Host, journal: Journal) -> SwapStatus:
         since=swap.since,
         healthy=state in ("running", narrowing.MODE) and serving,
         packages=swap.overlay.get("packages", []),
+        edited=_edited(host, swap),
         tuning=Tuning.read(swap.tuning),
     )
 
@@ -73,6 +76,18 @@ def _review(host: Host, review: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     found = newest.known(host.state, review)
     return {**found, "newer_patchset": newest.is_outdated(found)}
+
+
+def _edited(host: Host, swap: Swap) -> list[dict[str, Any]]:
+    paths = edits.in_force(host, swap)
+    if not paths:
+        return []
+    try:
+        drop_in = host.machine(swap.machine).read_text(development.path(swap.unit)) or ""
+    except (DevswapError, OSError):
+        drop_in = ""
+    place = plan.slot(swap.service, swap.slot)
+    return [{"path": path, "seen": f"{place.edited}{path}:" in drop_in} for path in paths]
 
 
 def _look(host: Host, journal: Journal) -> tuple[str, bool, str]:

@@ -12,6 +12,7 @@ from typing import Any
 from devswap import (
     claims,
     development,
+    edits,
     locate,
     newest,
     preparation,
@@ -104,6 +105,7 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
     ):
         prepared = preparation.prepare(host, wish, place, makers)
         preparation.show_packages(host, prepared)
+        edits.offer(host, prepared.journal.swap)
         if not (wish.detach or wish.apache):
             return _foreground_first(host, prepared, wish)
         _detached_first(host, prepared)
@@ -307,9 +309,9 @@ def _take_over(host: Host, prepared: Prepared, terminal: Terminal | None, questi
             _switch(host, prepared)
         else:
             journal.describe(**prepared.description)
-            steps = prepared.steps(running.drop_in_text(journal.swap, terminal))
+            steps = prepared.steps(running.drop_in_text(host, journal.swap, terminal))
             transaction.apply(steps, journal, host.cloud(journal))
-        running.write_drop_in(host.machine(journal.swap.machine), journal.swap, terminal)
+        running.write_drop_in(host, journal.swap, terminal)
         # Only now: `run` goes by it, and would else start what nothing can undo.
         journal.describe(mode=_mode(journal, terminal))
     return Start(journal, stopped_at, question)
@@ -343,7 +345,7 @@ def _start_again(host: Host, journal: Journal, terminal: Terminal | None, questi
         if not way.is_in_apache(swap):
             systemd.stop(machine, development.guard_unit(swap.service))
             systemd.stop(machine, swap.unit)
-        running.write_drop_in(machine, swap, terminal)
+        running.write_drop_in(host, swap, terminal)
         for step in (from_json(entry.step) for entry in journal.entries):
             if step.runs:
                 step.do(host.cloud(journal))

@@ -56,6 +56,8 @@ def _show(swap: status.SwapStatus) -> None:
         print(f"    checkout: {each['checkout']}")
     if swap.packages:
         print(f"  packages: {overlay_table.summary(swap.packages)}")
+    for each in swap.edited:
+        print(f"  own copy: {each['path']}{'' if each['seen'] else ', from its next start on'}")
     for line in swap.tuning.lines():
         print(f"  {line}")
 

@@ -66,7 +66,7 @@ def _plain(machine: SimulatedMachine, call: Invocation) -> Effect:
         return Outcome()
     if tool == "cat":
         return Outcome(0, call.stdin)
-    if tool in ("rm", "umount", "mv"):
+    if tool in ("rm", "umount", "mv", "test"):
         return _of_files(machine, tool, rest)
     if tool == "sleep":
         return Outcome(0)
@@ -76,7 +76,9 @@ def _plain(machine: SimulatedMachine, call: Invocation) -> Effect:
 
 
 def _of_files(machine: SimulatedMachine, tool: str, rest: list[str]) -> Effect:
-    """What people type; `rm` and `umount` with an option."""
+    """What people type; `rm` and `umount` with an option, `test` with -r."""
+    if tool == "test":
+        return Outcome(0 if machine.files.exists(rest[-1]) else 1)
     if tool == "mv":
         return _move(machine, *rest)
     return _remove(machine, rest[1:]) if tool == "rm" else _unmount(machine, rest[-1])
@@ -297,6 +299,8 @@ def _systemd_run(machine: SimulatedMachine, arguments: list[str], call: Invocati
     split = arguments.index("--")
     options, argv = arguments[:split], arguments[split + 1 :]
     named = [option.partition("=")[::2] for option in options]
+    if argv[:2] == ["test", "-r"]:
+        argv[2] = _bound(named).get(argv[2], argv[2])
     given = {name: value for name, value in named if name != "--setenv"}
     unit = given["--unit"]
     if machine.init.load(unit) is not None and machine.init.unit(unit).active != "inactive":
@@ -312,6 +316,12 @@ def _systemd_run(machine: SimulatedMachine, arguments: list[str], call: Invocati
     if "--wait" in given:
         return _waited_for(machine, unit, inner)
     return _guarding(machine, unit, inner)
+
+
+def _bound(options: list[tuple[str, str]]) -> dict[str, str]:
+    """{where a unit sees it: what it sees there}, by BindReadOnlyPaths=."""
+    told = [value.partition("=")[2].split() for name, value in options if value.startswith("BindReadOnlyPaths=")]
+    return {target: source for words in told for source, _, target in (word.partition(":") for word in words)}
 
 
 def _waited_for(machine: SimulatedMachine, unit: str, call: Invocation) -> Generator[None, None, Outcome]:

@@ -1,0 +1,196 @@
+"""`devswap edit`: a file of /etc for development alone."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import posixpath
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from devswap import edits, fingerprint, locate, plan, systemd, way
+from devswap.edits import Copy, Edits
+from devswap.errors import CommandFailed, DevswapError, UsageError
+from devswap.host import Host
+from devswap.journal import Swap
+from devswap.machine import Machine
+from devswap.masking import mask
+from devswap.slot import Slot
+
+_UNREADABLE = 1  # test(1)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the copies of one swap are, and where they are seen."""
+
+    host: Host
+    swap: Swap
+
+    @property
+    def machine(self) -> Machine:
+        return self.host.machine(self.swap.machine)
+
+    @property
+    def slot(self) -> Slot:
+        return plan.slot(self.swap.service, self.swap.slot)
+
+    @property
+    def edits(self) -> Edits:
+        return edits.of(self.host, self.swap.service, self.swap.machine)
+
+
+def edit(host: Host, service: str, machine: str | None, file: str, change: Callable[[str, str], str]) -> str:
+    """Give development its own copy of `file`, which `change` makes of (name, text); what to say then.
+
+    Raises DevswapError, and then nothing has changed, where the service could not start with it.
+    """
+    place = _of_swap(host, service, machine)
+    path = _path(place.swap, file)
+    theirs, found = _text(place.machine, path), place.edits
+    mine = found.text(path)
+    text = change(posixpath.basename(path), mine if mine is not None else theirs or "")
+    if text == (theirs or ""):
+        if path in found.copies:
+            found.without(path)
+            return f"{path} is as production's: the copy is forgotten"
+        return f"{path} was not changed"
+    if text == mine and path in found.of_swap(place.swap):
+        return f"{path} was not changed"
+    _put(place, path, text, mine)
+    made_of = found.copies[path].production if path in found.copies else _digest(theirs)
+    found.with_copy(path, Copy(host.home().user, made_of, place.swap.since))
+    return _told(service, [path])
+
+
+def again(host: Host, service: str, machine: str | None) -> str:
+    """Have the copies of an earlier swap in force."""
+    place = _of_swap(host, service, machine)
+    found = place.edits
+    if not found.copies:
+        raise _nothing(service)
+    return _told(service, found.for_swap(place.swap).of_swap(place.swap))
+
+
+def _told(service: str, paths: Sequence[str]) -> str:
+    return f"{service} reads its own copy of {', '.join(paths)} from its next start on: devswap run {service}"
+
+
+def _nothing(service: str) -> DevswapError:
+    return DevswapError(f"nobody has edited a file of {service}", hint=f"devswap edit {service} FILE")
+
+
+def drop(host: Host, service: str, machine: str | None, file: str | None) -> str:
+    """Forget the copy of `file`, or all of them; also when the service is not swapped any more."""
+    found = _of_anybody(host, service, machine)
+    paths = sorted(found.copies) if file is None else [_named(found, file)]
+    for path in paths:
+        found = found.without(path)
+    return f"forgotten: {', '.join(paths)}"
+
+
+def differences(host: Host, service: str, machine: str | None, file: str | None) -> Iterator[str]:
+    """Unified, of production's files against the copies; without passwords."""
+    found = _of_anybody(host, service, machine)
+    for path in sorted(found.copies) if file is None else [_named(found, file)]:
+        theirs = _text(host.machine(found.machine), path)
+        if _digest(theirs) != found.copies[path].production:
+            yield f"# production's {path} was changed after the copy was made"
+        old, new = (mask(text).splitlines() for text in (theirs or "", found.text(path) or ""))
+        yield from difflib.unified_diff(old, new, f"production{path}", f"{service}{path}", lineterm="")
+
+
+def _of_swap(host: Host, service: str, machine: str | None) -> _Place:
+    journal = locate.swap(host, service, machine)
+    locate.require_owner(host, journal)
+    place = _Place(host, journal.swap)
+    if way.is_in_apache(journal.swap):
+        raise DevswapError(
+            f"Apache runs {service}, and reads production's files", hint="leave --apache out of its checkout"
+        )
+    if not place.machine.mounted(place.slot.edited):
+        raise DevswapError(
+            f"the checkout of {service} is not in {place.machine.name}: its machine was restarted",
+            hint=f"devswap run {service}, or devswap restore {service}",
+        )
+    return place
+
+
+def _of_anybody(host: Host, service: str, machine: str | None) -> Edits:
+    found = [each for each in edits.of_service(host, service) if locate.is_named(each.machine, machine)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        where = ", ".join(each.machine for each in found)
+        raise UsageError(f"files of {service} are edited in {where}", hint=f"say which: --machine {found[0].machine}")
+    raise _nothing(service)
+
+
+def _path(swap: Swap, file: str) -> str:
+    """The path of `file`, which is below the folders of the service's configuration."""
+    folders = fingerprint.watched_from_json(swap.watched).folders
+    path = posixpath.normpath(posixpath.join(folders[0], file))
+    if not any(path.startswith(f"{folder}/") for folder in folders) or not edits.is_plain(path):
+        raise UsageError(
+            f"{file} is no file below {' or '.join(folders)}",
+            hint=f"devswap edit {swap.service} {posixpath.basename(path)}",
+        )
+    return path
+
+
+def _named(found: Edits, file: str) -> str:
+    named = [path for path in found.copies if path == file or path.endswith(f"/{file}")]
+    if len(named) == 1:
+        return named[0]
+    raise UsageError(f"there is no copy of {file}", hint=f"there are copies of {', '.join(sorted(found.copies))}")
+
+
+def _text(machine: Machine, path: str) -> str | None:
+    if machine.is_folder(path):
+        raise UsageError(f"{path} is a folder", hint="a file in it")
+    content = machine.read_bytes(path)
+    try:
+        return None if content is None else content.decode()
+    except UnicodeDecodeError as error:
+        raise DevswapError(f"cannot edit {path}: it is no text") from error
+
+
+def _put(place: _Place, path: str, text: str, before: str | None) -> None:
+    """Write the copy, then see whether a unit can be started that reads it."""
+    machine, target = place.machine, f"{place.slot.edited}{path}"
+    like = next((each for each in (path, *place.swap.deployment["config_files"]) if machine.exists(each)), None)
+    machine.write_text(target, text, mode=0o600, like=like)
+    try:
+        _try(place, path)
+    except BaseException:
+        if before is None:
+            machine.remove(target)
+        else:
+            machine.write_text(target, before, mode=0o600, like=like)
+        raise
+
+
+def _try(place: _Place, path: str) -> None:
+    swap = place.swap
+    paths = sorted({path, *edits.in_force(place.host, swap)})
+    try:
+        systemd.run_in_unit(
+            place.machine,
+            f"devswap-{swap.service}-check.service",
+            ["test", "-r", path],
+            user=swap.deployment["user"],
+            group=swap.deployment["group"],
+            properties=edits.view(place.machine, place.slot, paths),
+        )
+    except CommandFailed as error:
+        user, name = swap.deployment["user"], place.machine.name
+        if error.result.code == _UNREADABLE:
+            raise DevswapError(f"{user} in {name} could not read {path}: nothing was changed") from error
+        raise DevswapError(
+            f"{name} cannot show {swap.service} a file of its own: {error.result.tail or error.result.code}",
+            hint="does its container allow mounts? systemd says more: journalctl -b",
+        ) from error
+
+
+def _digest(text: str | None) -> str:
+    return "" if text is None else hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,279 @@
+"""Development sees a person's own copies of files of /etc; production's are not touched, and nobody else sees them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from devswap import development, editing, editor, edits, status, swap
+from devswap.errors import DevswapError, UsageError
+from devswap.invoker import UserHome
+from devswap.process import Identity
+from devswap.wish import Wish
+from tests.simulated import images
+from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting
+from tests.simulated.comparison import differences
+from tests.simulated.machine import SimulatedMachine
+from tests.simulated.person import Person
+
+SERVICE, PASTE, POLICY = "heat-engine", "/etc/heat/api-paste.ini", "/etc/heat/policy.yaml"
+EDITED = f"/run/devswap/{SERVICE}/1/edited"
+LATER = "2026-01-02T00:00:00.000+00:00"
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
+    found = SimulatedCloud(tmp_path)
+    images.put(found.machine(images.HEAT).files, PASTE, "[pipeline:heat]\npipeline = healthcheck app\n")
+    found.checkout("plain")
+    found.checkout("other")
+    with no_waiting(monkeypatch):
+        yield found
+
+
+@pytest.fixture
+def whole(cloud: SimulatedCloud) -> Snapshot:
+    return cloud.take()
+
+
+@pytest.fixture
+def machine(cloud: SimulatedCloud) -> SimulatedMachine:
+    return cloud.machine(images.HEAT)
+
+
+def take_over(cloud: SimulatedCloud, ref: str = "plain", *, now: str = "", answer: int | None = None) -> None:
+    host = replace(cloud.host(), choose=lambda question, options: answer)
+    host = replace(host, now=lambda: now) if now else host
+    swap.checkout(host, Wish(SERVICE, ref, None, None, detach=True), cloud.makers)
+
+
+def restore(cloud: SimulatedCloud) -> None:
+    (journal,) = cloud.host().journals.all()
+    swap.restore(cloud.host(), journal)
+
+
+def edit(cloud: SimulatedCloud, file: str, text: str) -> str:
+    return editing.edit(cloud.host(), SERVICE, None, file, lambda name, before: text)
+
+
+def settings(machine: SimulatedMachine) -> list[str]:
+    """Those of the drop-in that say what the unit sees."""
+    text = machine.read_text(development.path(f"{SERVICE}.service")) or ""
+    return [line for line in text.splitlines() if line.startswith(("BindReadOnlyPaths=", "TemporaryFileSystem="))]
+
+
+def test_development_sees_its_own_copy_from_its_next_start_on(
+    cloud: SimulatedCloud, machine: SimulatedMachine, whole: Snapshot
+) -> None:
+    before = machine.read_text(PASTE)
+    take_over(cloud)
+    assert settings(machine) == []
+    said = edit(cloud, "api-paste.ini", "mine")
+    assert said == f"{SERVICE} reads its own copy of {PASTE} from its next start on: devswap run {SERVICE}"
+    assert settings(machine) == []
+    swap.run(cloud.host(), SERVICE, None, detach=True)
+    assert settings(machine) == [f"BindReadOnlyPaths={EDITED}{PASTE}:{PASTE}"]
+    assert machine.read_text(f"{EDITED}{PASTE}") == "mine"
+    assert machine.read_text(PASTE) == before
+    restore(cloud)
+    assert differences(cloud, whole) == []
+
+
+def test_a_second_checkout_keeps_it_in_force(cloud: SimulatedCloud, machine: SimulatedMachine, whole: Snapshot) -> None:
+    take_over(cloud)
+    edit(cloud, PASTE, "mine")
+    take_over(cloud, "other")
+    assert settings(machine) == [f"BindReadOnlyPaths={EDITED.replace('/1/', '/2/')}{PASTE}:{PASTE}"]
+    restore(cloud)
+    assert differences(cloud, whole) == []
+
+
+def test_it_is_there_after_a_restart_of_the_machine(cloud: SimulatedCloud, machine: SimulatedMachine) -> None:
+    take_over(cloud)
+    edit(cloud, PASTE, "mine")
+    machine.boot()
+    with pytest.raises(DevswapError, match="restarted"):
+        edit(cloud, PASTE, "again")
+    swap.run(cloud.host(), SERVICE, None, detach=True)
+    assert machine.read_text(f"{EDITED}{PASTE}") == "mine"
+    assert settings(machine)
+
+
+def test_a_file_that_production_lacks_is_not_made_there(
+    cloud: SimulatedCloud, machine: SimulatedMachine, whole: Snapshot
+) -> None:
+    take_over(cloud)
+    edit(cloud, "policy.yaml", "actions: role:admin\n")
+    swap.run(cloud.host(), SERVICE, None, detach=True)
+    assert settings(machine) == [
+        "TemporaryFileSystem=/etc/heat:ro",
+        f"BindReadOnlyPaths={PASTE}:{PASTE} /etc/heat/heat.conf:/etc/heat/heat.conf {EDITED}{POLICY}:{POLICY}",
+    ]
+    assert not machine.exists(POLICY)
+    restore(cloud)
+    assert differences(cloud, whole) == []
+
+
+def test_a_copy_is_as_secret_as_productions_file(cloud: SimulatedCloud, machine: SimulatedMachine) -> None:
+    machine.write_text("/etc/heat/heat.conf", machine.read_text("/etc/heat/heat.conf") or "", mode=0o640)
+    take_over(cloud)
+    edit(cloud, "heat.conf", "[DEFAULT]\n")
+    edit(cloud, "policy.yaml", "a: b\n")
+    found = edits.of(cloud.host(), SERVICE, f"lxc:{images.HEAT}")
+    assert {
+        stat.S_IMODE((found.files / f"etc/heat/{name}").stat().st_mode) for name in ("heat.conf", "policy.yaml")
+    } == {0o640}
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in (found.files, found.folder, found.folder.parent)} == {
+        0o700
+    }
+
+
+def test_what_is_kept_is_offered_at_the_next_swap(cloud: SimulatedCloud, machine: SimulatedMachine) -> None:
+    take_over(cloud)
+    edit(cloud, PASTE, "mine")
+    restore(cloud)
+    take_over(cloud, now=LATER)
+    assert f"{PASTE} was edited for an earlier swap: devswap edit {SERVICE} --again uses that again" in cloud.said
+    assert settings(machine) == []
+    editing.again(cloud.host(), SERVICE, None)
+    swap.run(cloud.host(), SERVICE, None, detach=True)
+    assert len(settings(machine)) == 1
+    restore(cloud)
+    for answer, seen in ((1, 0), (0, 1)):
+        take_over(cloud, now=f"{LATER}{answer}", answer=answer)
+        assert len(settings(machine)) == seen
+        restore(cloud)
+
+
+def test_it_is_shown_compared_and_forgotten(cloud: SimulatedCloud, machine: SimulatedMachine) -> None:
+    take_over(cloud)
+    edit(cloud, PASTE, "[pipeline:heat]\npipeline = app\npassword = hunter2\n")
+    (journal,) = cloud.host().journals.all()
+    assert status.of(cloud.host(), journal).edited == [{"path": PASTE, "seen": False}]
+    swap.run(cloud.host(), SERVICE, None, detach=True)
+    assert status.of(cloud.host(), journal).edited == [{"path": PASTE, "seen": True}]
+    assert list(editing.differences(cloud.host(), SERVICE, None, "api-paste.ini"))[2:] == [
+        "@@ -1,2 +1,3 @@",
+        " [pipeline:heat]",
+        "-pipeline = healthcheck app",
+        "+pipeline = app",
+        "+password = ***",
+    ]
+    images.put(machine.files, PASTE, "new\n")
+    assert next(editing.differences(cloud.host(), SERVICE, None, None)) == (
+        f"# production's {PASTE} was changed after the copy was made"
+    )
+    assert editing.drop(cloud.host(), SERVICE, None, "api-paste.ini") == f"forgotten: {PASTE}"
+    with pytest.raises(DevswapError, match="nobody has edited"):
+        editing.drop(cloud.host(), SERVICE, None, None)
+    swap.run(cloud.host(), SERVICE, None, detach=True)
+    assert settings(machine) == []
+
+
+def test_an_edit_goes_on_from_the_copy_and_ends_at_productions_text(cloud: SimulatedCloud) -> None:
+    take_over(cloud)
+    shown: list[str] = []
+
+    def change(name: str, text: str) -> str:
+        shown.append(text)
+        return f"{text}x" if len(shown) < 3 else shown[0]
+
+    host = cloud.host()
+    for _ in range(3):
+        said = editing.edit(host, SERVICE, None, PASTE, change)
+    assert [text.count("x") - shown[0].count("x") for text in shown] == [0, 1, 2]
+    assert said == f"{PASTE} is as production's: the copy is forgotten"
+    assert editing.edit(host, SERVICE, None, PASTE, lambda name, text: text) == f"{PASTE} was not changed"
+    assert edits.of_service(host, SERVICE) == []
+
+
+@pytest.mark.parametrize("file", ["../shadow", "/etc/shadow", "/etc/heat", "a file", "x:/etc/y"])
+def test_only_files_of_its_own_folder_can_be_edited(cloud: SimulatedCloud, file: str) -> None:
+    take_over(cloud)
+    with pytest.raises(UsageError, match="no file below /etc/heat"):
+        edit(cloud, file, "mine")
+
+
+def test_what_the_service_could_not_be_shown_changes_nothing(
+    cloud: SimulatedCloud, machine: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_over(cloud)
+    monkeypatch.setattr(edits, "view", lambda *_: {})
+    with pytest.raises(DevswapError, match="could not read"):
+        edit(cloud, "policy.yaml", "mine")
+    assert edits.of_service(cloud.host(), SERVICE) == []
+    assert not machine.exists(f"{EDITED}{POLICY}")
+
+
+def test_what_is_typed(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    person = Person(cloud, monkeypatch)
+    take_over(cloud)
+    (tmp_path / "policy.yaml").write_text("a: b\n")
+    person.types(f"devswap edit {SERVICE} policy.yaml --from {tmp_path}/policy.yaml")
+    monkeypatch.setenv("SUDO_EDITOR", "sed -i s/app/other/")
+    person.types(f"devswap edit {SERVICE} api-paste.ini")
+    person.types(f"devswap edit {SERVICE} --diff")
+    person.types(f"devswap edit {SERVICE} --again")
+    person.types(f"devswap edit {SERVICE} --drop")
+    for wrong in (
+        (),
+        ("x", "--again"),
+        ("--drop", "--diff"),
+        ("x", "--diff", "--from", "-"),
+        ("x", "--from", "/nowhere"),
+    ):
+        assert person.is_told("edit", SERVICE, *wrong, code=2).message
+
+
+def nobody(tmp_path: Path) -> UserHome:
+    return UserHome("nobody", 65534, Identity(65534, 65534), tmp_path, tmp_path)
+
+
+def program(tmp_path: Path, script: str) -> dict[str, str]:
+    """An editor that everybody may run."""
+    os.chmod(tmp_path, 0o755)
+    path = Path("/run") / f"devswap-test-{os.getpid()}"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return {"EDITOR": str(path), "PATH": os.environ["PATH"]}
+
+
+@pytest.fixture
+def editors(tmp_path: Path) -> Iterator[None]:
+    yield
+    (Path("/run") / f"devswap-test-{os.getpid()}").unlink(missing_ok=True)
+
+
+@pytest.mark.usefixtures("editors")
+def test_the_editor_runs_as_the_person_on_a_copy_that_nobody_else_may_read(tmp_path: Path) -> None:
+    script = 'stat -c %a "$1" "$(dirname "$1")" >> "$1"; id -un >> "$1"; basename "$1" >> "$1"'
+    found = editor.edit(nobody(tmp_path), "heat.conf", "secret\n", program(tmp_path, script))
+    assert found == "secret\n600\n700\nnobody\nheat.conf\n"
+    assert not list(Path("/run").glob("devswap-edit-*"))
+
+
+@pytest.mark.usefixtures("editors")
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("exit 3", "ended with 3"),
+        ('ln -sf /etc/shadow "$1"', "cannot read"),
+        ('rm "$1"; mkfifo "$1"', "no plain file"),
+        ('rm "$1"', "cannot read"),
+        (r'printf "\377" > "$1"', "no text"),
+    ],
+)
+def test_what_an_editor_leaves_is_not_believed(tmp_path: Path, script: str, said: str) -> None:
+    with pytest.raises(DevswapError, match=said):
+        editor.edit(nobody(tmp_path), "x", "text", program(tmp_path, script))
+    assert not list(Path("/run").glob("devswap-edit-*"))
+
+
+def test_without_an_editor_and_a_terminal_it_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no editor"):
+        editor.edit(nobody(tmp_path), "x", "text", {})
