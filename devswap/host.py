@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from devswap.hooks import Hook
 from devswap.invoker import UserHome
 from devswap.journal import Journal, Journals, Owner
 from devswap.machine import Machine
@@ -21,6 +22,8 @@ class Host:
     settings: Settings
     catalogue: Callable[[], Catalogue]
     """Read when first needed: `restore` works without one."""
+    hooks: Callable[[str, str], tuple[Hook, ...]]
+    """Those of a project and a service: see hooks.py."""
     home: Callable[[], UserHome]
     owner: Owner
     running: Callable[[], Sequence[Machine]]

@@ -73,6 +73,8 @@ class Swap:
     """The key of its overlay, and the lock of what was installed into that: see overlay_table.py."""
     tuning: dict[str, Any] = field(default_factory=dict)
     """What the person changed in how development runs: see tuning.py."""
+    hooks: dict[str, Any] = field(default_factory=dict)
+    """Those of the checkout as they were then, and what they are told: see hooks_of_swap.py."""
     traffic: dict[str, Any] = field(default_factory=dict)
     """How requests shall come to development where HAProxy sends them: narrow, breakpoints."""
     shares: list[str] = field(default_factory=list)

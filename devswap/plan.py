@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from devswap import apache, development, uwsgi
 from devswap.apache import Host
@@ -107,21 +107,20 @@ def unit_of(deployment: Deployment, *, in_apache: bool) -> str:
 
 
 def takeover(
-    deployment: Deployment, drop_in: str, sync: SyncDatabase | None, place: Slot, *, in_apache: bool = False
+    deployment: Deployment, drop_in: str, place: Slot, *, between: Sequence[Step], in_apache: bool = False
 ) -> list[Step]:
-    """From production serving to the gate open for development."""
+    """From production serving to the gate open for development; `between` is what comes on the way."""
     on, name = deployment.machine.address, deployment.service.name
     unit = unit_of(deployment, in_apache=in_apache)
     held = HoldUnit(on, service=name, unit=unit, text=drop_in)
-    migrated = [sync] if sync else []
     if deployment.hosted is None:
         front = [_refresh(deployment)] if deployment.front else []
-        return [*front, held, *migrated, run_step(deployment, place, in_apache=False)]
+        return [*front, held, *between, run_step(deployment, place, in_apache=False)]
     owned = [OwnUnit(on, service=name, unit=unit, user=deployment.user, group=deployment.group), held]
     return [
         *([] if in_apache else owned),
         _let_go(deployment),
-        *migrated,
+        *between,
         run_step(deployment, place, in_apache=in_apache),
     ]
 

@@ -15,6 +15,7 @@ from devswap import (
     edits,
     fingerprint,
     foreseen,
+    hooks_of_swap,
     locate,
     overlay,
     overlay_of_swap,
@@ -31,6 +32,7 @@ from devswap.discovery import units
 from devswap.discovery.units import Found
 from devswap.errors import DevswapError, PackagesRefused
 from devswap.fingerprint import Watched
+from devswap.hooks_of_swap import Hooked
 from devswap.host import Host
 from devswap.journal import Journal, Swap
 from devswap.masking import mask
@@ -63,6 +65,7 @@ class Prepared:
     """The checkout before this one migrated the database away from what this one can use."""
     replaces: bool
     """The service is swapped already: only its checkout changes."""
+    hooked: Hooked
     leaving: tuple[MoveTraffic, ...] = ()
     """HAProxy's servers that are drained and taken out before production stops."""
 
@@ -74,12 +77,17 @@ class Prepared:
         return plan.slot(self.journal.swap.service, self.description["slot"])
 
     def steps(self, drop_in: str) -> list[Step]:
-        own = plan.takeover(self.deployment, drop_in, self.sync, self._place, in_apache=self.in_apache)
+        own = plan.takeover(self.deployment, drop_in, self._place, between=self._between, in_apache=self.in_apache)
         return [*self.leaving, *own]
 
     def switch_steps(self) -> list[Step]:
         run = plan.run_step(self.deployment, self._place, in_apache=self.in_apache)
-        return [*([self.sync] if self.sync else []), run]
+        return [*self._between, run]
+
+    @property
+    def _between(self) -> list[Step]:
+        """Between production's stop and development's start."""
+        return [*self.hooked.stopped, *([self.sync] if self.sync else []), *self.hooked.migrated]
 
     def is_outdated(self, step: Step) -> bool:
         """Whether `step` mounts what the checkout before this one used."""
@@ -225,6 +233,7 @@ class _Job:
 
 def _build(job: _Job) -> Prepared:
     host, deployment, sources, place = job.host, job.deployment, job.sources, job.place
+    hooks = hooks_of_swap.found(host, deployment)
     command = plan.command(deployment, place)
     tuning = tuning_of_swap.tuned(host, job.journal.swap, job.wish.changes, sources.checkout.path, command.argv)
     request = overlay_of_swap.request(host, deployment, sources, install=job.wish.install)
@@ -245,6 +254,7 @@ def _build(job: _Job) -> Prepared:
         needs = database_needs.Needs(host, deployment, sources.checkout, job.journal, job.watched.database)
         sync, first = needs.migration(place, snapshot=job.wish.snapshot)
     foreseen.require_scripts(deployment, built, sync)
+    hooked = hooks_of_swap.prepared(host, deployment, hooks, sources, built, place, job.journal.swap)
     in_apache = deployment.hosted is not None and job.wish.apache
     if in_apache:
         command = replace(command, argv=())
@@ -257,6 +267,7 @@ def _build(job: _Job) -> Prepared:
         "installed": job.wish.install,
         "owner": host.owner,
         "tuning": tuning.as_json(),
+        "hooks": hooked.as_json(),
         "traffic": {
             "narrow": job.wish.narrow,
             "breakpoints": job.wish.breakpoints,
@@ -272,6 +283,7 @@ def _build(job: _Job) -> Prepared:
         database_returns_first=first,
         replaces=job.replaces,
         in_apache=in_apache,
+        hooked=hooked,
     )
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from devswap import console, entries, owners, settings
+from devswap import console, entries, hooks, owners, settings
 from devswap.discovery import machines
 from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
@@ -46,6 +46,7 @@ def open_host(*, yes: bool = False, without_own: bool = False, **chosen_now: obj
     return Host(
         settings=chosen,
         catalogue=cache(lambda: entries.load(own, trusted=trusted)),
+        hooks=lambda project, service: hooks.find(project, service, hooks.shelves(own, home().uid)),
         home=home,
         owner=_owner(home()),
         running=machines.running,

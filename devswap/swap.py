@@ -13,6 +13,7 @@ from devswap import (
     claims,
     development,
     edits,
+    hooks_of_swap,
     locate,
     newest,
     preparation,
@@ -240,6 +241,7 @@ def _put_in(host: Host, journal: Journal, *, foreground: bool) -> None:
     wanted = journal.swap.traffic.get("breakpoints")
     with host.journals.changing():
         traffic.put_in(host, journal, patient=foreground if wanted is None else bool(wanted))
+    hooks_of_swap.started(host, journal.swap)
 
 
 def _put_in_while_shown(host: Host, journal: Journal, say: Callable[[str], None]) -> None:
@@ -296,7 +298,10 @@ def _bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Rest
                 journal.describe(mode="restoring")
         transaction.rollback(journal, cloud)
     with transaction.whole_or_said(journal):
-        return proof.prove(host, journal, kept)
+        restored = proof.prove(host, journal, kept)
+    if not untouched:
+        hooks_of_swap.restored(host, swap)
+    return restored
 
 
 def _take_over(host: Host, prepared: Prepared, terminal: Terminal | None, question: Question | None) -> Start:
@@ -329,7 +334,7 @@ def _switch(host: Host, prepared: Prepared) -> None:
     if not way.is_held(host.machine(journal.swap.machine), journal.swap):
         transaction.repeat(journal, cloud)  # the machine was restarted: production runs, and must be held again
     traffic.take_out(host, journal)
-    transaction.withdraw(journal, cloud, lambda step: step.runs)
+    transaction.withdraw(journal, cloud, lambda step: step.runs or hooks_of_swap.is_of_hooks(step))
     if prepared.database_returns_first:
         transaction.withdraw(journal, cloud, lambda step: isinstance(step, SyncDatabase))
     journal.describe(**prepared.description)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from devswap import narrowing, swap
+from devswap.hooks import STAGES, Hook, read
 from devswap.host import Host
 from devswap.libraries import Wanted
 from devswap.wish import Wish
@@ -62,6 +65,18 @@ def run_again(*, detach: bool) -> Command:
     return lambda host: swap.run(host, SERVICE, None, detach=detach)
 
 
+def hooks(failing: str = "") -> list[Hook]:
+    """One of each stage; the first declares a file where others have theirs, and one of its own."""
+    files = [
+        {"path": "/etc/sudoers.d/devswap-heat", "text": "heat ALL = …\n", "mode": "0440"},
+        {"path": "/run/devswap/heat-engine/hooks/filters/heat.filters", "text": "[Filters]\n"},
+    ]
+    does = {stage: "exit 1" if stage == failing else "true" for stage in STAGES}
+    does["prepared"] = f"echo {shlex.quote(json.dumps({'files': files}))}"
+    text = "#!/bin/sh\n# devswap: run-on = machine\n{}\n"
+    return [read(f"/hooks/heat/{stage}", stage, 0, text.format(does[stage])) for stage in STAGES]
+
+
 def swapped(cloud: SimulatedCloud, ref: str, service: str = SERVICE) -> Snapshot:
     checkout(cloud, ref, service=service)(cloud.host())
     return cloud.take()
@@ -107,6 +122,20 @@ def test_production_comes_back_from_any_interruption_of_a_checkout_of_what_apach
     ref = "mute" if how == "apache" else "plain"
     wish = Wish("keystone", ref, None, None, detach=True, apache=how == "apache")
     explore(cloud, start, lambda host: swap.checkout(host, wish, cloud.makers), start)
+
+
+def test_production_comes_back_from_any_interruption_of_a_checkout_with_hooks(cloud: SimulatedCloud) -> None:
+    cloud.hooks = hooks()
+    start = cloud.take()
+    explore(cloud, start, checkout(cloud, "migrates"), start)
+
+
+def test_production_comes_back_from_any_interruption_of_a_second_checkout_with_hooks(cloud: SimulatedCloud) -> None:
+    whole = cloud.take()
+    cloud.hooks = hooks()
+    start = swapped(cloud, "plain")
+    cloud.hooks = hooks(failing="migrated")
+    explore(cloud, start, checkout(cloud, "plain"), whole)
 
 
 @pytest.mark.parametrize("ref", ["migrates", "dies"])

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pickle
+import shlex
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 
 from devswap import migrations
 from devswap.errors import DevswapError, MachineGone
+from devswap.hooks import Hook
 from devswap.host import Host
 from devswap.invoker import UserHome
 from devswap.journal import Owner
@@ -65,6 +67,9 @@ class SimulatedCloud:
         self.log: dict[tuple[str, str], list[str]] = {}
         self.terminals: dict[str, int] = {}
         self.said: list[str] = []
+        self.hooks: list[Hook] = []
+        self.hooks_run: list[dict[str, Any]] = []
+        """What each hook that was run in a machine was told."""
         self.ends_by_itself = False
         """Whether a foreground run ends without anybody's Ctrl-C."""
         self._polls = 0
@@ -117,6 +122,7 @@ class SimulatedCloud:
         return Host(
             settings=Settings(state_dir=self.state, wait=1.0),
             catalogue=load_catalogue,
+            hooks=lambda project, service: tuple(self.hooks),
             home=lambda: UserHome(user, uid, None, self.folder, self.folder / "home"),
             owner=Owner(user=user, uid=uid, host="aio1", terminal="pts/0", pid=4242),
             running=lambda: [machine for machine in map(self.machine, self.world.machines) if machine.is_running()],
@@ -209,6 +215,8 @@ class SimulatedCloud:
         if not machine.files.exists(tool):
             return Outcome(127, stderr=f"env: '{tool}': No such file or directory\n")
         script, *words = arguments[arguments.index("-c") + 1 :]
+        if "memfd_create" in script:
+            return self._hook(json.loads(call.stdin))
         if _asks(script):
             return Outcome(0, json.dumps(self._answer(machine, json.loads(call.stdin.splitlines()[0]))))
         if "sys.base_prefix" in script:
@@ -222,6 +230,14 @@ class SimulatedCloud:
             found = {"place": f"{folder}/{package}/__init__.py", "apart": apart, "unreadable": [], "count": 0}
             return Outcome(0, json.dumps(found))
         return None
+
+    def _hook(self, given: Mapping[str, Any]) -> Outcome:
+        """Its last line is all it does: exit CODE, echo WORD, or nothing."""
+        self.hooks_run.append(json.loads(given["document"]))
+        tool, *words = shlex.split(given["script"].splitlines()[-1])
+        if tool == "exit":
+            return Outcome(int(words[0]), stderr="it was told to\n")
+        return Outcome(0, f"{words[0]}\n" if tool == "echo" else "")
 
     def _imported(self, machine: SimulatedMachine, package: str, folder: str) -> str | None:
         """Where a library's package is found; production has none of its name."""
@@ -367,7 +383,7 @@ def _canonical(value: object) -> object:
         run, etc = value.root.names["run"], value.root.names["etc"]
         assert isinstance(etc, Folder)
         assert isinstance(run, Folder)
-        changed = [etc.names[name] for name in ("systemd", "haproxy") if name in etc.names]
+        changed = [etc.names[name] for name in ("systemd", "haproxy", "sudoers.d") if name in etc.names]
         return (_tree(run), *(_tree(each) for each in changed if isinstance(each, Folder)), _canonical(value.mounts))
     if isinstance(value, Init):
         return tuple(sorted((name, repr(unit)) for name, unit in value.units.items() if unit != Running())) + tuple(

@@ -32,6 +32,8 @@ def interpret(machine: SimulatedMachine, call: Invocation) -> Effect:
         kept = {name: value for name, value in call.env.items() if name not in unset}
         call = replace(call, argv=tuple(argv), env={**kept, **settings})
     tool, *rest = call.argv
+    if tool == "timeout":
+        return interpret(machine, replace(call, argv=tuple(rest[2:])))
     if tool == "systemctl":
         return _systemctl(machine, rest)
     if tool == "systemd-run":

@@ -123,12 +123,12 @@ def test_on_a_terminal_a_server_of_its_own_answers_on_the_very_ports(machine: Si
         "10.0.0.1:5000=/var/www/cgi-bin/keystone/main",
         "10.0.0.1:35357=/var/www/cgi-bin/keystone/main",
     )
-    steps = plan.takeover(deployment, "", None, PLACE)
+    steps = plan.takeover(deployment, "", PLACE, between=[])
     assert [type(step) for step in steps] == [OwnUnit, HoldUnit, LetGo, RunDevelopment]
 
 
 def test_under_apache_no_unit_is_touched(machine: SimulatedMachine) -> None:
-    let_go, point = plan.takeover(units.examine(found(machine)), "", None, PLACE, in_apache=True)
+    let_go, point = plan.takeover(units.examine(found(machine)), "", PLACE, between=[], in_apache=True)
     assert isinstance(let_go, LetGo)
     assert let_go.ports == ("35357", "5000")
     assert isinstance(point, PointSite)

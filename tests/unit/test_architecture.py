@@ -23,6 +23,7 @@ FLOORS = (
     "baseline",
     "rerun",
     "tuning_of_swap",
+    "hooks_of_swap",
     "wish",
     "overlay_of_swap",
     "beside",

@@ -1,0 +1,189 @@
+"""Runs one hook, in the machine or on the host, and reads its answer.
+
+What it is told comes on standard input; neither its text nor anything of that is on a command line or in a file. In the
+machine it runs as the service's user, with everything read-only: what shall be there afterwards it declares.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import pwd
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from devswap import development, process, systemd
+from devswap.errors import CommandFailed, DevswapError
+from devswap.hooks import MACHINE, PREPARED, Hook
+from devswap.machine import Machine
+from devswap.masking import mask
+from devswap.process import Identity, Result
+
+# Without a file of its own: the script and its standard input lie in memory, and its interpreter is told where.
+_RUN = """
+import json, os, sys
+told = json.loads(sys.stdin.read())
+
+def in_memory(name, text):
+    descriptor = os.memfd_create(name, 0)
+    with os.fdopen(os.dup(descriptor), "w", encoding="utf-8") as file:
+        file.write(text)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+script = in_memory("hook", told["script"])
+os.dup2(in_memory("document", told["document"]), 0)
+interpreter = told["script"].splitlines()[0][2:].strip().split(None, 1)
+try:
+    os.execve(interpreter[0], [*interpreter, "/proc/self/fd/%d" % script], {**os.environ, **told["environment"]})
+except OSError as error:
+    sys.exit("cannot run %s: %s" % (interpreter[0], error.strerror))
+"""
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_GRACE = 2
+_LATE = (124, 128 + 9, -9)
+"""timeout(1): ended at its deadline, or killed with it a little later, as its unit says it or as its parent sees it."""
+_LARGEST = 256 * 1024
+# What production and its playbooks answer for, whoever asks.
+_NEVER = ("/proc/", "/sys/", "/dev/", "/run/systemd/", "/etc/systemd/", "/openstack/", "/etc/kolla/")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A file that shall be in the machine as long as production is stopped."""
+
+    path: str
+    text: str
+    mode: int
+
+
+def unit(service: str) -> str:
+    """What a hook runs as in the machine: a rollback ends what a killed devswap has left of it."""
+    return f"devswap-{service}-hook.service"
+
+
+def folder(service: str) -> str:
+    """Where any hook may have files."""
+    return f"{development.folder(service)}/hooks"
+
+
+def call(hook: Hook, machine: Machine, told: Mapping[str, Any], say: Callable[[str], None]) -> tuple[Declared, ...]:
+    """Run it to its end. `told` is its document, but for the stage and where the checkout is seen from.
+
+    What it writes to standard error is said. Raises DevswapError where it fails, takes too long, or answers what cannot
+    be understood or must not be.
+    """
+    document = {**told, "stage": hook.stage, **told["places"][hook.on]}
+    del document["places"]
+    given = json.dumps(
+        {"script": hook.text, "document": json.dumps(document, indent=1) + "\n", "environment": _variables(document)}
+    )
+    try:
+        result = _in_machine(hook, machine, told, given) if hook.on == MACHINE else _on_host(hook, given)
+    except CommandFailed as error:
+        code = error.result.code
+        why = f"had not ended after {hook.seconds} s" if code in _LATE else f"failed with {code}"
+        raise DevswapError(f"the hook {hook.path} {why}: {error.result.tail}".rstrip(": ")) from error
+    for line in result.stderr.splitlines():
+        say(f"{hook.path}: {mask(line)}")
+    return _answer(hook, result.stdout, told["service"])
+
+
+def _variables(document: Mapping[str, Any]) -> dict[str, str]:
+    return {f"DEVSWAP_{name.upper()}": value for name, value in document.items() if isinstance(value, str)}
+
+
+def _in_machine(hook: Hook, machine: Machine, told: Mapping[str, Any], given: str) -> Result:
+    timeout = ["timeout", f"--kill-after={_GRACE}", str(hook.seconds)]
+    return systemd.run_in_unit(
+        machine,
+        unit(told["service"]),
+        [*timeout, told["production"]["python"], "-I", "-c", _RUN],
+        user=told["user"],
+        group=told["group"],
+        cwd="/",
+        env={"HOME": "/tmp"},  # noqa: S108 - its own: PrivateTmp
+        properties={
+            "ProtectSystem": "strict",
+            "PrivateTmp": "yes",
+            "NoNewPrivileges": "yes",
+            "RuntimeMaxSec": str(hook.seconds + 2 * _GRACE),
+        },
+        input=given,
+    )
+
+
+def _on_host(hook: Hook, given: str) -> Result:
+    """As whose it is. The kernel kills it if what watches its time is killed."""
+    watched = ["timeout", f"--kill-after={_GRACE}", str(hook.seconds), "setpriv", "--pdeathsig", "KILL", "--"]
+    identity, home = _identity(hook)
+    return process.run(
+        [*watched, os.path.realpath(sys.executable), "-I", "-c", _RUN],
+        input=given,
+        env={"PATH": _PATH, "LANG": "C.UTF-8", "HOME": home},
+        cwd="/",
+        timeout=hook.seconds + 4 * _GRACE,
+        identity=identity,
+    )
+
+
+def _identity(hook: Hook) -> tuple[Identity | None, str]:
+    """(as whom it runs, None where that is who runs this; their home)."""
+    try:
+        entry = pwd.getpwuid(hook.uid)
+    except KeyError as error:
+        raise DevswapError(f"cannot run the hook {hook.path}: this host has no user {hook.uid} any more") from error
+    if hook.uid == os.geteuid():
+        return None, entry.pw_dir
+    groups = tuple(os.getgrouplist(entry.pw_name, entry.pw_gid))
+    return Identity(entry.pw_uid, entry.pw_gid, groups), entry.pw_dir
+
+
+# --- its answer -----------------------------------------------------------------------------------------------------
+
+
+def _answer(hook: Hook, said: str, service: str) -> tuple[Declared, ...]:
+    """Nothing, or one JSON object on standard output: {"files": [{"path", "text", "mode"}]}."""
+    if not said.strip():
+        return ()
+    try:
+        read = json.loads(said)
+        files = read["files"] if isinstance(read, dict) and read.keys() == {"files"} else None
+    except ValueError:
+        files = None
+    if not isinstance(files, list) or len(said) > _LARGEST:
+        raise DevswapError(
+            f"the hook {hook.path} does not answer as it must: {mask(said.strip()[:80])}",
+            hint='nothing, or {"files": […]}; what people shall read goes to standard error',
+        )
+    if files and hook.stage != PREPARED:
+        raise DevswapError(f"the hook {hook.path} declares files, which only {PREPARED} may: there is time to refuse")
+    return tuple(_declared(hook, files, service))
+
+
+def _declared(hook: Hook, files: list[Any], service: str) -> Iterator[Declared]:
+    for file in files:
+        fits = isinstance(file, dict) and {"path", "text"} <= file.keys() <= {"path", "text", "mode"}
+        if not fits or not all(isinstance(value, str) for value in file.values()):
+            raise DevswapError(f"the hook {hook.path} declares a file that is not path, text and mode")
+        path, mode = file["path"], file.get("mode", "0644")
+        if not re.fullmatch(r"0[4-7][0-7]{2}", mode):
+            raise DevswapError(f'the hook {hook.path} declares {path} with mode {mode}, which must be like "0644"')
+        _require_allowed(hook, path, service)
+        yield Declared(path, file["text"], int(mode, 8))
+
+
+def _require_allowed(hook: Hook, path: str, service: str) -> None:
+    own = f"{folder(service)}/"
+    plain = path.startswith("/") and posixpath.normpath(path) == path and path.isprintable()
+    if plain and path.startswith(own):
+        return
+    if not plain or path.startswith((*_NEVER, "/run/devswap/")) or posixpath.basename(path) == "pip.conf":
+        raise DevswapError(f"the hook {hook.path} must not make {path}", hint=f"below {own} it may")
+    if hook.uid != 0:
+        # root writes them: a user's word for one in /etc/sudoers.d or /etc/cron.d would be root's
+        raise DevswapError(f"the hook {hook.path} is no file of root's: it may make files below {own} only, not {path}")

@@ -1,0 +1,430 @@
+"""Hooks are found where they may be, believed if they are in the right hands, and what they declare is undone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devswap import hook_run, hooks, swap
+from devswap.errors import DevswapError, UsageError
+from devswap.hooks import Hook, Shelf
+from devswap.wish import Wish
+from tests.simulated import images
+from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting
+from tests.simulated.comparison import differences
+
+SERVICE, ADA = "heat-engine", 4321
+TEXT = "#!/bin/sh\n# devswap: run-on = machine\n{}\n"
+OWN = "/run/devswap/heat-engine/hooks/note"
+SUDOERS = "/etc/sudoers.d/devswap-heat"
+TOLD: dict[str, Any] = {
+    "service": "heat-engine",
+    "ref": "review/1",
+    "subject": 'It\'s "odd" §',
+    "places": {"host": {"checkout": "/src/heat"}, "machine": {}},
+}
+
+
+# --- where they are, and whose ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home/.config/devswap/hooks"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def where(tmp_path: Path, home: Path) -> tuple[Shelf, ...]:
+    system = tmp_path / "etc/devswap/hooks"
+    system.mkdir(parents=True)
+    return (
+        Shelf(system, 0, frozenset({0}), system.parent),
+        Shelf(home, ADA, frozenset({0, ADA}), home.parent),
+    )
+
+
+def put(folder: Path, name: str, text: str = TEXT.format("true"), *, mode: int = 0o755) -> Path:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def test_those_of_the_project_come_before_those_of_the_service_and_roots_before_the_users(
+    where: tuple[Shelf, ...],
+) -> None:
+    system, home = where[0].folder, where[1].folder
+    names = [(home, "heat-engine"), (system, "heat-engine"), (home, "heat"), (system, "heat")]
+    paths = [put(folder, f"{name}/started") for folder, name in names]
+    first = put(home, "heat-engine/prepared")
+    put(home, "heat-api/prepared")
+    found = hooks.find("heat", SERVICE, where)
+    assert [hook.path for hook in found] == [str(first), *map(str, reversed(paths))]
+    assert [hook.uid for hook in found] == [ADA, 0, ADA, 0, ADA]
+
+
+def test_a_service_that_is_called_as_its_project_is_looked_up_once(where: tuple[Shelf, ...]) -> None:
+    put(where[0].folder, "keystone/stopped")
+    assert len(hooks.find("keystone", "keystone", where)) == 1
+
+
+def test_without_hooks_of_anybodys_there_are_none(tmp_path: Path) -> None:
+    assert hooks.find("heat", SERVICE, hooks.shelves(tmp_path, ADA)) == ()
+    assert hooks.find("heat", SERVICE, hooks.shelves(None, 0)) == ()
+
+
+def test_what_is_beside_them_is_left_alone(home: Path, where: tuple[Shelf, ...]) -> None:
+    for name in ("README.md", ".prepared.swp", "prepared~"):
+        put(home, f"heat/{name}", "no hook")
+    assert hooks.find("heat", SERVICE, where) == ()
+
+
+def of_nobody(path: Path) -> None:
+    os.chown(path, 4322, 4322)
+
+
+def no_link(path: Path) -> None:
+    path.rename(path.with_name("README"))
+    path.symlink_to(path.with_name("README"))
+
+
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (of_nobody, "belongs to uid 4322"),
+        (lambda path: of_nobody(path.parent), "belongs to uid 4322"),
+        (lambda path: path.chmod(0o775), "others may write it"),
+        (lambda path: path.parent.chmod(0o777), "others may write it"),
+        (lambda path: path.parent.parent.parent.chmod(0o777), "others may write it"),
+        (lambda path: path.chmod(0o644), "is not executable"),
+        (no_link, "cannot read the hook"),
+        (a_pipe, "is no file of at most"),
+        (lambda path: path.rename(path.with_name("start")), "is named by no stage"),
+        (lambda path: path.write_bytes(b"\x7fELF\xff"), "is no script"),
+        (lambda path: path.write_text("echo\n"), "is no script"),
+        (lambda path: path.write_text("#!/bin/sh\n" + "#" * 300_000), "is no file of at most"),
+    ],
+)
+def test_what_is_not_in_the_right_hands_is_refused(
+    home: Path, where: tuple[Shelf, ...], spoil: Callable[[Path], object], said: str
+) -> None:
+    path = put(home, "heat/prepared")
+    spoil(path)
+    with pytest.raises(UsageError, match=said) as caught:
+        hooks.find("heat", SERVICE, where)
+    assert str(where[1].top) in caught.value.message
+
+
+def test_a_file_of_the_users_is_none_of_the_hosts(where: tuple[Shelf, ...]) -> None:
+    os.chown(put(where[0].folder, "heat/prepared"), ADA, ADA)
+    with pytest.raises(UsageError, match=f"belongs to uid {ADA}"):
+        hooks.find("heat", SERVICE, where)
+
+
+# --- what they declare of themselves ---------------------------------------------------------------------------------
+
+
+def test_a_hook_declares_where_it_runs_and_how_long() -> None:
+    text = "#!/usr/bin/python3\n# What it does\n# devswap: run-on = host\n#devswap:seconds=600\n\nimport os\n"
+    found = hooks.read("x", "started", 0, text)
+    assert (found.on, found.seconds) == ("host", 600)
+    assert hooks.read("x", "started", 0, TEXT).seconds == 30
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("", "does not declare where it runs"),
+        ("# devswap: run-on = cloud", "does not declare where it runs"),
+        ("# devswap: run-on = host\n# devswap: user = root", "declares an unknown user"),
+        ("# devswap: run-on = host\n# devswap: seconds = 601", "seconds = 601, which must be from 1 to 600"),
+        ("# devswap: run-on = host\n# devswap: seconds = 1_0", "seconds = 1_0"),
+        ("# devswap: run-on = host\n# devswap: run-on = machine", "cannot read: # devswap: run-on = machine"),
+        ("# devswap: run-on", "cannot read: # devswap: run-on"),
+        ("true\n# devswap: run-on = host", "cannot read: # devswap: run-on = host"),
+    ],
+)
+def test_what_it_does_not_declare_as_it_must_is_refused(lines: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        hooks.read("x", "started", 0, f"#!/bin/sh\n{lines}\n")
+
+
+# --- run on this very host -------------------------------------------------------------------------------------------
+
+
+def on_host(text: str, *, uid: int = 0, seconds: int = 30, stage: str = "prepared") -> Hook:
+    return Hook("/hooks/it", stage, "host", seconds, uid, text)
+
+
+def called(hook: Hook, machine: Any = None) -> tuple[tuple[hook_run.Declared, ...], list[str]]:
+    said: list[str] = []
+    return hook_run.call(hook, machine, TOLD, said.append), said
+
+
+def test_it_is_told_by_a_document_and_by_variables() -> None:
+    text = '#!/bin/sh\ncat >&2; echo "$DEVSWAP_STAGE $DEVSWAP_REF $DEVSWAP_CHECKOUT" >&2\n'
+    declared, said = called(on_host(text))
+    lines = [line.removeprefix("/hooks/it: ") for line in said]
+    document = json.loads("\n".join(lines[:-1]))
+    assert document == {
+        "service": "heat-engine",
+        "ref": "review/1",
+        "subject": TOLD["subject"],
+        "checkout": "/src/heat",
+        "stage": "prepared",
+    }
+    assert (lines[-1], declared) == ("prepared review/1 /src/heat", ())
+
+
+def test_another_interpreter_runs_it_too() -> None:
+    assert called(on_host("#!/usr/bin/env python3\nimport sys\nprint(6 * 7, file=sys.stderr)\n"))[1] == [
+        "/hooks/it: 42"
+    ]
+
+
+def test_a_users_hook_is_the_users_on_the_host() -> None:
+    uid = 65534
+    assert called(on_host("#!/bin/sh\nid -u >&2; id -g >&2; umask >/dev/null\n", uid=uid))[1][0] == f"/hooks/it: {uid}"
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo broken >&2; exit 7", "the hook /hooks/it failed with 7: broken"),
+        ("sleep 60", "the hook /hooks/it had not ended after 1 s"),
+        ("trap '' TERM; sleep 60; sleep 60", "the hook /hooks/it had not ended after 1 s"),
+    ],
+)
+def test_a_hook_that_fails_or_does_not_end_is_told(script: str, said: str) -> None:
+    with pytest.raises(DevswapError) as caught:
+        called(on_host(f"#!/bin/sh\n{script}\n", seconds=1))
+    assert caught.value.message == said
+
+
+def test_an_interpreter_that_is_not_there_is_told() -> None:
+    with pytest.raises(DevswapError, match="cannot run /no/such: No such file or directory"):
+        called(on_host("#!/no/such\n"))
+
+
+def answering(answer: object, *, uid: int = 0, stage: str = "prepared") -> Hook:
+    said = answer if isinstance(answer, str) else json.dumps(answer)
+    return on_host(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\n", uid=uid, stage=stage)
+
+
+def file(path: str, **more: object) -> dict[str, object]:
+    return {"files": [{"path": path, "text": "x\n", **more}]}
+
+
+def test_what_it_declares_is_read() -> None:
+    assert called(answering(file(SUDOERS, mode="0440")))[0] == (hook_run.Declared(SUDOERS, "x\n", 0o440),)
+    assert called(answering(file(OWN), uid=65534))[0] == (hook_run.Declared(OWN, "x\n", 0o644),)
+
+
+@pytest.mark.parametrize(
+    ("hook", "said"),
+    [
+        (answering("done"), "does not answer as it must: done"),
+        (answering({"files": [], "packages": []}), "does not answer as it must"),
+        (answering({"files": {}}), "does not answer as it must"),
+        (answering(file(OWN), stage="stopped"), "declares files, which only prepared may"),
+        (answering({"files": [{"path": OWN}]}), "declares a file that is not path, text and mode"),
+        (answering(file(OWN, owner="heat")), "declares a file that is not path, text and mode"),
+        (answering(file(OWN, mode=420)), "declares a file that is not path, text and mode"),
+        (answering(file(OWN, mode="4755")), "with mode 4755"),
+        (answering(file("note")), "must not make note"),
+        (answering(file("/etc/../root/.bashrc")), "must not make"),
+        (answering(file("/etc/a\nb")), "must not make"),
+        (answering(file("/run/devswap/heat-engine/go")), "must not make"),
+        (answering(file("/run/devswap/heat-engine/hooks/../go")), "must not make"),
+        (answering(file("/run/systemd/system/x.service")), "must not make"),
+        (answering(file("/openstack/venvs/heat-1/x")), "must not make"),
+        (answering(file("/root/.pip/pip.conf")), "must not make"),
+        (answering(file(SUDOERS), uid=65534), "is no file of root's: it may make files below"),
+    ],
+)
+def test_what_it_must_not_declare_is_refused(hook: Hook, said: str) -> None:
+    with pytest.raises(DevswapError, match=said):
+        called(hook)
+
+
+# --- in a swap -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
+    found = SimulatedCloud(tmp_path)
+    for name, revisions in (("plain", ("a1",)), ("other", ("a1",)), ("migrates", ("a1", "b2"))):
+        found.checkout(name, revisions=revisions)
+    with no_waiting(monkeypatch):
+        yield found
+
+
+@pytest.fixture
+def whole(cloud: SimulatedCloud) -> Snapshot:
+    return cloud.take()
+
+
+def doing(stages: Mapping[str, str], *, uid: int = 0) -> list[Hook]:
+    return [hooks.read(f"/hooks/{stage}", stage, uid, TEXT.format(does)) for stage, does in stages.items()]
+
+
+def declaring(path: str, text: str = "x\n") -> str:
+    return f"echo {shlex.quote(json.dumps({'files': [{'path': path, 'text': text, 'mode': '0440'}]}))}"
+
+
+def take_over(cloud: SimulatedCloud, ref: str = "migrates") -> None:
+    swap.checkout(cloud.host(), Wish(SERVICE, ref, None, None, detach=True), cloud.makers)
+
+
+def give_back(cloud: SimulatedCloud) -> None:
+    for journal in cloud.host().journals.all():
+        swap.restore(cloud.host(), journal)
+
+
+def test_each_stage_is_told_where_it_is(cloud: SimulatedCloud, whole: Snapshot) -> None:
+    cloud.hooks = doing(dict.fromkeys(hooks.STAGES, "true"))
+    take_over(cloud)
+    cloud.hooks = []  # what is run later is what was found then
+    swap.run(cloud.host(), SERVICE, None, detach=True)
+    give_back(cloud)
+    told = cloud.hooks_run
+    assert [each["stage"] for each in told] == ["prepared", "stopped", "migrated", "started", "started", "restored"]
+    assert {each["machine"] for each in told} == {f"lxc:{images.HEAT}"}
+    assert told[0]["checkout"] == f"/run/devswap/{SERVICE}/1/checkout"
+    assert told[0]["production"]["config"] == ["/etc/heat/heat.conf"]
+    assert images.PASSWORD not in json.dumps(told)
+    assert differences(cloud, whole) == []
+
+
+def test_what_a_hook_declares_is_there_while_production_is_stopped(cloud: SimulatedCloud, whole: Snapshot) -> None:
+    cloud.hooks = doing({"prepared": declaring(SUDOERS, "heat ALL\n")})
+    take_over(cloud)
+    files = cloud.machine(images.HEAT).files
+    found = files.find(SUDOERS)
+    assert found is not None
+    assert files.read(SUDOERS) == b"heat ALL\n"
+    give_back(cloud)
+    assert differences(cloud, whole) == []
+
+
+def test_another_checkout_has_what_its_own_hooks_declare(cloud: SimulatedCloud, whole: Snapshot) -> None:
+    cloud.hooks = doing({"prepared": declaring(SUDOERS, "one\n"), "stopped": "true"})
+    take_over(cloud)
+    cloud.hooks = doing({"prepared": declaring(SUDOERS, "two\n")})
+    take_over(cloud, "other")
+    files = cloud.machine(images.HEAT).files
+    assert files.read(SUDOERS) == b"two\n"
+    cloud.hooks = []
+    take_over(cloud, "plain")
+    assert files.read(SUDOERS) is None
+    give_back(cloud)
+    assert differences(cloud, whole) == []
+
+
+def test_a_plan_shows_what_hooks_do_and_leaves_nothing(cloud: SimulatedCloud, whole: Snapshot) -> None:
+    cloud.hooks = doing({"prepared": declaring(OWN), "stopped": "true"})
+    planned = swap.plan(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
+    done = [step["do"] for step in planned.steps]
+    assert f"make {OWN}, which a hook has declared" in done
+    assert done.index("run the hook /hooks/stopped") > done.index(f"make {OWN}, which a hook has declared")
+    assert differences(cloud, whole) == []
+
+
+@pytest.mark.parametrize("stage", ["prepared", "stopped", "migrated"])
+def test_a_hook_that_fails_before_the_start_brings_production_back(
+    cloud: SimulatedCloud, whole: Snapshot, stage: str
+) -> None:
+    cloud.hooks = doing({stage: "exit 3"})
+    with pytest.raises(DevswapError, match=f"the hook /hooks/{stage} failed with 3: it was told to"):
+        take_over(cloud)
+    assert any("stopping" in line for line in cloud.said) == (stage != "prepared")
+    assert differences(cloud, whole) == []
+
+
+@pytest.mark.parametrize("stage", ["started", "restored"])
+def test_a_hook_that_fails_later_is_only_told(cloud: SimulatedCloud, whole: Snapshot, stage: str) -> None:
+    cloud.hooks = doing({stage: "exit 3"})
+    take_over(cloud)
+    give_back(cloud)
+    assert f"warning: the hook /hooks/{stage} failed with 3: it was told to" in cloud.said
+    assert differences(cloud, whole) == []
+
+
+def test_a_file_of_productions_is_not_replaced(cloud: SimulatedCloud) -> None:
+    cloud.machine(images.HEAT).write_text(SUDOERS, "production's\n")
+    before = cloud.take()
+    cloud.hooks = doing({"prepared": declaring(SUDOERS)})
+    with pytest.raises(DevswapError, match=f"a hook declares {SUDOERS}, which exists"):
+        take_over(cloud)
+    assert not any("stopping" in line for line in cloud.said)
+    assert differences(cloud, before) == []
+
+
+def test_two_hooks_declare_no_file_together(cloud: SimulatedCloud, whole: Snapshot) -> None:
+    cloud.hooks = doing({"prepared": declaring(OWN)}) * 2
+    with pytest.raises(DevswapError, match="two hooks declare the same file"):
+        take_over(cloud)
+    assert differences(cloud, whole) == []
+
+
+def test_what_somebody_has_made_of_a_declared_file_stops_the_restore(cloud: SimulatedCloud, whole: Snapshot) -> None:
+    cloud.hooks = doing({"prepared": declaring(SUDOERS)})
+    take_over(cloud)
+    machine = cloud.machine(images.HEAT)
+    machine.write_text(SUDOERS, "mine\n")
+    with pytest.raises(DevswapError, match=f"{SUDOERS} was changed by somebody else"):
+        give_back(cloud)
+    machine.remove(SUDOERS)
+    give_back(cloud)
+    assert differences(cloud, whole) == []
+
+
+def test_a_users_hook_runs_in_no_machine_as_root(cloud: SimulatedCloud) -> None:
+    machine = cloud.machine(images.HEAT)
+    unit = "/etc/systemd/system/heat-engine.service"
+    machine.write_text(unit, (machine.read_text(unit) or "").replace("User=heat\n", "").replace("Group=heat\n", ""))
+    for verb in (["daemon-reload"], ["stop", "--", f"{SERVICE}.service"], ["start", "--", f"{SERVICE}.service"]):
+        machine.run(["systemctl", *verb])
+    cloud.hooks = doing({"prepared": "true"}, uid=1000)
+    with pytest.raises(DevswapError, match=r"/hooks/prepared is no file of root's, and heat-engine\.service"):
+        take_over(cloud)
+    assert cloud.hooks_run == []
+
+
+# --- the sample ------------------------------------------------------------------------------------------------------
+
+
+def test_the_sample_that_is_shipped_does_what_it_says() -> None:
+    told = {
+        **TOLD,
+        "service": "example-api",
+        "commit": "c0ffee",
+        "files": "/run/devswap/example-api/hooks",
+        "places": {"host": {"checkout": "/src/example"}, "machine": {"checkout": "/run/…"}},
+    }
+    prepared, started = hooks.find("example", "example-api", hooks.shelves(None, 0))
+    said: list[str] = []
+    here = replace(prepared, on="host")
+    assert prepared.on == "machine"
+    (declared,) = hook_run.call(here, None, told, said.append)  # type: ignore[arg-type]
+    hook_run.call(started, None, told, said.append)  # type: ignore[arg-type]
+    assert declared == hook_run.Declared("/run/devswap/example-api/hooks/note", "c0ffee\n", 0o644)
+    assert [line.rpartition(": ")[2] for line in said] == [
+        "example-api gets a note of c0ffee",
+        "example-api runs from /src/example",
+    ]
