@@ -29,6 +29,7 @@ COMMANDS = {
     "edit": "Edit a file of /etc for development alone.",
     "shell": "Open a shell beside a swapped service.",
     "exec": "Run a command beside a swapped service.",
+    "test": "Run the project's own unit tests in the machine.",
     "logs": "Show the log of a service.",
     "dump": "Show what a running service is doing.",
     "haproxy": "Show or narrow whom HAProxy sends a service's requests to.",

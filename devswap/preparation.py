@@ -112,7 +112,7 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
         locate.require_owner(host, existing, take_over=wish.take_over)
         transaction.require_complete(existing)
         require_unedited(place.machine, existing.swap.unit)
-    deployment = _examined(place, existing)
+    deployment = examined(place, existing)
     foreseen.require_possible(deployment, wish, existing)
     sources = gather(
         host,
@@ -287,7 +287,7 @@ def _build(job: _Job) -> Prepared:
     )
 
 
-def _examined(found: Found, existing: Journal | None) -> Deployment:
+def examined(found: Found, existing: Journal | None) -> Deployment:
     """While swapped, the unit shows development's command: then production's is in the journal."""
     if existing is None:
         return locate.require_trusted(units.examine(found))

@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from devswap import claims, development, edits, fingerprint, narrowing, newest, plan, probe, systemd, transaction, way
+from devswap import (
+    claims,
+    development,
+    edits,
+    fingerprint,
+    narrowing,
+    newest,
+    plan,
+    probe,
+    systemd,
+    testing,
+    transaction,
+    way,
+)
 from devswap.errors import DevswapError, MachineGone
 from devswap.host import Host
 from devswap.journal import Journal, Swap
@@ -64,7 +77,7 @@ def of(host: Host, journal: Journal) -> SwapStatus:
         why=why,
         owner=f"{swap.owner.user}@{swap.owner.host} {swap.owner.terminal}".strip(),
         since=swap.since,
-        healthy=state in ("running", narrowing.MODE) and serving,
+        healthy=state in ("running", narrowing.MODE, testing.MODE) and serving,
         packages=swap.overlay.get("packages", []),
         edited=_edited(host, swap),
         tuning=Tuning.read(swap.tuning),
@@ -107,6 +120,8 @@ def _ask(host: Host, journal: Journal, machine: Machine) -> tuple[str, bool, str
     swap = journal.swap
     if narrowing.is_one(swap.service):
         return narrowing.state(host, journal)
+    if testing.is_one(swap.service):
+        return testing.state(host, swap)
     unit = systemd.state(machine, swap.unit)
     if swap.mode == "restoring":
         return "restoring", False, f"a restore is under way, or was interrupted: devswap restore {swap.service}"

@@ -6,16 +6,18 @@ from typing import Annotated
 
 import typer
 
-from devswap import beside, session
+from devswap import beside, session, unit_tests
 from devswap.commands import examples
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+_NOT_FOUND = 127  # env(1)
 
 
 @app.command(
     epilog=examples(
         "devswap exec heat-engine -- heat-manage db_version",
-        "devswap exec heat-engine -- python -m pytest heat/tests/engine",
+        "devswap exec heat-engine -- pytest heat/tests/engine -k create_stack",
     ),
     context_settings={"ignore_unknown_options": True},
 )
@@ -29,4 +31,7 @@ def run(
     In its machine, as its user, in the checkout, with the overlay's Python and the settings of development.
     """
     host = session.open_host()
-    raise typer.Exit(beside.run(host, service, machine, command))
+    code = beside.run(host, service, machine, command)
+    if code == _NOT_FOUND and command[0] in unit_tests.RUNNERS:
+        host.say(f"production has no {command[0]}: devswap test {service} --runner {command[0]} -- … brings it along")
+    raise typer.Exit(code)

@@ -72,6 +72,8 @@ class SimulatedCloud:
         """What each hook that was run in a machine was told."""
         self.ends_by_itself = False
         """Whether a foreground run ends without anybody's Ctrl-C."""
+        self.tested: list[tuple[str, ...]] = []
+        """The runs of unit tests: the checkout on the host, and what was run."""
         self._polls = 0
         self.starting = 0
         """How many questions heat-engine does not answer yet, since it has just been started."""
@@ -219,6 +221,8 @@ class SimulatedCloud:
             return self._hook(json.loads(call.stdin))
         if _asks(script):
             return Outcome(0, json.dumps(self._answer(machine, json.loads(call.stdin.splitlines()[0]))))
+        if "os.execv(sys.executable" in script:
+            return self._unit_tests(machine, words)
         if "sys.base_prefix" in script:
             virtualenv = os.path.dirname(os.path.dirname(tool))
             folders = [f"{virtualenv}/lib/python3.11/site-packages"]
@@ -238,6 +242,14 @@ class SimulatedCloud:
         if tool == "exit":
             return Outcome(int(words[0]), stderr="it was told to\n")
         return Outcome(0, f"{words[0]}\n" if tool == "echo" else "")
+
+    def _unit_tests(self, machine: SimulatedMachine, words: Sequence[str]) -> Outcome:
+        """They need the checkout where they are told that it is, and a folder that can be written."""
+        checkout, folder, *argv = words
+        assert machine.files.is_folder(checkout)
+        assert machine.files.is_folder(os.path.dirname(folder))
+        self.tested.append((str(machine.files.find(checkout)), *argv))
+        return Outcome(3 if "fails" in argv else 0)
 
     def _imported(self, machine: SimulatedMachine, package: str, folder: str) -> str | None:
         """Where a library's package is found; production has none of its name."""
