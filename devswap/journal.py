@@ -63,6 +63,8 @@ class Swap:
     """How production is run, for a second checkout: while swapped, its unit no longer shows it."""
     command: dict[str, Any] = field(default_factory=dict)
     """How development is started: see development.py."""
+    stopped: str = ""
+    """When production was told to stop; empty before that. What is logged from then on is development's."""
     review: dict[str, Any] | None = None
     """The Gerrit change that it is, and where to ask for a newer patchset: see sources.py."""
     installed: bool = False

@@ -1,81 +1,222 @@
-"""A service's log, from where its machine keeps it: systemd's journal, or files of its own."""
+"""The logs of services in one stream: production's and development's, sorted by time, told apart."""
 
 from __future__ import annotations
 
-import posixpath
+import os
 import re
-from collections.abc import Sequence
+import select
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
-from devswap import apache, locate, way
-from devswap.configuration import Configuration, files_of
+from devswap import locate, log_sources
 from devswap.discovery import units
-from devswap.discovery.units import Found
+from devswap.errors import UsageError
 from devswap.host import Host
-from devswap.locate import is_meant
-from devswap.machine import Machine
-from devswap.service import Service
+from devswap.log_sources import Source
+from devswap.process import DEVNULL, PIPE, STDOUT, Popen
 
 _INTERRUPTED = 130
-_APACHE = re.compile(r"\$\{APACHE_LOG_DIR\}")
+_REQUEST = re.compile(r"req-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?")
+_APACHE_TIME = re.compile(r"\[(?P<time>\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d)(?:\.(?P<part>\d+))? (?P<year>\d{4})\]")
+_AGO = re.compile(r"(\d+)\s*([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_COLOURS = (31, 32, 33, 34, 35, 36, 91, 92, 93, 94, 95, 96)
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+_BATCH_SECONDS = 0.2
 
 
-def show(host: Host, name: str, wanted: str | None, *, follow: bool, lines: int) -> int:
-    """Print the log on stdout until its end, or with `follow` until an interrupt; returns the reader's exit code."""
-    service = host.catalogue().get(name)
-    swaps = [
-        journal.swap for journal in host.journals.all() if journal.swap.service == name and is_meant(journal, wanted)
-    ]
-    if swaps:
-        machine, unit = host.machine(swaps[0].machine), swaps[0].unit
-        hosted = swaps[0].deployment.get("hosted") if way.is_in_apache(swaps[0]) else None
-        files = _of_apache(machine, service, hosted["path"]) if hosted else []
-    else:
-        found = locate.one(host, service, wanted)
-        machine, unit = found.machine, found.unit
-        files = _of_apache(machine, service, found.site) if found.site else _of_unit(found)
-    return _follow(machine, _reader(unit, files, follow=follow, lines=lines))
+@dataclass(frozen=True)
+class Wanted:
+    """What of the logs a person wants to see."""
+
+    lines: int | None
+    """So many of the last ones; None: all."""
+    follow: bool = False
+    since: datetime | None = None
+    grep: re.Pattern[str] | None = None
+    request: str = ""
+    colour: bool = False
+
+    def has(self, line: str) -> bool:
+        return (self.grep is None or self.grep.search(line) is not None) and self.request in line
 
 
-def _reader(unit: str, files: list[str], *, follow: bool, lines: int) -> list[str]:
-    if files:
-        return ["tail", f"--lines={lines}", *(["--follow=name", "--retry"] if follow else []), "--", *files]
-    flags = ["--follow"] if follow else []
-    return ["journalctl", "--no-pager", "--output=short-iso", f"--unit={unit}", f"--lines={lines}", *flags]
+@dataclass(frozen=True)
+class Line:
+    at: datetime
+    """Of one that says no time: that of the line before it."""
+    source: Source
+    text: str
 
 
-def _of_unit(found: Found) -> list[str]:
-    """The log files that production's configuration names, if it keeps any; the journal holds everything else."""
-    told = units.uwsgi_of(found)
-    paths = _of_configuration(found.machine, found.service, [found.unit.removesuffix(".service")])
-    return _existing(found.machine, [*paths, *([told.log] if told and told.log else [])])
+def show(host: Host, name: str, machine: str | None, wanted: Wanted) -> int:
+    """Print the logs of a service until their end, or until an interrupt; returns the exit code of their readers."""
+    return _show(log_sources.of_service(host, name, machine), wanted, _Marked(wanted).show)
 
 
-def _of_apache(machine: Machine, service: Service, path: str) -> list[str]:
-    """The error logs of its hosts, and its own files, which are named after the scripts."""
-    hosts = apache.read(machine.read_text(path) or "").running(service.project)
-    errors = [_APACHE.sub("/var/log/apache2", host.one("ErrorLog") or "") for host in hosts]
-    own = _of_configuration(machine, service, [posixpath.basename(host.script or "") for host in hosts])
-    return _existing(machine, [*errors, *own])
+def show_request(host: Host, name: str | None, machine: str | None, wanted: Wanted) -> int:
+    """The same of all services in the cloud of `name`; without one in the machines that `machine` names, or in all."""
+    beginning = machine.removeprefix("lxc:") if machine else ""
+    if name is not None:
+        beginning = units.cloud_of(locate.one(host, host.catalogue().get(name), machine).machine.name)
+    return _show(log_sources.of_cloud(host, beginning), wanted, _Named(wanted).show)
 
 
-def _of_configuration(machine: Machine, service: Service, names: Sequence[str]) -> list[str]:
-    """Where oslo.log writes; `names` are what it may call its file where nobody has said."""
-    read = Configuration.of(machine, files_of((), machine, service.config, service.name), {})
-    folder, file = read.get("DEFAULT", "log_dir"), read.get("DEFAULT", "log_file")
-    files = [file] if file else [f"{name}.log" for name in names]
-    return [f"{folder}/{name}" if folder and not name.startswith("/") else name for name in files]
+def moment(text: str, now: datetime) -> datetime:
+    """10m, 2h, 1d ago, or a time as logs write it; raises UsageError for anything else."""
+    if match := _AGO.fullmatch(text.strip()):
+        return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise UsageError(
+            f"--since takes a time, not {text!r}", hint="--since 10m, or --since '2026-01-31 12:00'"
+        ) from error
+    return found.astimezone()
 
 
-def _existing(machine: Machine, paths: Sequence[str]) -> list[str]:
-    return [path for path in dict.fromkeys(paths) if path.startswith("/") and machine.exists(path)]
+def pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise UsageError(f"--grep takes a regular expression, not {text!r}: {error}") from error
 
 
-def _follow(machine: Machine, argv: list[str]) -> int:
-    with machine.popen(argv, new_session=False) as reader:
+def coloured(text: str) -> str:
+    """With each request's id in a colour of its own, the same in all lines."""
+    return _REQUEST.sub(
+        lambda found: f"\033[{_COLOURS[zlib.crc32(found[0].encode()) % len(_COLOURS)]}m{found[0]}\033[0m", text
+    )
+
+
+def time_of(line: str) -> datetime | None:
+    """When a line says that it was written; without a zone it is the local time."""
+    try:
+        if found := _TIME.search(line[:80]):
+            return datetime.fromisoformat(found[0].replace(",", ".")).astimezone()
+        if found := _APACHE_TIME.match(line):
+            told = datetime.strptime(f"{found['time']} {found['year']}", "%a %b %d %H:%M:%S %Y")
+            return told.replace(microsecond=int((found["part"] or "0")[:6].ljust(6, "0"))).astimezone()
+    except ValueError:
+        pass
+    return None
+
+
+class _Marked:
+    """One service: a line of its own says where production's words end and development's begin."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted, self._whose = wanted, log_sources.PRODUCTION
+
+    def show(self, line: Line) -> None:
+        whose = line.source.whose(line.at)
+        if whose != self._whose:
+            mark = f"---- {whose}, from {line.at.astimezone().isoformat(sep=' ', timespec='seconds')} on ----"
+            print(f"\033[1m{mark}\033[0m" if self._wanted.colour else mark)
+            self._whose = whose
+        print(coloured(line.text) if self._wanted.colour else line.text, flush=True)
+
+
+class _Named:
+    """Several services: each line says whose it is."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+
+    def show(self, line: Line) -> None:
+        whose = line.source.whose(line.at)
+        name = f"{line.source.service}{' (development)' if whose == log_sources.DEVELOPMENT else ''}"
+        text = coloured(line.text) if self._wanted.colour else line.text
+        print(f"{name:<28} {text}", flush=True)
+
+
+def _show(sources: Sequence[Source], wanted: Wanted, show: Callable[[Line], None]) -> int:
+    searched = wanted.grep is not None or wanted.request
+    asked = None if searched and not wanted.follow else wanted.lines
+    with ExitStack() as until_read:
+        readers = []
+        for source in sources:
+            argv = source.reader(lines=asked, since=wanted.since, follow=wanted.follow)
+            # With a terminal of ours for its input the way into the machine would take that over.
+            process = source.machine.popen(argv, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, new_session=False)
+            readers.append(Reader(source, until_read.enter_context(process)))
         try:
-            code = reader.wait()
+            batches = followed(readers) if wanted.follow else iter([[line for each in readers for line in each.all()]])
+            for lines in batches:
+                _show_sorted(lines, wanted, show)
         except KeyboardInterrupt:
-            reader.terminate()
             return 0
-    # On a terminal the machine's own end of it turns Ctrl-C into the reader's SIGINT; we never hear of it.
-    return 0 if code == _INTERRUPTED else code
+        finally:
+            for each in readers:
+                each.end()
+    codes = [each.process.returncode for each in readers]
+    return next((code for code in codes if code not in (0, _INTERRUPTED, -15)), 0)
+
+
+def _show_sorted(lines: list[Line], wanted: Wanted, show: Callable[[Line], None]) -> None:
+    found = [line for line in sorted(lines, key=lambda line: line.at) if wanted.has(line.text)]
+    if wanted.since:
+        found = [line for line in found if line.at >= wanted.since]
+    for line in found if wanted.lines is None or wanted.follow else found[-wanted.lines :] if wanted.lines else []:
+        show(line)
+
+
+def followed(readers: list[Reader]) -> Iterator[list[Line]]:
+    """What comes, a few at a time, until all have ended."""
+    open_ones = {each.descriptor: each for each in readers}
+    while open_ones:
+        ready, _, _ = select.select(list(open_ones), [], [])
+        until, lines = time.monotonic() + _BATCH_SECONDS, []
+        while ready:
+            for descriptor in ready:
+                found = open_ones[descriptor].more()
+                if found is None:
+                    del open_ones[descriptor]
+                lines += found or []
+            left = until - time.monotonic()
+            ready = select.select(list(open_ones), [], [], left)[0] if open_ones and left > 0 else []
+        yield lines
+
+
+@dataclass
+class Reader:
+    """What prints one log, and what it has printed so far."""
+
+    source: Source
+    process: Popen[bytes]
+    _rest: bytes = b""
+    _at: datetime = field(default=_BEGINNING)
+
+    @property
+    def descriptor(self) -> int:
+        assert self.process.stdout is not None  # noqa: S101 - it was asked for
+        return self.process.stdout.fileno()
+
+    def all(self) -> list[Line]:
+        """Everything, to its end."""
+        read, _ = self.process.communicate()
+        return [self._line(text) for text in read.splitlines()]
+
+    def more(self) -> list[Line] | None:
+        """Whole lines that can be read now; None at the end."""
+        read = os.read(self.descriptor, 65536)
+        if not read and self._rest:
+            read = b"\n"
+        if not read:
+            return None
+        *lines, self._rest = (self._rest + read).split(b"\n")
+        return [self._line(text.rstrip(b"\r")) for text in lines]
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+
+    def _line(self, text: bytes) -> Line:
+        line = text.decode(errors="replace")
+        self._at = time_of(line) or self._at
+        return Line(self._at, self.source, line)

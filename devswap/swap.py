@@ -313,7 +313,7 @@ def _take_over(host: Host, prepared: Prepared, terminal: Terminal | None, questi
         if prepared.replaces:
             _switch(host, prepared)
         else:
-            journal.describe(**prepared.description)
+            journal.describe(**prepared.description, stopped=host.now())
             steps = prepared.steps(running.drop_in_text(host, journal.swap, terminal))
             transaction.apply(steps, journal, host.cloud(journal))
         running.write_drop_in(host, journal.swap, terminal)

@@ -65,7 +65,7 @@ def _plain(machine: SimulatedMachine, call: Invocation) -> Effect:
     if tool == "pwd":
         return Outcome(0, f"{call.cwd}\n")
     if tool == "tail":
-        return Outcome()
+        return Outcome(0, (machine.files.read(rest[-1]) or b"").decode())
     if tool == "cat":
         return Outcome(0, call.stdin)
     if tool in ("rm", "umount", "mv", "test"):

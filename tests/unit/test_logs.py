@@ -1,38 +1,58 @@
-"""A log is read where its service writes it."""
+"""A log is read where its service writes it, and production's words are told from development's."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from devswap import logs
+from devswap import logs, process, swap
+from devswap.errors import UsageError
+from devswap.log_sources import Source
+from devswap.logs import Wanted
+from devswap.wish import Wish
 from tests.simulated import images
-from tests.simulated.cloud import SimulatedCloud
+from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.machine import SimulatedMachine
+from tests.simulated.person import Person
+
+REQUEST, OTHER = (f"req-{digit * 8}-aaaa-bbbb-cccc-{digit * 12}" for digit in "12")
+ENGINE = (images.HEAT, "heat-engine.service")
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> SimulatedCloud:
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
     found = SimulatedCloud(tmp_path)
     found.with_keystone()
-    return found
+    found.checkout("plain")
+    with no_waiting(monkeypatch):
+        yield found
 
 
-def read(cloud: SimulatedCloud, service: str, machine: str) -> str:
-    """The command that shows it."""
+def read(cloud: SimulatedCloud, service: str, machine: str) -> list[str]:
+    """The commands that show it."""
     cloud.calls.begin()
-    logs.show(cloud.host(), service, machine, follow=False, lines=7)
-    return cloud.calls.names[-1].partition(": ")[2]
+    logs.show(cloud.host(), service, machine, Wanted(lines=7))
+    commands = [name.partition(": ")[2] for name in cloud.calls.names]
+    return [command for command in commands if command.startswith(("tail", "journalctl"))]
 
 
-def put(machine: SimulatedMachine, *paths: str) -> None:
+def put(machine: SimulatedMachine, *paths: str, text: str = "") -> None:
     for path in paths:
-        images.put(machine.files, path, "")
+        images.put(machine.files, path, text)
+
+
+def take_over(cloud: SimulatedCloud) -> None:
+    """At the first instant of 2026."""
+    swap.checkout(cloud.host(), Wish("heat-engine", "plain", None, None, detach=True), cloud.makers)
 
 
 def test_it_is_in_the_journal_unless_a_file_is_named(cloud: SimulatedCloud) -> None:
-    assert "--unit=heat-api.service" in read(cloud, "heat-api", images.HEAT)
+    (command,) = read(cloud, "heat-api", images.HEAT)
+    assert "--unit=heat-api.service --lines=7" in command
 
 
 def test_a_file_of_uwsgi_and_one_of_its_own(cloud: SimulatedCloud) -> None:
@@ -41,7 +61,10 @@ def test_a_file_of_uwsgi_and_one_of_its_own(cloud: SimulatedCloud) -> None:
     ini = images.UWSGI_INI.format(venv=images.VENV, module="api", port=8004)
     machine.write_text("/etc/uwsgi/heat-api.ini", f"{ini}logto = /var/log/uwsgi.log\n")
     put(machine, "/var/log/heat/heat-api.log", "/var/log/uwsgi.log")
-    assert read(cloud, "heat-api", images.HEAT) == "tail --lines=7 -- /var/log/heat/heat-api.log /var/log/uwsgi.log"
+    assert read(cloud, "heat-api", images.HEAT) == [
+        "tail --lines=7 -- /var/log/heat/heat-api.log",
+        "tail --lines=7 -- /var/log/uwsgi.log",
+    ]
 
 
 def test_apaches_error_log_and_the_files_of_its_scripts(cloud: SimulatedCloud) -> None:
@@ -52,6 +75,134 @@ def test_apaches_error_log_and_the_files_of_its_scripts(cloud: SimulatedCloud) -
     machine.write_text("/etc/apache2/sites-enabled/keystone-httpd.conf", site)
     machine.write_text("/etc/keystone/keystone.conf", "[DEFAULT]\nlog_dir = /var/log/keystone\n")
     put(machine, "/var/log/apache2/keystone.log", "/var/log/keystone/main.log")
-    assert read(cloud, "keystone", images.KEYSTONE) == (
-        "tail --lines=7 -- /var/log/apache2/keystone.log /var/log/keystone/main.log"
+    assert read(cloud, "keystone", images.KEYSTONE) == [
+        "tail --lines=7 -- /var/log/apache2/keystone.log",
+        "tail --lines=7 -- /var/log/keystone/main.log",
+    ]
+
+
+def test_a_line_marks_where_development_begins(cloud: SimulatedCloud, capsys: pytest.CaptureFixture[str]) -> None:
+    machine = cloud.machine(images.HEAT)
+    machine.write_text(
+        "/etc/heat/heat.conf", f"{machine.read_text('/etc/heat/heat.conf')}\n[DEFAULT]\nlog_dir=/var/log\n"
     )
+    local = datetime(2025, 12, 31, 23, 30, tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    put(machine, "/var/log/heat-engine.log", text=f"{local}.500 7 INFO from the file\nand its second line\n")
+    take_over(cloud)
+    cloud.log[ENGINE] = [
+        "2025-12-31T23:00:00.000000+0000 heat heat-engine[1]: first",
+        "2025-12-31T23:59:59.000000+0000 heat heat-engine[1]: last of production",
+        "2026-01-01T00:00:07.000000+0000 heat heat-engine[2]: development",
+    ]
+    logs.show(cloud.host(), "heat-engine", images.HEAT, Wanted(lines=4))
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.rpartition(": ")[2] for line in shown[:3]] == [
+        f"{local}.500 7 INFO from the file",
+        "and its second line",
+        "last of production",
+    ]
+    assert re.fullmatch(r"---- development, from .* on ----", shown[3])
+    assert shown[4].endswith("heat-engine[2]: development")
+    assert len(shown) == 5
+
+
+def test_only_what_was_asked_for(cloud: SimulatedCloud, capsys: pytest.CaptureFixture[str]) -> None:
+    cloud.log[ENGINE] = [
+        f"2026-01-01T00:0{minute}:00.000000+0000 heat heat-engine[1]: {word}"
+        for minute, word in enumerate(("WARN one", "INFO two", "WARN three"))
+    ]
+    since = datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
+    for wanted, seen in (
+        (Wanted(lines=None, grep=logs.pattern("WARN|x")), ["one", "three"]),
+        (Wanted(lines=1, grep=logs.pattern("WARN")), ["three"]),
+        (Wanted(lines=None, since=since), ["two", "three"]),
+        (Wanted(lines=0), []),
+    ):
+        logs.show(cloud.host(), "heat-engine", images.HEAT, wanted)
+        assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == seen
+
+
+def test_a_request_is_followed_through_all_services(cloud: SimulatedCloud, capsys: pytest.CaptureFixture[str]) -> None:
+    take_over(cloud)
+    cloud.log[ENGINE] = [
+        f"2026-01-01T00:00:02.000000+0000 heat heat-engine[1]: [{REQUEST}] does it",
+        f"2026-01-01T00:00:02.000000+0000 heat heat-engine[1]: [{OTHER}] does something else",
+    ]
+    cloud.log[(images.HEAT, "heat-api.service")] = [
+        f"2026-01-01T00:00:03.000000+0000 heat heat-api[1]: [{REQUEST}] has answered",
+        f"2026-01-01T00:00:01.000000+0000 heat heat-api[1]: [{REQUEST}] asks",
+    ]
+    wanted = Wanted(lines=None, request=REQUEST)
+    assert logs.show_request(cloud.host(), "heat-engine", images.HEAT, wanted) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [(line[:28].strip(), line.rpartition("] ")[2]) for line in shown] == [
+        ("heat-api", "asks"),
+        ("heat-engine (development)", "does it"),
+        ("heat-api", "has answered"),
+    ]
+    assert logs.show_request(cloud.host(), None, "elsewhere", wanted) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_a_request_has_its_own_colour_in_every_line() -> None:
+    first, second, other = (
+        logs.coloured(f"{word} [{name}]") for word, name in (("a", REQUEST), ("b", REQUEST), ("c", OTHER))
+    )
+    colour = re.findall(r"\033\[(\d+)m", first)[0]
+    assert f"\033[{colour}m{REQUEST}\033[0m" in second
+    assert f"\033[{colour}m" not in other
+    assert logs.coloured("no request") == "no request"
+
+
+@pytest.mark.parametrize(
+    ("line", "seconds"),
+    [
+        ("2026-01-01T00:00:05.250000+0000 heat engine[1]: x", 5.25),
+        ("2026-01-01T01:00:05+01:00 heat engine[1]: x", 5),
+        ("[Thu Jan 01 00:00:05.250000 2026] [wsgi:error] x", 5.25),
+        ("[Thu Jan 01 00:00:05 2026] x", 5),
+        ("2026-01-01 00:00:05,250 INFO x", 5.25),
+    ],
+)
+def test_the_time_of_a_line(line: str, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    assert logs.time_of(line) == datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize("line", ['  File "x.py", line 2026', "", "2026-99-99 00:00:00 x"])
+def test_a_line_without_a_time(line: str) -> None:
+    assert logs.time_of(line) is None
+
+
+def test_since_when() -> None:
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    assert logs.moment("90s", now) == now - timedelta(seconds=90)
+    assert logs.moment("1d", now) == datetime(2026, 1, 1, tzinfo=UTC)
+    assert logs.moment("2026-01-01T00:00:00+00:00", now) == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_what_comes_is_shown_as_it_comes(cloud: SimulatedCloud) -> None:
+    source = Source("heat-engine", cloud.machine(images.HEAT), unit="heat-engine.service")
+    script = "printf '2026-01-01T00:00:0%s+0000 x\\n' 2 1; sleep 0.5; printf 'its end'; echo .; printf cut"
+    running = process.popen(["sh", "-c", script], stdout=process.PIPE)
+    with running:
+        batches = [[line.text for line in batch] for batch in logs.followed([logs.Reader(source, running)])]
+    assert [line for batch in batches for line in batch] == [
+        "2026-01-01T00:00:02+0000 x",
+        "2026-01-01T00:00:01+0000 x",
+        "its end.",
+        "cut",
+    ]
+
+
+def test_what_is_typed(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    person = Person(cloud, monkeypatch)
+    for wrong in ((), ("--request", "req-1"), ("heat-engine", "--since", "soon"), ("heat-engine", "--grep", "(")):
+        assert person.is_told("logs", *wrong, code=2).message
+    with pytest.raises(UsageError):
+        logs.pattern("[")

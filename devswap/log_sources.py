@@ -1,0 +1,128 @@
+"""Where the log of a service is: systemd's journal of its machine, or files of its own."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from devswap import apache, locate, way
+from devswap.configuration import Configuration, files_of
+from devswap.discovery import units
+from devswap.discovery.units import Found
+from devswap.host import Host
+from devswap.journal import Swap
+from devswap.machine import Machine
+from devswap.service import Service
+
+PRODUCTION, DEVELOPMENT = "production", "development"
+_APACHE = re.compile(r"\$\{APACHE_LOG_DIR\}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One log: `unit`'s in the journal, or a file."""
+
+    service: str
+    machine: Machine
+    unit: str = ""
+    file: str = ""
+    swapped: datetime | None = None
+    """What is in it from then on is development's."""
+
+    def reader(self, *, lines: int | None, since: datetime | None, follow: bool) -> list[str]:
+        """The command that prints it; the last `lines`, or everything."""
+        if self.file:
+            flags = ["--follow=name", "--retry"] if follow else []
+            return ["tail", f"--lines={'+1' if lines is None else lines}", *flags, "--", self.file]
+        found = ["journalctl", "--no-pager", "--output=short-iso-precise", f"--unit={self.unit}"]
+        found += [] if lines is None else [f"--lines={lines}"]
+        found += [f"--since=@{since.timestamp():.0f}"] if since else []
+        return [*found, *(["--follow"] if follow else []), *(["--no-tail"] if follow and lines is None else [])]
+
+    def whose(self, at: datetime | None) -> str:
+        """Whether production or development wrote what it has from the time `at`."""
+        return DEVELOPMENT if self.swapped and at and at >= self.swapped else PRODUCTION
+
+
+def of_service(host: Host, name: str, wanted: str | None) -> list[Source]:
+    """Production's, and development's while it is swapped."""
+    service = host.catalogue().get(name)
+    swaps = [
+        journal.swap
+        for journal in host.journals.all()
+        if journal.swap.service == name and locate.is_meant(journal, wanted)
+    ]
+    if swaps:
+        return list(_of_swap(host, service, swaps[0]))
+    return list(_of_place(locate.one(host, service, wanted), None))
+
+
+def of_cloud(host: Host, beginning: str) -> list[Source]:
+    """Of every service that runs in a machine whose name begins so."""
+    swaps = [each.swap for each in host.journals.all() if each.swap.machine.partition(":")[2].startswith(beginning)]
+    catalogue, found = host.catalogue(), []
+    known = {service.name for service in catalogue}
+    for swap in swaps:
+        if swap.service in known:
+            found += list(_of_swap(host, catalogue.get(swap.service), swap))
+    places = {(swap.service, swap.machine) for swap in swaps}
+    for place in units.find(catalogue, [each for each in host.running() if each.name.startswith(beginning)]):
+        if place.active and (place.service.name, place.machine.address) not in places:
+            found += list(_of_place(place, None))
+    return list(dict.fromkeys(found))
+
+
+def _of_swap(host: Host, service: Service, swap: Swap) -> Iterator[Source]:
+    machine, since = host.machine(swap.machine), datetime.fromisoformat(swap.stopped or swap.since)
+    hosted = swap.deployment.get("hosted")
+    if hosted:
+        yield from _files(service, machine, _of_apache(machine, service, hosted["text"]), since)
+    else:
+        for place in units.find([service], [machine]):
+            yield from _files(service, machine, _of_unit(place), since)
+    if not way.is_in_apache(swap):
+        yield Source(service.name, machine, unit=swap.unit, swapped=since)
+
+
+def _of_place(found: Found, swapped: datetime | None) -> Iterator[Source]:
+    text = found.machine.read_text(found.site) if found.site else None
+    files = _of_apache(found.machine, found.service, text or "") if found.site else _of_unit(found)
+    if files:
+        yield from _files(found.service, found.machine, files, swapped)
+    else:
+        yield Source(found.service.name, found.machine, unit=found.unit, swapped=swapped)
+
+
+def _files(service: Service, machine: Machine, paths: Sequence[str], swapped: datetime | None) -> Iterator[Source]:
+    for path in paths:
+        yield Source(service.name, machine, file=path, swapped=swapped)
+
+
+def _of_unit(found: Found) -> list[str]:
+    """The log files that production's configuration names, if it keeps any; the journal holds everything else."""
+    told = units.uwsgi_of(found)
+    paths = _of_configuration(found.machine, found.service, [found.unit.removesuffix(".service")])
+    return _existing(found.machine, [*paths, *([told.log] if told and told.log else [])])
+
+
+def _of_apache(machine: Machine, service: Service, site: str) -> list[str]:
+    """The error logs of its hosts, and its own files, which are named after the scripts."""
+    hosts = apache.read(site).running(service.project)
+    errors = [_APACHE.sub("/var/log/apache2", host.one("ErrorLog") or "") for host in hosts]
+    own = _of_configuration(machine, service, [posixpath.basename(host.script or "") for host in hosts])
+    return _existing(machine, [*errors, *own])
+
+
+def _of_configuration(machine: Machine, service: Service, names: Sequence[str]) -> list[str]:
+    """Where oslo.log writes; `names` are what it may call its file where nobody has said."""
+    read = Configuration.of(machine, files_of((), machine, service.config, service.name), {})
+    folder, file = read.get("DEFAULT", "log_dir"), read.get("DEFAULT", "log_file")
+    files = [file] if file else [f"{name}.log" for name in names]
+    return [f"{folder}/{name}" if folder and not name.startswith("/") else name for name in files]
+
+
+def _existing(machine: Machine, paths: Sequence[str]) -> list[str]:
+    return [path for path in dict.fromkeys(paths) if path.startswith("/") and machine.exists(path)]
