@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from devswap import (
@@ -20,6 +21,7 @@ from devswap import (
     way,
 )
 from devswap.errors import DevswapError, MachineGone
+from devswap.git import Git
 from devswap.host import Host
 from devswap.journal import Journal, Swap
 from devswap.machine import Machine
@@ -37,6 +39,10 @@ class SwapStatus:
     commit: str
     subject: str
     checkout: str
+    head: str
+    """The commit that the checkout is on now; empty where git cannot tell."""
+    edits: int
+    """How many of its files have edits that are in no commit."""
     review: dict[str, Any] | None
     """The Gerrit change, if it is one, with the newest patchset that is known of it."""
     libraries: list[dict[str, Any]]
@@ -61,6 +67,7 @@ def of(host: Host, journal: Journal) -> SwapStatus:
     newest.ask_all(host.state, journal.swap)
     state, serving, why = _look(host, journal)
     swap = journal.swap
+    head, edits_now = _of_checkout(host, swap)
     return SwapStatus(
         service=swap.service,
         project=swap.project,
@@ -69,6 +76,8 @@ def of(host: Host, journal: Journal) -> SwapStatus:
         commit=swap.commit,
         subject=swap.subject,
         checkout=swap.checkout,
+        head=head,
+        edits=edits_now,
         review=_review(host, swap.review),
         libraries=[{**library, "review": _review(host, library["review"])} for library in swap.libraries],
         mode=swap.mode,
@@ -89,6 +98,19 @@ def _review(host: Host, review: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     found = newest.known(host.state, review)
     return {**found, "newer_patchset": newest.is_outdated(found)}
+
+
+def _of_checkout(host: Host, swap: Swap) -> tuple[str, int]:
+    """(the commit it is on, how many files are edited), as its person's own git sees it."""
+    if not swap.checkout:
+        return "", 0
+    git = Git(host.home(), Path(swap.checkout), {"safe.directory": "*"}, quiet=True)
+    try:
+        told = git.read("status", "--porcelain=v2", "--branch").splitlines()
+    except (DevswapError, OSError):
+        return "", 0
+    head = next((line.rpartition(" ")[2] for line in told if line.startswith("# branch.oid ")), "")
+    return head, sum(not line.startswith("#") for line in told)
 
 
 def _edited(host: Host, swap: Swap) -> list[dict[str, Any]]:

@@ -2,66 +2,118 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from contextlib import suppress
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from devswap import console, newest, overlay_table, session, status
 from devswap.commands import examples
+from devswap.errors import UsageError
+from devswap.host import Host
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+_EVERY_SECONDS = 2.0
+_NOTHING = "nothing is swapped; production runs everywhere"
 
 
 @app.command(
     epilog=examples(
         "devswap status",
+        "devswap status --watch",
         "devswap status --check && echo all well",
     )
 )
 def show(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
     check: Annotated[bool, typer.Option("--check", help="Exit 1 unless every swap is healthy.")] = False,  # noqa: FBT002
+    watch: Annotated[  # noqa: FBT002
+        bool, typer.Option("--watch", help=f"Go on, looking every {_EVERY_SECONDS:.0f} s, until Ctrl-C.")
+    ] = False,
 ) -> None:
     """Show what is swapped, and whether it serves.
 
     The machines are asked; nothing is just repeated from the journal.
     """
+    _require_possible(as_json=as_json, check=check, watch=watch)
     host = session.open_host_to_restore()
+    if watch:
+        _watch(host)
+        return
     swaps = [status.of(host, journal) for journal in host.journals.all()]
     unreadable = host.journals.unreadable()
     if as_json:
         console.show_json({"swaps": [asdict(swap) for swap in swaps]})
     elif not swaps and not unreadable:
-        print("nothing is swapped; production runs everywhere")
-    for swap in [] if as_json else swaps:
-        _show(swap)
+        print(_NOTHING)
+    for line in [] if as_json else [line for swap in swaps for line in _lines(swap)]:
+        print(line)
     for error in unreadable:
         raise error
     if check and not all(swap.healthy for swap in swaps):
         raise typer.Exit(1)
 
 
-def _show(swap: status.SwapStatus) -> None:
+def _require_possible(*, as_json: bool, check: bool, watch: bool) -> None:
+    if watch and (as_json or check):
+        raise UsageError(f"--watch goes without {'--json' if as_json else '--check'}", hint="leave one of them out")
+    if watch and not sys.stdout.isatty():
+        raise UsageError("--watch needs a terminal", hint="devswap status --json, as often as you like")
+
+
+def _watch(host: Host) -> None:
+    """The same on one place of the terminal, again and again."""
+    from rich.live import Live  # only here: to import it takes longer than everything else of status
+    from rich.text import Text
+
+    with Live(auto_refresh=False) as live, suppress(KeyboardInterrupt):
+        while True:
+            live.update(Text("\n".join(_frame(host))), refresh=True)
+            time.sleep(_EVERY_SECONDS)
+
+
+def _frame(host: Host) -> list[str]:
+    swaps = [status.of(host, journal) for journal in host.journals.all()]
+    wrong = [error.message for error in host.journals.unreadable()]
+    lines = [line for swap in swaps for line in _lines(swap)]
+    return [*(lines or ([] if wrong else [_NOTHING])), *wrong, f"{datetime.now():%H:%M:%S}, until Ctrl-C"]
+
+
+def _lines(swap: status.SwapStatus) -> list[str]:
+    """What a person wants to know of one swap."""
     serving = "serving" if swap.serving else "not serving"
-    print(f"{swap.service} in {swap.machine}: {swap.state}, {serving} ({swap.why})")
-    print("  " + "  ".join(filter(None, (swap.ref, swap.commit[:12], swap.subject))))
-    print(f"  {swap.mode} by {swap.owner} since {swap.since}")
-    _show_review(swap.review, indent=2)
-    if swap.checkout:
-        print(f"  checkout: {swap.checkout}")
+    lines = [
+        f"{swap.service} in {swap.machine}: {swap.state}, {serving} ({swap.why})",
+        "  " + "  ".join(filter(None, (swap.ref, _commit(swap), swap.subject))),
+        f"  {swap.mode} by {swap.owner} since {swap.since}",
+        *_review(swap.review, indent=2),
+        *([f"  checkout: {swap.checkout}"] if swap.checkout else []),
+    ]
     for each in swap.libraries:
-        print(f"  with {each['name']} {each['version']}: {each['ref']}  {each['commit'][:12]}  {each['subject']}")
-        _show_review(each["review"], indent=4)
-        print(f"    checkout: {each['checkout']}")
-    if swap.packages:
-        print(f"  packages: {overlay_table.summary(swap.packages)}")
+        lines += [
+            f"  with {each['name']} {each['version']}: {each['ref']}  {each['commit'][:12]}  {each['subject']}",
+            *_review(each["review"], indent=4),
+            f"    checkout: {each['checkout']}",
+        ]
+    lines += [f"  packages: {overlay_table.summary(swap.packages)}"] if swap.packages else []
     for each in swap.edited:
-        print(f"  own copy: {each['path']}{'' if each['seen'] else ', from its next start on'}")
-    for line in swap.tuning.lines():
-        print(f"  {line}")
+        lines.append(f"  own copy: {each['path']}{'' if each['seen'] else ', from its next start on'}")
+    return [*lines, *(f"  {line}" for line in swap.tuning.lines())]
 
 
-def _show_review(review: dict[str, Any] | None, *, indent: int) -> None:
-    if review:
-        print(f"{' ' * indent}{newest.told(review)}")
+def _commit(swap: status.SwapStatus) -> str:
+    """The commit that was checked out, and what has become of it."""
+    now = swap.head[:12] if swap.head not in ("", swap.commit) else ""
+    edited = f"{swap.edits} file{'s' if swap.edits > 1 else ''} edited" if swap.edits else ""
+    more = ", ".join(filter(None, (f"now {now}" if now else "", edited)))
+    return f"{swap.commit[:12]} ({more})" if more else swap.commit[:12]
+
+
+def _review(review: dict[str, Any] | None, *, indent: int) -> list[str]:
+    return [f"{' ' * indent}{newest.told(review)}"] if review else []

@@ -1,0 +1,124 @@
+"""`status` tells all that is worth knowing of a swap, as it is now."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from devswap import process, swap
+from devswap.commands import status as command
+from devswap.tuning import Changes
+from devswap.wish import Wish
+from tests.simulated import images
+from tests.simulated.cloud import SimulatedCloud, no_waiting
+from tests.simulated.person import Person
+
+SERVICE = "heat-engine"
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
+    found = SimulatedCloud(tmp_path)
+    found.checkout("plain")
+    with no_waiting(monkeypatch):
+        yield found
+
+
+@pytest.fixture
+def person(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> Person:
+    return Person(cloud, monkeypatch)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def git(folder: Path, *argv: str) -> str:
+    who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+    return process.run(["git", "-C", str(folder), *who, *argv]).stdout.strip()
+
+
+def test_everything_is_shown(cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str]) -> None:
+    changes = Changes(settings={"DEFAULT.debug": "true"}, workers=2, post_mortem=True)
+    swap.checkout(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True, changes=changes), cloud.makers)
+    (journal,) = cloud.host().journals.all()
+    review = {"project": "heat", "change": 123, "patchset": 2, "newest": 3, "owner": "Bob", "branch": "master"}
+    packages = [{"package": "oslo.db", "from": "1.0", "to": "2.0"}]
+    journal.describe(
+        review={**review, "status": None, "url": None, "rest": None},
+        overlay={"key": "x", "packages": packages},
+        tuning={**journal.swap.tuning, "breakpoints": ["heat/engine/service.py:7"]},
+    )
+    person.types("devswap status")
+    assert capsys.readouterr().out.splitlines() == [
+        f"{SERVICE} in lxc:{images.HEAT}: running, serving (the queue engine.{images.HEAT} has a consumer)",
+        "  plain  plain0000000  The change plain",
+        "  detached by ada@aio1 pts/0 since 2026-01-01T00:00:00.000+00:00",
+        "  change 123, patchset 2 by Bob for master; a newer patchset exists: 3",
+        f"  checkout: {cloud.folder}/checkouts/plain",
+        "  packages: oslo.db 2.0 (production has 1.0)",
+        "  set: DEFAULT.debug=true, 2 workers, post-mortem",
+        "  breakpoint: heat/engine/service.py:7",
+    ]
+
+
+def test_what_became_of_the_checkout_since(
+    cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = cloud.folder / "checkouts" / "plain"
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message", "First")
+    swap.checkout(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
+    (journal,) = cloud.host().journals.all()
+    journal.describe(commit=git(folder, "rev-parse", "HEAD"))
+    first = journal.swap.commit[:12]
+
+    def shown() -> str:
+        capsys.readouterr()
+        person.types("devswap status")
+        return capsys.readouterr().out.splitlines()[1].split("  ")[2]
+
+    assert shown() == first
+    (folder / "new.py").write_text("")
+    assert shown() == f"{first} (1 file edited)"
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message", "Second")
+    second = git(folder, "rev-parse", "HEAD")[:12]
+    assert shown() == f"{first} (now {second})"
+    (folder / "new.py").write_text("1")
+    (folder / "newer.py").write_text("")
+    assert shown() == f"{first} (now {second}, 2 files edited)"
+
+
+def test_it_is_watched_on_a_terminal_only(person: Person) -> None:
+    for more in ((), ("--json",), ("--check",)):
+        assert "--watch" in person.is_told("status", "--watch", *more, code=2).message
+
+
+def test_watched_it_shows_what_changes_until_ctrl_c(
+    cloud: SimulatedCloud, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+
+    def passes(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) > 1:
+            raise KeyboardInterrupt
+        swap.checkout(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
+
+    monkeypatch.setattr(command, "time", SimpleNamespace(sleep=passes))
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    person.types("devswap status --watch")
+    shown = terminal.getvalue()
+    before, _, after = shown.partition("nothing is swapped")
+    assert SERVICE not in before
+    assert f"{SERVICE} in lxc:{images.HEAT}: running, serving" in after
