@@ -45,6 +45,8 @@ def parse(text: str) -> Breakpoint:
             f"{text!r} is no breakpoint",
             hint="--break heat/engine/service.py:420, or --break heat.engine.service:EngineService.create_stack",
         )
+    if which.isdigit() and int(which) == 0:
+        raise UsageError(f"{text!r} is no breakpoint: lines are counted from 1 on", hint=f"--break {where}:1")
     try:
         ast.parse(condition or "True", mode="eval")
     except SyntaxError as error:

@@ -121,6 +121,7 @@ def is_meant(journal: Journal, wanted: str | None) -> bool:
 
 def is_named(address: str, wanted: str | None) -> bool:
     """Whether `wanted` is the address of a machine, its name or the beginning of its name."""
+    machines.require_name(wanted)
     return wanted is None or wanted == address or address.partition(":")[2].startswith(wanted.removeprefix("lxc:"))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from devswap import locate, log_sources
-from devswap.discovery import units
+from devswap.discovery import machines, units
 from devswap.errors import UsageError
 from devswap.host import Host
 from devswap.log_sources import Source
@@ -61,6 +61,7 @@ def show(host: Host, name: str, machine: str | None, wanted: Wanted) -> int:
 
 def show_request(host: Host, name: str | None, machine: str | None, wanted: Wanted) -> int:
     """The same of all services in the cloud of `name`; without one in the machines that `machine` names, or in all."""
+    machines.require_name(machine)
     beginning = machine.removeprefix("lxc:") if machine else ""
     if name is not None:
         beginning = units.cloud_of(locate.one(host, host.catalogue().get(name), machine).machine.name)

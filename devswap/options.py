@@ -22,7 +22,7 @@ Unset = Annotated[
     list[str] | None, typer.Option("--unset", metavar="GROUP.OPTION", help="As production has it; repeatable.")
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="As --set DEFAULT.debug=true.")]
-Workers = Annotated[int | None, typer.Option("--workers", metavar="N", min=1, help="Worker processes; 1 at first.")]
+Workers = Annotated[int | None, typer.Option("--workers", metavar="N", help="Worker processes; 1 at first.")]
 Break = Annotated[
     list[str] | None,
     typer.Option(
@@ -89,6 +89,8 @@ def changes(
     write_launch: str | None,
 ) -> Changes:
     """What these options change in how development runs; raises UsageError for what could not be meant."""
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers takes a number from 1 on, not {workers}", hint="--workers 1")
     for text in stops or ():
         breakpoints.parse(text)
     if debugger not in (None, *tuning.DEBUGGERS):

@@ -249,6 +249,7 @@ def _build(job: _Job) -> Prepared:
     mounts = (*mounts, edits.mount(host, deployment.service.name, deployment.machine.address, place))
     transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
     overlay_of_swap.check(host, deployment, sources, built, place, installed=job.wish.install)
+    tuning_of_swap.require_options(host, job.journal.swap, place.python, job.wish.changes)
     sync, first = None, False
     if job.watched.database is not None:
         needs = database_needs.Needs(host, deployment, sources.checkout, job.journal, job.watched.database)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from devswap import debugging
+from devswap import debugging, known_options, plan
 from devswap.errors import UsageError
 from devswap.host import Host
 from devswap.journal import Swap
-from devswap.tuning import PDB, Changes, Tuning
+from devswap.tuning import DEBUG, PDB, Changes, Tuning
 
 
 def tuned(host: Host, swap: Swap, changes: Changes, checkout: Path, argv: Sequence[str]) -> Tuning:
@@ -30,4 +30,14 @@ def tuned_again(host: Host, swap: Swap, changes: Changes) -> Tuning:
             f"the overlay of {swap.service} has no {changes.debugger}",
             hint=f"devswap checkout {swap.service} {swap.ref} --debugger {changes.debugger}",
         )
+    require_options(host, swap, plan.slot(swap.service, swap.slot).python, changes)
     return tuned(host, swap, changes, Path(swap.checkout), swap.command["argv"])
+
+
+def require_options(host: Host, swap: Swap, python: str, changes: Changes) -> None:
+    """Raises UsageError for settings of options that the checkout's code has not; what cannot be told is said."""
+    names = [name for name in changes.settings if name != DEBUG]
+    if names:
+        known = known_options.listed(host.machine(swap.machine), swap.service, python, swap.deployment)
+        for line in known_options.doubtful(known, names):
+            host.say(line)

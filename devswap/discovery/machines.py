@@ -34,8 +34,15 @@ def at(address: str) -> Machine:
     raise UsageError(f"cannot reach {address!r}: unknown kind of machine", hint="write lxc:NAME or local:")
 
 
+def require_name(wanted: str | None) -> None:
+    """Raises UsageError for an empty name, which would be the beginning of every other."""
+    if wanted is not None and not wanted.removeprefix("lxc:").strip():
+        raise UsageError("--machine takes a machine's name, and this one is empty", hint="devswap list shows them")
+
+
 def choose(found: Sequence[Found], wanted: str | None) -> list[Found]:
     """Those of `found` on the machine `wanted`: its address, its name or the beginning of its name."""
+    require_name(wanted)
     if wanted is None:
         return list(found)
     exact = [place for place in found if wanted in (place.machine.address, place.machine.name)]

@@ -74,6 +74,8 @@ class SimulatedCloud:
         """Whether a foreground run ends without anybody's Ctrl-C."""
         self.tested: list[tuple[str, ...]] = []
         """The runs of unit tests: the checkout on the host, and what was run."""
+        self.options: dict[str, object] | None = None
+        """What oslo.config's lists say, where there are any: see known_options.py."""
         self._polls = 0
         self.starting = 0
         """How many questions heat-engine does not answer yet, since it has just been started."""
@@ -223,6 +225,8 @@ class SimulatedCloud:
             return Outcome(0, json.dumps(self._answer(machine, json.loads(call.stdin.splitlines()[0]))))
         if "os.execv(sys.executable" in script:
             return self._unit_tests(machine, words)
+        if "oslo.config.opts" in script:
+            return Outcome(0, json.dumps(self.options)) if self.options else Outcome(1, stderr="no oslo.config\n")
         if "sys.base_prefix" in script:
             virtualenv = os.path.dirname(os.path.dirname(tool))
             folders = [f"{virtualenv}/lib/python3.11/site-packages"]
