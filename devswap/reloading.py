@@ -29,14 +29,14 @@ class Reloading:
     begin: Callable[[float], None]
     """Starts the unit again; is told the time of the save."""
     edited: Path
-    """The person's own copies of files of /etc are below it."""
+    """Of the person's own copies of files of /etc: see edits.py."""
 
     def __post_init__(self) -> None:
         self._changed: set[Path] = set()
 
     def look(self, shown: Foreground) -> None:
         """Start again if something was saved that can be run."""
-        self._changed |= self.saves.now()
+        self._changed |= that_count(self.saves.now(), self.edited)
         if not self._changed or shown.is_at_prompt():
             return
         saved_at, changed = time.monotonic(), sorted(self._changed)
@@ -59,11 +59,14 @@ class Reloading:
         systemd.stop(self.machine, self.swap.unit)
 
     def _names(self, changed: list[Path]) -> str:
-        names = [str(path.relative_to(self._root(path))) for path in changed]
+        names = [self._name(path) for path in changed]
         return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
+    def _name(self, path: Path) -> str:
+        return str(path.relative_to(self._root(path))) if path.parent != self.edited else "a file of /etc"
+
     def _root(self, path: Path) -> Path:
-        return next(folder for folder in (*folders(self.swap), self.edited) if path.is_relative_to(folder))
+        return next(folder for folder in folders(self.swap) if path.is_relative_to(folder))
 
     def _wrong(self, changed: list[Path]) -> str:
         """The first error in the syntax of `changed`; this Python is asked first, and the machine's knows better."""
@@ -90,6 +93,11 @@ class Reloading:
         except CommandFailed:
             return False
         return True
+
+
+def that_count(saved: set[Path], edited: Path) -> set[Path]:
+    """Without the copies of files of /etc: one is used when the index beside them says so, which is written last."""
+    return {path for path in saved if not path.is_relative_to(edited / "files")}
 
 
 def folders(swap: Swap) -> list[Path]:

@@ -147,7 +147,7 @@ def foreground(
             told = _Announcement(shown, machine, start, serving)
             if not reload:
                 return shown.run(told.look)
-            copies = edits.of(host, swap.service, swap.machine).files
+            copies = edits.of(host, swap.service, swap.machine).folder
             saves = until_ended.enter_context(reloading.watched(swap, copies))
 
             def again(saved_at: float) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from devswap import development, editing, editor, edits, status, swap
+from devswap import development, editing, editor, edits, reloading, status, swap
 from devswap.errors import DevswapError, UsageError
 from devswap.invoker import UserHome
 from devswap.process import Identity
@@ -228,6 +228,15 @@ def test_what_is_typed(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, t
         ("x", "--from", "/nowhere"),
     ):
         assert person.is_told("edit", SERVICE, *wrong, code=2).message
+
+
+def test_a_reload_waits_until_a_copy_is_in_force(cloud: SimulatedCloud) -> None:
+    take_over(cloud)
+    found = edits.of(cloud.host(), SERVICE, f"lxc:{images.HEAT}")
+    (journal,) = cloud.host().journals.all()
+    with reloading.watched(journal.swap, found.folder) as saves:
+        edit(cloud, PASTE, "mine")
+        assert reloading.that_count(saves.now(), found.folder) == {found.folder / "index.json"}
 
 
 def nobody(tmp_path: Path) -> UserHome:
