@@ -35,6 +35,19 @@ class Edit:
     def back(self) -> Edit:
         return replace(self, before=self.after, after=self.before)
 
+    @property
+    def line(self) -> tuple[str, ...]:
+        """Which line it is: its file, its section, and `server` with its name or `timeout server`."""
+        return (self.path, self.section, *texts(self.before or self.after or "")[:2])
+
+
+def sums(edits: Iterable[Edit]) -> list[Edit]:
+    """What edits that follow each other make of each line in all."""
+    found = dict[tuple[str, ...], Edit]()
+    for edit in edits:
+        found[edit.line] = replace(found[edit.line], after=edit.after) if edit.line in found else edit
+    return list(found.values())
+
 
 def flagged(server: Server, *, backup: bool, disabled: bool) -> str:
     """The server's line with these flags, all else as it is."""
@@ -109,54 +122,87 @@ def patient_backend(path: str, text: str, section: str) -> Edit | None:
     return Edit(path, section, None, f"{indent}timeout server {PATIENCE}")
 
 
-def edited(text: str, edits: Iterable[Edit]) -> tuple[str, list[str]]:
+def edited(text: str, edits: Iterable[Edit], others: Sequence[Edit] = ()) -> tuple[str, list[str]]:
     """(the text with each edit made, the lines for which that could not be: neither as before nor as after).
 
-    What is made already is left; so is every other line.
+    What is made already is left; so is every other line, and what `others`, the sums of other swaps, want of a line.
     """
     lines, strange = text.split("\n"), []
     for edit in edits:
-        if not _make(edit, lines):
-            strange.append(f"{' '.join(_key(edit))} of {edit.section}")
+        if not _make(edit, lines, [other for other in others if other.line == edit.line]):
+            strange.append(f"{' '.join(edit.line[2:])} of {edit.section}")
     return "\n".join(lines), strange
 
 
-def _make(edit: Edit, lines: list[str]) -> bool:
+def without(text: str, others: Sequence[Edit], own: Sequence[Edit]) -> str:
+    """The text as if the `others` had never been, with what is `own` in it."""
+    return edited(text, [other.back for other in others], own)[0]
+
+
+def _make(edit: Edit, lines: list[str], others: Sequence[Edit]) -> bool:
     """Make it in `lines`; False where somebody else has changed the line, which then stays."""
     body = _body(lines, edit.section)
-    index = None if body is None else _index(lines, body, _key(edit))
+    index = None if body is None else _index(lines, body, edit.line[2:])
     now = None if index is None else lines[index]
     if now == edit.after:
         return True
-    if body is None or (now != edit.before and not _only_flags_differ(now, edit)):
+    if body is None:
         return False
-    if index is None:
-        lines.insert(body.start, edit.after or "")
-    elif edit.after is None:
-        del lines[index]
-    else:
-        lines[index] = edit.after if now == edit.before else _merged(lines[index], edit)
+    if edit.line[2] == "server":
+        made = None if now is None else _merged(now, edit, others)
+        if index is not None and made is not None:
+            lines[index] = made
+        return made is not None
+    if now is not None and any(now == other.after for other in others):
+        return True  # another swap wants it as it is, and changes it when that leaves
+    if now != edit.before:
+        return False
+    lines[slice(body.start, body.start) if index is None else slice(index, index + 1)] = filter(None, [edit.after])
     return True
 
 
-def _only_flags_differ(now: str | None, edit: Edit) -> bool:
-    """Another swap moves the same server's traffic: its flag and ours stand side by side, in any order."""
-    if now is None or edit.before is None or edit.after is None:
-        return False
-    bare = [[text for text in texts(line) if text not in _FLAGS] for line in (now, edit.before, edit.after)]
-    return bare[0] == bare[1] == bare[2]
+def _merged(now: str, edit: Edit, others: Sequence[Edit]) -> str | None:
+    """The line with what the edit changes of it, where no other swap wants that otherwise; None for a stranger's."""
+    line = _base(now, edit, others)
+    if line is None or edit.before is None or edit.after is None:
+        return None
+    held = frozenset[str]().union(*(_said(other.after) - _said(other.before) for other in others))
+    freed = frozenset[str]().union(*(_said(other.before) - _said(other.after) for other in others))
+    gone = _said(edit.before) - _said(edit.after) - held
+    come = _said(edit.after) - _said(edit.before) - freed
+    wanted = (_said(now) - gone) | come
+    for word in sorted(_said(line) - wanted):
+        line = _without(line, word)
+    return _with(line, *sorted(wanted - _said(line)))
 
 
-def _merged(now: str, edit: Edit) -> str:
-    before, after = set(texts(edit.before or "")), set(texts(edit.after or ""))
-    for word in sorted(before - after):
-        now = _without(now, word)
-    return _with(now, *sorted(after - before - set(texts(now))))
+def _base(now: str, edit: Edit, others: Sequence[Edit]) -> str | None:
+    """What the flags are set in: all else is of the edit or, where it changes nothing else, as it is."""
+    if edit.before is None or edit.after is None:
+        return None
+    if _bare(now) == _bare(edit.before):
+        return edit.after
+    words = _unflagged(now)
+    lines = [edit.before, *(line for other in others for line in (other.before, other.after) if line is not None)]
+    is_of_ours = any(words == _unflagged(line) for line in lines)
+    if words == _unflagged(edit.after) or (is_of_ours and _unflagged(edit.before) == _unflagged(edit.after)):
+        return now
+    return None
 
 
-def _key(edit: Edit) -> tuple[str, ...]:
-    """What makes a line the same one: `server` with its name, `timeout server`."""
-    return tuple(texts(edit.before or edit.after or "")[:2])
+def _said(line: str | None) -> frozenset[str]:
+    """The flags that a line itself says."""
+    return frozenset(texts(line or "")[3:]) & _FLAGS
+
+
+def _bare(line: str) -> str:
+    for flag in _said(line):
+        line = _without(line, flag)
+    return line
+
+
+def _unflagged(line: str) -> list[str]:
+    return [text for text in texts(line) if text not in _FLAGS]
 
 
 def _body(lines: Sequence[str], section: str) -> range | None:
@@ -171,5 +217,5 @@ def _body(lines: Sequence[str], section: str) -> range | None:
     return None if start is None else range(start, len(lines))
 
 
-def _index(lines: Sequence[str], body: range, key: tuple[str, ...]) -> int | None:
-    return next((number for number in body if tuple(texts(lines[number])[:2]) == key), None)
+def _index(lines: Sequence[str], body: range, key: Sequence[str]) -> int | None:
+    return next((number for number in body if tuple(texts(lines[number])[:2]) == tuple(key)), None)

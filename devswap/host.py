@@ -54,4 +54,6 @@ class Host:
             saves=self.state / "saved",
             say=self.say,
             now=self.now,
+            entries=lambda: journal.entries,
+            other_swaps=lambda: [each.entries for each in self.journals.all() if each.folder != journal.folder],
         )

@@ -146,8 +146,7 @@ def _prepare_first(host: Host, deployment: Deployment, sources: Sources, wish: W
         if watched.database and Shelf(host.state / "shared").find(shared_database(watched.database)):
             # Another swap has migrated it: how it was before is in that swap's fingerprint.
             before = {name: value for name, value in before.items() if not name.startswith("database ")}
-        if traffic.movers(host, watched):
-            before = {name: value for name, value in before.items() if not name.startswith(fingerprint.HAPROXY)}
+        before = traffic.before_others(before, traffic.movers(host, watched))
         journal = Journal.create(
             host.journals.folder(deployment.service.name, deployment.machine.address),
             _swap(host, deployment, sources.checkout, wish, watched, before),

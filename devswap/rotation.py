@@ -38,12 +38,13 @@ class Change:
     leaving: tuple[Server, ...]
 
 
-def plan(balancer: Balancer, edits: Sequence[Edit]) -> Change:
+def plan(balancer: Balancer, edits: Sequence[Edit], others: Sequence[Edit] = ()) -> Change:
+    """`others` are the sums of other swaps' edits: what they want stays."""
     files = balancer.files()
     texts, strange = dict[str, str](), list[tuple[str, str]]()
     for path, text in (*files, *balancer.fragments()):
         own = [edit for edit in edits if edit.path == path]
-        changed, wrong = haproxy_edits.edited(text, own)
+        changed, wrong = haproxy_edits.edited(text, own, others)
         strange += [(path, line) for line in wrong]
         if changed != text:
             texts[path] = changed

@@ -10,7 +10,7 @@ from devswap import peers, transaction
 from devswap.balancer import Balancer
 from devswap.discovery import units
 from devswap.errors import DevswapError, UsageError
-from devswap.fingerprint import Balanced, Watched
+from devswap.fingerprint import HAPROXY, Balanced, Watched
 from devswap.haproxy import Server
 from devswap.host import Host
 from devswap.journal import Journal
@@ -150,6 +150,20 @@ def movers(host: Host, watched: Watched, *, but: Journal | None = None) -> list[
     return [journal for each in watched.balanced for journal in moving(host, each.on, each.backends, but=but)]
 
 
+def before_others(facts: dict[str, str], others: Sequence[Journal]) -> dict[str, str]:
+    """`facts`, with those of HAProxy as they were before any of the swaps that move its traffic now.
+
+    The last of all that leaves compares with that. Where one of them has not seen it, nobody can.
+    """
+    seen = dict[str, str]()
+    for journal in sorted(others, key=lambda each: each.swap.since, reverse=True):
+        theirs = {name: value for name, value in journal.swap.fingerprint.items() if name.startswith(HAPROXY)}
+        if not theirs:
+            return {name: value for name, value in facts.items() if not name.startswith(HAPROXY)}
+        seen |= theirs
+    return {name: seen.get(name, value) for name, value in facts.items()}
+
+
 def require_sound(found: Iterable[Balancer]) -> None:
     """Raise where HAProxy's files have an error already: they could not be loaded, nor could what puts them back."""
     for balancer in found:
@@ -240,7 +254,7 @@ def put_in(host: Host, journal: Journal, *, patient: bool) -> None:
             continue
         others = moving(host, out.on, out.backends, but=journal)
         for other in others:
-            host.say(f"{other.swap.service} moves the same traffic: who is a backup stays as it is")
+            host.say(f"{other.swap.service} moves the same traffic: who is a backup or out stays so")
         narrow = bool(journal.swap.traffic.get("narrow", True)) and not others
         transaction.apply([coming(out, balancer, narrow=narrow, patient=patient)], journal, host.cloud(journal))
     peers.hold(host, journal)

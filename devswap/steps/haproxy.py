@@ -7,18 +7,19 @@ once. What is undone is the changed line in its section: other lines are nobody'
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from devswap import balancer as balancers
-from devswap import haproxy_edits, haproxy_socket, rotation
+from devswap import haproxy, haproxy_edits, haproxy_socket, rotation
 from devswap.balancer import Balancer
 from devswap.errors import DevswapError, MachineGone
 from devswap.haproxy import SECTIONS, Configuration, Server
 from devswap.haproxy_edits import Edit
 from devswap.haproxy_process import Process
+from devswap.journal import Entry
 from devswap.machine import Machine
 from devswap.rotation import Change
 from devswap.steps.step import Cloud, Step, shell
@@ -58,20 +59,27 @@ class MoveTraffic(Step):
         return self.paths
 
     def capture(self, cloud: Cloud) -> Any:
+        """As HAProxy would be without the other swaps that move its traffic: those are restored in any order."""
         machine = cloud.machine(self.on)
         balancer = self._running(cloud)
-        configuration, states = balancer.configuration(), balancer.states()
+        apart = self._apart(cloud, balancer)
+        configuration, states = haproxy.read(apart.files), balancer.states()
+        out = {server.key for server in balancer.configuration().servers if server.disabled}
         own = [server for key in self.own if (server := configuration.server(key)) is not None]
         return {
-            "edits": [asdict(edit) for edit in self._edits(balancer)],
-            "admin": {key: states[key].admin for key, _ in self.roles if key in states},
+            "edits": [asdict(edit) for edit in self._edits(apart)],
+            "admin": {
+                server.key: "ready" if server.key in out and not server.disabled else states[server.key].admin
+                for key, _ in self.roles
+                if key in states and (server := configuration.server(key)) is not None
+            },
             "answered": [server.key for server in own if not server.disabled and rotation.answers(machine, server)],
             "reload": balancer.reload_argv(),
         }
 
     def do(self, cloud: Cloud) -> None:
         balancer = self._running(cloud)
-        change = rotation.plan(balancer, self._edits(balancer))
+        change = rotation.plan(balancer, self._edits(self._apart(cloud, balancer)), self._of_others(cloud))
         for server in change.coming:
             if server.key in self.own:
                 self._await(cloud, balancer, server)
@@ -80,7 +88,8 @@ class MoveTraffic(Step):
         roles, configuration = dict(self.roles), balancer.configuration()
         for key in self.own:
             here = configuration.server(key)
-            if here is not None and roles.get(key) in (ACTIVE, IN) and rotation.answers(balancer.machine, here):
+            wanted = here is not None and not here.disabled and roles.get(key) in (ACTIVE, IN)
+            if here is not None and wanted and rotation.answers(balancer.machine, here):
                 rotation.put_in(balancer, [here])
 
     def undo(self, cloud: Cloud, captured: Any) -> None:
@@ -90,7 +99,7 @@ class MoveTraffic(Step):
             self._object(cloud, f"{self.on} is stopped: HAProxy's files in it stay as they are")
             return
         balancer = balancers.at(machine, self.sources) or _stopped(machine, self.sources)
-        change = rotation.plan(balancer, edits)
+        change = rotation.plan(balancer, edits, self._of_others(cloud))
         self._respect(cloud, change)
         for server in change.coming:
             if server.key in captured["answered"]:
@@ -172,16 +181,16 @@ class MoveTraffic(Step):
             raise DevswapError(f"HAProxy with {', '.join(self.sources)} does not run in {self.on}")
         return found
 
-    def _edits(self, balancer: Balancer) -> list[Edit]:
+    def _edits(self, texts: _Texts) -> list[Edit]:
         """In HAProxy's files, and in what they are assembled from."""
-        configuration = balancer.configuration()
+        configuration = haproxy.read(texts.files)
         edits = list(self._server_lines(configuration))
-        texts = dict(balancer.files())
+        by_path = dict(texts.files)
         for key in self.patient:
             server = configuration.server(key)
-            waits = haproxy_edits.patient_backend(server.path, texts[server.path], server.section) if server else None
+            waits = haproxy_edits.patient_backend(server.path, by_path[server.path], server.section) if server else None
             edits += [waits] if waits is not None else []
-        return [*edits, *_in_fragments(edits, balancer)]
+        return [*edits, *_in_fragments(edits, texts.fragments)]
 
     def _server_lines(self, configuration: Configuration) -> Iterator[Edit]:
         for key, role in self.roles:
@@ -195,6 +204,26 @@ class MoveTraffic(Step):
                 line = haproxy_edits.patient(server, line)
             if line != server.line:
                 yield Edit(server.path, server.section, server.line, line)
+
+    def _apart(self, cloud: Cloud, balancer: Balancer) -> _Texts:
+        others, own = self._of_others(cloud), self._made_by(cloud.entries())
+        return _Texts(
+            *(
+                [
+                    (path, haproxy_edits.without(text, [each for each in others if each.path == path], own))
+                    for path, text in found
+                ]
+                for found in (balancer.files(), balancer.fragments())
+            )
+        )
+
+    def _of_others(self, cloud: Cloud) -> list[Edit]:
+        """What each of the other swaps has made of the lines of this HAProxy in all."""
+        return [edit for entries in cloud.other_swaps() for edit in self._made_by(entries)]
+
+    def _made_by(self, entries: Sequence[Entry]) -> list[Edit]:
+        moved = [each for each in entries if each.step["kind"] == self.kind and each.step["on"] == self.on]
+        return haproxy_edits.sums(Edit(**edit) for each in moved for edit in each.captured["edits"])
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
         edits = [Edit(**edit).back for edit in captured["edits"]]
@@ -215,9 +244,17 @@ _SAID = {
 }
 
 
-def _in_fragments(edits: list[Edit], balancer: Balancer) -> Iterator[Edit]:
+@dataclass(frozen=True)
+class _Texts:
+    """(path, text) of HAProxy's files, and of what they are assembled from."""
+
+    files: list[tuple[str, str]]
+    fragments: list[tuple[str, str]]
+
+
+def _in_fragments(edits: list[Edit], fragments: Iterable[tuple[str, str]]) -> Iterator[Edit]:
     """The same edits where a fragment has the same line, or the section that gets one."""
-    for path, text in balancer.fragments():
+    for path, text in fragments:
         for edit in edits:
             own = Edit(path, edit.section, edit.before, edit.after)
             if haproxy_edits.edited(text, [own])[0] != text:

@@ -8,12 +8,13 @@ calls it next week.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from devswap.errors import Unrecognised
+from devswap.journal import Entry
 from devswap.machine import Machine
 
 
@@ -47,6 +48,10 @@ class Cloud:
     now: Callable[[], str]
     """ISO 8601 with zone."""
     kept: Kept = NOTHING_KEPT
+    entries: Callable[[], Sequence[Entry]] = tuple
+    """The journal of this swap, as it is now."""
+    other_swaps: Callable[[], Sequence[Sequence[Entry]]] = tuple
+    """The journals of the others."""
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,11 @@ class SimulatedCloud:
         self.machine(images.HEAT_PEER).boot()
         return self.machine(images.HEAT_PEER)
 
+    def add_api(self) -> None:
+        """Let the second server of heat-api be a machine of this host, too."""
+        self.world.machines[images.API_PEER] = MachineState(images.api_peer())
+        self.machine(images.API_PEER).boot()
+
     def with_keystone(self) -> None:
         """Let there be a machine in which Apache runs keystone."""
         self.world.machines[images.KEYSTONE] = MachineState(images.keystone())
@@ -112,10 +117,11 @@ class SimulatedCloud:
 
     def greeting(self, where: str) -> str:
         """What an HTTP server says there."""
-        if where == f"{images.PEER}:8004":
+        served = {f"{images.ADDRESSES[name]}:8004": name for name in (images.HEAT, images.API_PEER)}
+        name = served.get(where)
+        if name == images.API_PEER and name not in self.world.machines:
             return "HTTP/1.0 200 OK\r\n\r\n"
-        ours = where == f"{images.ADDRESSES[images.HEAT]}:8004" and images.HEAT in self.world.machines
-        if ours and self._answer_of_web(self.machine(images.HEAT), [f"http://{where}"])["serving"]:
+        if name in self.world.machines and self._answer_of_web(self.machine(name), [f"http://{where}"])["serving"]:
             return "HTTP/1.0 200 OK\r\n\r\n"
         raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused", where)
 

@@ -10,11 +10,18 @@ from tests.simulated.mariadb import Schema, Server, Table
 HEAT = "aio1-heat-container"
 HEAT_CFN = "aio1-heat-cfn-container"
 HEAT_PEER = "aio1-heat-peer-container"
+API_PEER = "aio1-heat-api-peer-container"
 GALERA = "aio1-galera-container"
 HAPROXY = "aio1-haproxy-container"
-ADDRESSES = {HEAT: "172.29.236.130", HEAT_CFN: "172.29.236.131", GALERA: "172.29.236.110", HAPROXY: "172.29.236.101"}
 PEER = "172.29.236.132"
-"""Where a second heat serves, which no machine here is."""
+"""Where a second heat-api serves; only in some tests is that a machine of this host."""
+ADDRESSES = {
+    HEAT: "172.29.236.130",
+    HEAT_CFN: "172.29.236.131",
+    API_PEER: PEER,
+    GALERA: "172.29.236.110",
+    HAPROXY: "172.29.236.101",
+}
 BACKEND = "heat_api-back"
 OURS, THEIRS = f"{BACKEND}/{HEAT}", f"{BACKEND}/aio1-heat-peer"
 VENV = "/openstack/venvs/heat-33.0.1"
@@ -79,7 +86,7 @@ uid = heat
 gid = heat
 virtualenv = {venv}
 wsgi = heat.wsgi.{module}:application
-http-socket = 172.29.236.130:{port}
+http-socket = {address}:{port}
 master = true
 processes = 4
 """
@@ -110,6 +117,14 @@ def machines() -> dict[str, Files]:
 def peer() -> Files:
     """Another heat-engine of the same cloud."""
     return _heat("heat-engine")
+
+
+def api_peer() -> Files:
+    """Another heat-api of the same cloud."""
+    files = _heat()
+    _service(files, "heat-api")
+    _under_uwsgi(files, "heat-api", "api", 8004, ADDRESSES[API_PEER])
+    return files
 
 
 def keystone() -> Files:
@@ -200,18 +215,22 @@ def _heat(*services: str) -> Files:
     )
     files.link("/etc/heat", f"{VENV}/etc/heat")
     for name in services:
-        put(files, f"{VENV}/bin/{name}", f"#!{VENV}/bin/python\n")
-        put(files, f"/etc/systemd/system/{name}.service", UNIT.format(name=name, venv=VENV))
-        put(files, f"/etc/systemd/system/{name}.service.d/override.conf", OVERRIDE)
-        enable(files, name)
+        _service(files, name)
     if "heat-api" in services:
-        _under_uwsgi(files, "heat-api", "api", 8004)
+        _under_uwsgi(files, "heat-api", "api", 8004, ADDRESSES[HEAT])
     return files
 
 
-def _under_uwsgi(files: Files, name: str, module: str, port: int) -> None:
+def _service(files: Files, name: str) -> None:
+    put(files, f"{VENV}/bin/{name}", f"#!{VENV}/bin/python\n")
+    put(files, f"/etc/systemd/system/{name}.service", UNIT.format(name=name, venv=VENV))
+    put(files, f"/etc/systemd/system/{name}.service.d/override.conf", OVERRIDE)
+    enable(files, name)
+
+
+def _under_uwsgi(files: Files, name: str, module: str, port: int, address: str) -> None:
     put(files, UWSGI, "\x7fELF")
-    put(files, f"/etc/uwsgi/{name}.ini", UWSGI_INI.format(venv=VENV, module=module, port=port))
+    put(files, f"/etc/uwsgi/{name}.ini", UWSGI_INI.format(venv=VENV, module=module, port=port, address=address))
     unit = UNIT.format(name=name, venv=VENV)
     line = f"ExecStart={UWSGI} --autoload --ini /etc/uwsgi/{name}.ini\n"
     put(files, f"/etc/systemd/system/{name}.service", re.sub("ExecStart=.*\n", line, unit))
