@@ -166,21 +166,21 @@ def _merged(now: str, edit: Edit, others: Sequence[Edit]) -> str | None:
     line = _base(now, edit, others)
     if line is None or edit.before is None or edit.after is None:
         return None
-    held = frozenset[str]().union(*(_said(other.after) - _said(other.before) for other in others))
-    freed = frozenset[str]().union(*(_said(other.before) - _said(other.after) for other in others))
-    gone = _said(edit.before) - _said(edit.after) - held
-    come = _said(edit.after) - _said(edit.before) - freed
-    wanted = (_said(now) - gone) | come
-    for word in sorted(_said(line) - wanted):
+    held = frozenset[str]().union(*(said(other.after) - said(other.before) for other in others))
+    freed = frozenset[str]().union(*(said(other.before) - said(other.after) for other in others))
+    gone = said(edit.before) - said(edit.after) - held
+    come = said(edit.after) - said(edit.before) - freed
+    wanted = (said(now) - gone) | come
+    for word in sorted(said(line) - wanted):
         line = _without(line, word)
-    return _with(line, *sorted(wanted - _said(line)))
+    return _with(line, *sorted(wanted - said(line)))
 
 
 def _base(now: str, edit: Edit, others: Sequence[Edit]) -> str | None:
     """What the flags are set in: all else is of the edit or, where it changes nothing else, as it is."""
     if edit.before is None or edit.after is None:
         return None
-    if _bare(now) == _bare(edit.before):
+    if bare(now) == bare(edit.before):
         return edit.after
     words = _unflagged(now)
     lines = [edit.before, *(line for other in others for line in (other.before, other.after) if line is not None)]
@@ -190,13 +190,14 @@ def _base(now: str, edit: Edit, others: Sequence[Edit]) -> str | None:
     return None
 
 
-def _said(line: str | None) -> frozenset[str]:
+def said(line: str | None) -> frozenset[str]:
     """The flags that a line itself says."""
     return frozenset(texts(line or "")[3:]) & _FLAGS
 
 
-def _bare(line: str) -> str:
-    for flag in _said(line):
+def bare(line: str) -> str:
+    """The line without its flags."""
+    for flag in said(line):
         line = _without(line, flag)
     return line
 

@@ -6,17 +6,16 @@ once. What is undone is the changed line in its section: other lines are nobody'
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from devswap import balancer as balancers
-from devswap import haproxy, haproxy_edits, haproxy_socket, rotation
+from devswap import haproxy, haproxy_by_hand, haproxy_edits, haproxy_socket, rotation
 from devswap.balancer import Balancer
 from devswap.errors import DevswapError, MachineGone
-from devswap.haproxy import SECTIONS, Configuration, Server
+from devswap.haproxy import Configuration, Server
 from devswap.haproxy_edits import Edit
 from devswap.haproxy_process import Process
 from devswap.journal import Entry
@@ -227,8 +226,12 @@ class MoveTraffic(Step):
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
         edits = [Edit(**edit).back for edit in captured["edits"]]
-        lines = [shell(self.on, "sed", "--regexp-extended", "--in-place", _sed(edit), edit.path) for edit in edits]
-        return [*lines, shell(self.on, *captured["reload"])] if lines else []
+        lines = [
+            shell(self.on, "sed", "--regexp-extended", "--in-place", haproxy_by_hand.sed(edit), edit.path)
+            for edit in edits
+        ]
+        again = haproxy_by_hand.reload(captured["reload"], self.sources[0]) if lines else []
+        return [*lines, shell(self.on, *again)] if lines else []
 
     def describe(self) -> tuple[str, str]:
         said = ", ".join(f"{key} {_SAID[role]}" for key, role in self.roles)
@@ -264,19 +267,3 @@ def _in_fragments(edits: list[Edit], fragments: Iterable[tuple[str, str]]) -> It
 def _stopped(machine: Machine, sources: tuple[str, ...]) -> Balancer:
     """HAProxy that does not run still has its files."""
     return Balancer(machine, sources, Process(0, 0, ("haproxy",), "/", "", 0), frozenset())
-
-
-def _sed(edit: Edit) -> str:
-    """One line of one section put back, for a person without devswap."""
-    first = "[[:space:]]+".join(map(_pattern, edit.section.split(" ")))
-    section = f"/^[[:space:]]*{first}([[:space:]]|$)/,/^[[:space:]]*({'|'.join(sorted(SECTIONS))})([[:space:]]|$)/"
-    line = f"/^{_pattern(edit.before or '')}$/"
-    return f"{section}{{{line}d}}" if edit.after is None else f"{section}s{line}{_replacement(edit.after)}/"
-
-
-def _pattern(text: str) -> str:
-    return re.sub(r"([\\.*+?()\[\]{}|^$/])", r"\\\1", text)
-
-
-def _replacement(text: str) -> str:
-    return re.sub(r"([\\&/])", r"\\\1", text)
