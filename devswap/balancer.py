@@ -156,7 +156,7 @@ class Balancer:
             if time.monotonic() > deadline:
                 raise DevswapError(
                     f"HAProxy in {self.machine.name} has not loaded its configuration within {_LOAD_SECONDS:.0f} s",
-                    hint=f"its log says why; {shlex.join(argv)} tries again",
+                    hint=f"its log in {self.machine.name} says why",
                 )
             time.sleep(_POLL)
 

@@ -25,7 +25,7 @@ def run(host: Host, service: str, machine: str | None, command: Sequence[str]) -
     if swap.mode == "preparing" or not here.mounted(plan.slot(service, swap.slot).checkout):
         raise DevswapError(
             f"the checkout of {service} is not in {here.name}: its machine was restarted, or its checkout interrupted",
-            hint=f"devswap restore {service}",
+            hint=f"devswap restore {journal.called}",
         )
     lent = development.lent_environment(service, str(os.getpid()))
     with (

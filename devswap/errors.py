@@ -41,14 +41,15 @@ class NotWhole(DevswapError):
 class Unrecognised(DevswapError):
     """The file `path` of the machine `on` is somebody else's work by now: an undo leaves it, and stops.
 
-    It `can_stay` unless production cannot run beside it.
+    It `can_stay` unless production cannot run beside it; it `can_go` unless others need the file too.
     """
 
-    def __init__(self, message: str, *, on: str, path: str, can_stay: bool = True) -> None:
+    def __init__(self, message: str, *, on: str, path: str, can_stay: bool = True, can_go: bool = True) -> None:
         super().__init__(message)
         self.on = on
         self.path = path
         self.can_stay = can_stay
+        self.can_go = can_go
 
 
 class PackagesRefused(DevswapError):

@@ -27,7 +27,7 @@ def require_possible(deployment: Deployment, wish: Wish, existing: Journal | Non
     if existing is not None and (existing.swap.unit == deployment.unit) != wish.apache:
         raise DevswapError(
             f"{service} in {where} is swapped in another way: --apache is for the first checkout to say",
-            hint=f"devswap restore {service}, then check out again",
+            hint=f"devswap restore {existing.called}, then check out again",
         )
 
 

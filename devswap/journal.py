@@ -135,6 +135,13 @@ class Journal:
                 f"cannot read {path}: {error}", hint=f"the way back is to be read, and then run: {by_hand}"
             ) from error
 
+    @property
+    def called(self) -> str:
+        """How a command line names this swap: by its service, with its machine where that is swapped in another too."""
+        there = {path.parent for path in self.folder.parent.glob(f"{self.swap.service}@*/journal.json")}
+        one = there <= {self.folder}
+        return self.swap.service if one else f"{self.swap.service} --machine {self.swap.machine}"
+
     def push(self, entry: Entry) -> None:
         touched = sorted({*self.swap.touched, entry.step["kind"]})
         self._become(replace(self.swap, touched=touched), (*self.entries, entry))

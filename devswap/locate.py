@@ -100,6 +100,7 @@ def swap(host: Host, name: str, wanted: str | None = None) -> Journal:
     """The journal of the swapped service `name`; raises DevswapError where it is not swapped."""
     known = host.journals.all()
     found = [journal for journal in known if journal.swap.service == name and is_meant(journal, wanted)]
+    found = [journal for journal in found if journal.swap.machine == wanted] or found
     if len(found) == 1:
         return found[0]
     if found:
@@ -112,6 +113,11 @@ def swap(host: Host, name: str, wanted: str | None = None) -> Journal:
         f"{name} is not swapped" + (f" in {wanted}" if wanted else ""),
         hint=f"swapped here: {swapped}" if swapped else f"take it over: devswap checkout {name} REF",
     )
+
+
+def is_swapped(host: Host, name: str) -> bool:
+    """Whether `name` is swapped anywhere, as far as that is known: a journal that cannot be read may be its own."""
+    return any(journal.swap.service == name for journal in host.journals.all()) or bool(host.journals.unreadable())
 
 
 def is_meant(journal: Journal, wanted: str | None) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from devswap import balancer as balancers
-from devswap import claims, fingerprint, traffic, transaction
+from devswap import claims, fingerprint, locate, traffic, transaction
 from devswap.claims import Holder
 from devswap.errors import DevswapError, UsageError
 from devswap.fingerprint import Watched
@@ -28,6 +28,11 @@ MODE = "narrowed"
 def is_one(service: str) -> bool:
     """Whether it is a narrowing, and no service is swapped by it."""
     return service.startswith(_PREFIX)
+
+
+def called(service: str) -> str:
+    """What a narrowing narrows."""
+    return service.removeprefix(_PREFIX)
 
 
 def is_all_there_is(host: Host, name: str) -> bool:
@@ -190,8 +195,20 @@ def _require_alone(host: Host, name: str, steps: Iterable[MoveTraffic]) -> None:
     for step in steps:
         for journal in traffic.moving(host, step.on, step.backends):
             swap = journal.swap
-            undo = f"devswap haproxy widen {swap.project}" if swap.mode == MODE else f"devswap restore {swap.service}"
+            undo = f"devswap haproxy widen {swap.project}" if swap.mode == MODE else f"devswap restore {journal.called}"
             raise DevswapError(f"the traffic of {name} is moved already, by {swap.service} to {swap.ref}", hint=undo)
+
+
+def is_narrowed(host: Host, name: str) -> bool:
+    """Whether `name` is narrowed; raises UsageError for what neither the catalogue nor a running HAProxy knows."""
+    if locate.is_swapped(host, f"{_PREFIX}{name}"):
+        return True
+    if name not in {service.name for service in host.catalogue()}:
+        try:
+            traffic.served(host, name)
+        except DevswapError:
+            host.catalogue().get(name)  # which says what may have been meant
+    return False
 
 
 def find(host: Host, name: str, wanted: str | None = None) -> Journal:
@@ -216,7 +233,7 @@ def state(host: Host, journal: Journal) -> tuple[str, bool, str]:
     """(state, whether the traffic goes where it shall, why) of a narrowing, asked of HAProxy."""
     steps = [step for entry in journal.entries if isinstance(step := from_json(entry.step), MoveTraffic)]
     if journal.swap.mode != MODE or not steps:
-        again = f"devswap restore {journal.swap.service}"
+        again = f"devswap restore {journal.called}"
         return "interrupted", False, f"it was not brought to its end; {again} puts it back"
     for step in steps:
         balancer = balancers.at(host.machine(step.on), step.sources)
@@ -230,5 +247,5 @@ def state(host: Host, journal: Journal) -> tuple[str, bool, str]:
             if role == ACTIVE and not row.status.startswith(("UP", "no check")):
                 return MODE, False, f"{key} is {row.status}: its backups take the traffic"
             if role == BACKUP and not row.is_backup:
-                return "widened", False, f"{key} is no backup any more; devswap restore {journal.swap.service} ends it"
+                return "widened", False, f"{key} is no backup any more; devswap restore {journal.called} ends it"
     return MODE, True, f"the traffic goes to {journal.swap.ref}, {journal.swap.subject}"

@@ -9,26 +9,29 @@ from dataclasses import asdict
 from devswap import console, newest, overlay_table
 from devswap.errors import NotWhole
 from devswap.foreground import Ended
+from devswap.host import Host
 from devswap.swap import Planned
 
 
-def show_run(service: str, ended: Ended | None, *, given_back: bool = False) -> None:
+def show_run(host: Host, service: str, ended: Ended | None, *, given_back: bool = False) -> None:
     """The last line says how to go on and how to go back; a service that died by itself is exit 3."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # more Ctrl-C than were needed change nothing any more
+    ours = [
+        each for each in host.journals.all() if (each.swap.service, each.swap.owner.pid) == (service, host.owner.pid)
+    ]
+    called = ours[-1].called if ours else service
     if ended is None:
-        print(
-            f"{service} runs in the background; devswap logs {service} -f shows it, devswap restore {service} ends it"
-        )
+        print(f"{service} runs in the background; devswap logs {called} -f shows it, devswap restore {called} ends it")
         return
     if given_back:
         return
     if not ended.by_user:
         raise NotWhole(
             f"{service} ended by itself; production is still held",
-            hint=f"devswap run {service} starts it again, devswap restore {service} gives production back",
+            hint=f"devswap run {called} starts it again, devswap restore {called} gives production back",
         )
     print(f"{service} is stopped, and still swapped", file=sys.stderr)
-    print(f"  again: devswap run {service}    back: devswap restore {service}", file=sys.stderr)
+    print(f"  again: devswap run {called}    back: devswap restore {called}", file=sys.stderr)
 
 
 def show_plan(planned: Planned, *, as_json: bool) -> None:

@@ -69,7 +69,7 @@ def prove(host: Host, journal: Journal, kept: Kept) -> Restored:
     if ours:
         raise NotWhole(
             f"{swap.service} is back, but not as it was:\n  " + "\n  ".join(ours),
-            hint=f"{_mend(journal, after)}, then devswap restore {swap.service} compares again",
+            hint=f"{_mend(journal, after)}, then devswap restore {journal.called} compares again",
         )
     journal.remove()
     identical = sum(before[name] == after.get(name) for name in before)
@@ -125,7 +125,8 @@ def _moved_by_others(host: Host, journal: Journal) -> bool:
 def _excused(journal: Journal, kept: Kept) -> tuple[str, ...]:
     """The beginnings of the facts that no step of the swap has touched, or that stay by the user's word."""
     untouched = () if SyncDatabase.kind in journal.swap.touched else SyncDatabase.facts
-    return (*_OTHERS, *untouched, *(start for kind in kept.kinds for start in Step.known[kind].facts))
+    moved = (HAPROXY,) if any(f"{HAPROXY}file {path}" in journal.swap.fingerprint for _, path in kept.files) else ()
+    return (*_OTHERS, *untouched, *moved, *(start for kind in kept.kinds for start in Step.known[kind].facts))
 
 
 def _sorted(lines: Sequence[str], excused: tuple[str, ...], kept: Kept) -> tuple[list[str], list[str]]:
@@ -138,4 +139,4 @@ def _sorted(lines: Sequence[str], excused: tuple[str, ...], kept: Kept) -> tuple
 
 def _is_of_ours(line: str, kept: Kept) -> bool:
     """Whether the fact is about a drop-in of ours that nobody has said to keep."""
-    return development.NAME in line and not any(path in line for path in kept.files)
+    return development.NAME in line and not any(path in line for _, path in kept.files)

@@ -146,16 +146,16 @@ def _ask(host: Host, journal: Journal, machine: Machine) -> tuple[str, bool, str
         return testing.state(host, swap)
     unit = systemd.state(machine, swap.unit)
     if swap.mode == "restoring":
-        return "restoring", False, f"a restore is under way, or was interrupted: devswap restore {swap.service}"
+        return "restoring", False, f"a restore is under way, or was interrupted: devswap restore {journal.called}"
     if swap.mode == "preparing":
         claimed = claims.holder(host.journals.claim_path(swap.service, swap.machine)) is not None
-        return _preparing(claimed, swap.service)
+        return _preparing(claimed, journal.called)
     if not transaction.is_complete(journal):
-        return "interrupted", False, f"a switch of its checkout was interrupted; devswap restore {swap.service}"
+        return "interrupted", False, f"a switch of its checkout was interrupted; devswap restore {journal.called}"
     if not way.is_held(machine, swap):
-        return "production", False, f"production runs again; devswap restore {swap.service} completes it"
+        return "production", False, f"production runs again; devswap restore {journal.called} completes it"
     if not unit.is_active:
-        return _idle(swap.mode, unit.code, unit.active, swap.service)
+        return _idle(swap.mode, unit.code, unit.active, journal.called)
     watched = fingerprint.watched_from_json(swap.watched)
     if watched.probe is None:
         return "running", True, "its unit is active"
@@ -163,13 +163,13 @@ def _ask(host: Host, journal: Journal, machine: Machine) -> tuple[str, bool, str
     return "running", answer.serving, answer.why
 
 
-def _preparing(alive: bool, service: str) -> tuple[str, bool, str]:  # noqa: FBT001
+def _preparing(alive: bool, called: str) -> tuple[str, bool, str]:  # noqa: FBT001
     if alive:
         return "preparing", False, "production serves meanwhile"
-    return "interrupted", False, f"the checkout was interrupted; devswap restore {service} completes it"
+    return "interrupted", False, f"the checkout was interrupted; devswap restore {called} completes it"
 
 
-def _idle(mode: str, code: int, active: str, service: str) -> tuple[str, bool, str]:
+def _idle(mode: str, code: int, active: str, called: str) -> tuple[str, bool, str]:
     if mode == "detached":
         return "ended", False, f"it ended with code {code}" + (" (failed)" if active == "failed" else "")
-    return "stopped", False, f"devswap run {service} starts it, devswap restore {service} gives production back"
+    return "stopped", False, f"devswap run {called} starts it, devswap restore {called} gives production back"

@@ -160,7 +160,7 @@ def run(
         with ExitStack() as until_ended:
             if restore_on_exit:
                 until_ended.enter_context(_given_back(host, journal))
-            with _still_held(service):
+            with _still_held(journal):
                 rerun.refresh(host, journal)
                 question = until_ended.enter_context(running.standing_by(host, journal.swap))
                 if tuned is not None:
@@ -175,9 +175,9 @@ def run(
 
 
 @contextmanager
-def _still_held(service: str) -> Iterator[None]:
+def _still_held(journal: Journal) -> Iterator[None]:
     """What goes wrong inside leaves the swap as it is, and production is not whole meanwhile."""
-    hint = f"mend it and devswap run {service}, or devswap restore {service} gives production back"
+    hint = f"mend it and devswap run {journal.called}, or devswap restore {journal.called} gives production back"
     try:
         yield
     except NotWhole:
@@ -228,11 +228,11 @@ def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool) -
     except KeyboardInterrupt:
         return Ended(by_user=True)
     except Exception:
-        with _still_held(journal.swap.service):
+        with _still_held(journal):
             raise
         raise
     finally:
-        with _still_held(journal.swap.service), host.journals.changing(seconds=None, say=host.say):
+        with _still_held(journal), host.journals.changing(seconds=None, say=host.say):
             traffic.take_out(host, journal)
 
 

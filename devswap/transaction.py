@@ -68,7 +68,7 @@ def _settle(journal: Journal, cloud: Cloud) -> None:
     if wrong:
         raise NotWhole(
             f"{journal.swap.service} is back, but not all that was stopped for it:\n  " + "\n  ".join(wrong),
-            hint=f"devswap restore {journal.swap.service} tries again",
+            hint=f"devswap restore {journal.called} tries again",
         )
 
 
@@ -83,7 +83,9 @@ def require_complete(journal: Journal) -> None:
     """Raise unless the journal holds production and lets development run: only then can either be started again."""
     if not is_complete(journal):
         service = journal.swap.service
-        raise NotWhole(f"the swap of {service} is not complete: it was interrupted", hint=f"devswap restore {service}")
+        raise NotWhole(
+            f"the swap of {service} is not complete: it was interrupted", hint=f"devswap restore {journal.called}"
+        )
 
 
 def held_by_others(journal: Journal, cloud: Cloud) -> Iterator[str]:
@@ -111,16 +113,17 @@ def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool]) -> 
     if unwritten is not None:
         raise NotWhole(
             f"cannot note in {journal.folder} what is undone: {unwritten}",
-            hint=f"make room there, then devswap restore {journal.swap.service} goes on",
+            hint=f"make room there, then devswap restore {journal.called} goes on",
         ) from unwritten
 
 
-def files(journal: Journal, cloud: Cloud) -> set[str]:
-    """The files that the swap has changed and will put back, in whichever machine."""
+def files(journal: Journal, cloud: Cloud) -> set[tuple[str, str]]:
+    """(machine, path) of the files that the swap has changed and will put back."""
     with whole_or_said(journal):
         entries = [entry.step for entry in journal.entries]
         shared = [record.step for record in Shelf(cloud.shared).held_by(journal.folder.name)]
-        return {path for step in (*entries, *shared) for path in from_json(step).files}
+        steps = [from_json(step) for step in (*entries, *shared)]
+        return {(step.on, path) for step in steps for path in step.files}
 
 
 def _read(journal: Journal, entry: Entry) -> Step:
@@ -137,7 +140,7 @@ def whole_or_said(journal: Journal) -> Iterator[None]:
     except NotWhole:
         raise
     except Exception as error:
-        again = f"devswap restore {service} goes on"
+        again = f"devswap restore {journal.called} goes on"
         known = isinstance(error, DevswapError | OSError)
         mend = (error.hint if isinstance(error, DevswapError) else None) or "mend that"
         raise NotWhole(
@@ -189,7 +192,7 @@ def _end(step: Step, cloud: Cloud, captured: Any) -> None:
 
 def _guarded(journal: Journal, step: Step, undo: Callable[[], None]) -> None:
     """Whatever goes wrong in an undo, a fault of ours included, production is not whole."""
-    again = f"devswap restore {journal.swap.service}"
+    again = f"devswap restore {journal.called}"
     leave = f"; or leave this as it is: {again} --skip {step.kind}" if step.facts else ""
     again += f" goes on here{leave}"
     try:
@@ -198,8 +201,9 @@ def _guarded(journal: Journal, step: Step, undo: Callable[[], None]) -> None:
         if error.address != step.on:  # its own machine took the change along; another one was needed for the undo
             raise NotWhole(f"cannot {step.describe()[1]} in {step.on}: {error}", hint=again) from error
     except Unrecognised as error:
-        leave = f"devswap restore {journal.swap.service} --keep-theirs {shlex.quote(error.path)}"
-        away = f"keep it elsewhere: {shell(error.on, 'mv', error.path, '/root/')}, then {again}"
+        leave = f"devswap restore {journal.called} --keep-theirs {shlex.quote(f'{error.on}:{error.path}')}"
+        away = f"keep it elsewhere: {shell(error.on, 'mv', error.path, '/root/')}" if error.can_go else "put it right"
+        away += f", then {again}"
         raise NotWhole(
             f"cannot {step.describe()[1]} in {step.on}: {error}",
             hint=f"{leave} leaves it as it is; or {away}" if error.can_stay else away,

@@ -143,4 +143,4 @@ def checkout(
     if dry_run:
         outcome.show_plan(swap.plan(host, wish), as_json=False)
         return
-    outcome.show_run(service, swap.checkout(host, wish), given_back=restore_on_exit)
+    outcome.show_run(host, service, swap.checkout(host, wish), given_back=restore_on_exit)

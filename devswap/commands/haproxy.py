@@ -86,5 +86,8 @@ def widen(
 ) -> None:
     """Let all servers take requests again, as before the narrowing."""
     host = session.open_host_to_restore()
+    if not narrowing.is_narrowed(host, service):
+        print(f"{service} is not narrowed; its servers take requests as HAProxy's files say")
+        return
     done = swap.restore(host, narrowing.find(host, service, machine), take_over=take_over)
     print(f"{service}: its servers take requests as before: {done.identical} facts identical")

@@ -37,7 +37,9 @@ def restore(
     ] = None,
     keep_theirs: Annotated[
         list[str] | None,
-        typer.Option("--keep-theirs", metavar="FILE", help="Leave a file as somebody else has made it meanwhile."),
+        typer.Option(
+            "--keep-theirs", metavar="[MACHINE:]FILE", help="Leave a file as somebody else made it meanwhile."
+        ),
     ] = None,
     after_restart: Annotated[  # noqa: FBT002
         bool, typer.Option("--after-restart", help="Only what a restart has interrupted and nobody runs now.")
@@ -53,12 +55,13 @@ def restore(
     """
     host = session.open_host_to_restore()
     kinds = _kinds({*(skip or ()), *([SyncDatabase.kind] if keep_database else ())})
-    journals = _meant(host, services or [], machine)
+    meant = [name for name in services or [] if _is_swapped(host, name, say=not as_json)]
+    journals = _meant(host, meant, machine) if meant or not services else []
     if after_restart:
         journals = [journal for journal in journals if recovery.is_interrupted(host, journal)]
     kept = Kept(kinds, _files(host, journals, frozenset(keep_theirs or ())))
     failures: list[DevswapError] = [] if services else list(host.journals.unreadable())
-    if not journals and not failures and not as_json:
+    if not journals and not failures and not as_json and not services:
         print("nothing was interrupted" if after_restart else "nothing is swapped; production runs everywhere")
     results = []
     for journal in reversed(journals):
@@ -79,6 +82,18 @@ def restore(
         raise failures[-1]
 
 
+def _is_swapped(host: Host, name: str, *, say: bool) -> bool:
+    """Whether there is anything to restore; raises UsageError for a service nobody knows."""
+    if locate.is_swapped(host, name) or narrowing.is_all_there_is(host, name):
+        return True
+    narrowed = narrowing.is_one(name) and not narrowing.is_narrowed(host, narrowing.called(name))
+    if not narrowed:
+        host.catalogue().get(name)
+    if say:
+        print(f"{name} is not {'narrowed' if narrowed else 'swapped'}: there is nothing to restore")
+    return False
+
+
 def _kinds(wanted: set[str]) -> frozenset[str]:
     known = {kind for kind, step in Step.known.items() if step.facts}
     if wrong := wanted - known:
@@ -88,14 +103,17 @@ def _kinds(wanted: set[str]) -> frozenset[str]:
     return frozenset(wanted)
 
 
-def _files(host: Host, journals: list[Journal], wanted: frozenset[str]) -> frozenset[str]:
-    if not wanted:
-        return wanted
-    changed = {path for journal in journals for path in transaction.files(journal, host.cloud(journal))}
-    if wrong := wanted - changed:
-        hint = f"these were: {', '.join(sorted(changed))}" if changed else "it stays as it is anyway"
-        raise UsageError(f"{min(wrong)} was not changed by devswap", hint=hint)
-    return wanted
+def _files(host: Host, journals: list[Journal], wanted: frozenset[str]) -> frozenset[tuple[str, str]]:
+    changed = {file for journal in journals for file in transaction.files(journal, host.cloud(journal))}
+    named = {name: [file for file in changed if name in (file[1], ":".join(file))] for name in wanted}
+    for name, found in sorted(named.items()):
+        every = ", ".join(sorted(map(":".join, found or changed)))
+        if not found:
+            hint = f"these were: {every}" if changed else "it stays as it is anyway"
+            raise UsageError(f"{name} was not changed by devswap", hint=hint)
+        if len(found) > 1:
+            raise UsageError(f"{name} was changed in {len(found)} machines", hint=f"say which: {every}")
+    return frozenset(file for found in named.values() for file in found)
 
 
 def _meant(host: Host, services: list[str], machine: str | None) -> list[Journal]:

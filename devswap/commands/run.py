@@ -72,4 +72,4 @@ def run(
         changes=changes,
         reload=reload,
     )
-    outcome.show_run(service, ended, given_back=restore_on_exit)
+    outcome.show_run(host, service, ended, given_back=restore_on_exit)

@@ -95,7 +95,7 @@ class LetGo(Step):
         ]
 
     def describe(self) -> tuple[str, str]:
-        return f"take {self.service} out of {self.unit}", f"{self.unit} runs {self.service} as before"
+        return f"take {self.service} out of {self.unit}", f"let {self.unit} run {self.service} as before"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from devswap.haproxy_process import Process
 from devswap.journal import Entry
 from devswap.machine import Machine
 from devswap.rotation import Change
-from devswap.steps.step import Cloud, Step, shell
+from devswap.steps.step import Cloud, Step, is_left_to_them, shell
 
 ACTIVE, IN, BACKUP, OUT = "active", "in", "backup", "out"
 """Takes traffic first; takes traffic as it did; only if no other can; never."""
@@ -95,7 +95,8 @@ class MoveTraffic(Step):
         edits = [Edit(**edit).back for edit in captured["edits"]]
         machine = cloud.machine(self.on)
         if not machine.is_running():
-            self._object(cloud, f"{self.on} is stopped: HAProxy's files in it stay as they are")
+            what = f"{self.on} is stopped: HAProxy's files in it stay as they are"
+            self._object(cloud, what, f"start it: lxc-start -n {machine.name}")
             return
         balancer = balancers.at(machine, self.sources) or _stopped(machine, self.sources)
         change = rotation.plan(balancer, edits, self._of_others(cloud))
@@ -121,10 +122,12 @@ class MoveTraffic(Step):
         balancer.put(change.texts)
         balancer.tell(*(haproxy_socket.set_state(server.key, "maint") for server in change.leaving))
         rotation.put_in(balancer, change.coming)
+        checked = [word for path in self.sources for word in ("-f", path)]
         self._object(
             cloud,
             f"HAProxy's files in {balancer.machine.name} have an error that is not devswap's: its own lines are put "
             f"back, but HAProxy cannot load them, and who is a backup stays one until then\n{wrong}",
+            f"mend them, until this has nothing to say: {shell(self.on, balancer.main.argv[0], '-c', *checked)}",
         )
 
     def _settle(self, cloud: Cloud, captured: Any) -> None:
@@ -143,18 +146,21 @@ class MoveTraffic(Step):
                 balancer.tell(haproxy_socket.set_state(key, admin))
 
     def _respect(self, cloud: Cloud, change: Change) -> None:
-        """A line of ours that is somebody else's by now stays as it is."""
-        for path, line in change.strange:
-            what = f"{line} in {path} was changed by somebody else meanwhile: it stays as it is now"
-            if self.stops and path not in cloud.kept.files:
-                raise DevswapError(
-                    what, hint=f"put the line right, or leave it for good: devswap restore --keep-theirs {path}"
-                )
-            cloud.say(what)
+        """A line of ours that is somebody else's by now stays as it is.
 
-    def _object(self, cloud: Cloud, what: str) -> None:
+        A file and the fragments it is assembled from are one: who keeps one keeps what is in the others too.
+        """
+        is_kept = any((self.on, path) in cloud.kept.files for path, _ in change.strange)
+        for path, line in change.strange:
+            found = f"{line} is not as devswap wrote it"
+            if self.stops and not is_kept:
+                is_left_to_them(cloud, self.on, path, found, can_go=False)
+            else:
+                cloud.say(f"{path} was changed by somebody else meanwhile: {found}, and stays so")
+
+    def _object(self, cloud: Cloud, what: str, hint: str) -> None:
         if self.stops:
-            raise DevswapError(what, hint="mend its files (haproxy -c checks them)")
+            raise DevswapError(what, hint=hint)
         cloud.say(what)
 
     def _await(self, cloud: Cloud, balancer: Balancer, server: Server) -> None:
@@ -236,7 +242,7 @@ class MoveTraffic(Step):
     def describe(self) -> tuple[str, str]:
         said = ", ".join(f"{key} {_SAID[role]}" for key, role in self.roles)
         patience = f"; waits an hour for {', '.join(self.patient)}" if self.patient else ""
-        return f"HAProxy: {said}{patience}", f"HAProxy: as before for {', '.join(self.backends)}"
+        return f"HAProxy: {said}{patience}", f"let HAProxy send requests of {', '.join(self.backends)} as before"
 
 
 _SAID = {

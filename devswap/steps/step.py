@@ -24,8 +24,8 @@ class Kept:
 
     kinds: frozenset[str] = frozenset()
     """Of step: what they changed stays (`restore --skip`)."""
-    files: frozenset[str] = frozenset()
-    """What somebody else has made of them stays (`restore --keep-theirs`)."""
+    files: frozenset[tuple[str, str]] = frozenset()
+    """(machine, path): what somebody else has made of it stays (`restore --keep-theirs`)."""
 
 
 NOTHING_KEPT = Kept()
@@ -116,13 +116,15 @@ class Step:
         return {"kind": self.kind, **asdict(self)}
 
 
-def is_left_to_them(cloud: Cloud, on: str, path: str, found: str) -> bool:
+def is_left_to_them(cloud: Cloud, on: str, path: str, found: str, *, can_go: bool = True) -> bool:
     """Whether `path`, which is neither as it was nor as a step left it, stays as it is, by the user's word.
 
-    Raises Unrecognised where nobody has said so: `found` tells what is in it that no swap has put there.
+    Raises Unrecognised where nobody has said so: `found` tells what is in it that no swap has put there. A file that
+    others need too `can_go` nowhere.
     """
-    if path not in cloud.kept.files:
-        raise Unrecognised(f"{path} was changed by somebody else meanwhile: {found}", on=on, path=path)
+    if (on, path) not in cloud.kept.files:
+        message = f"{path} was changed by somebody else meanwhile: {found}"
+        raise Unrecognised(message, on=on, path=path, can_go=can_go)
     cloud.say(f"{path} stays as somebody else has made it: {found}")
     return True
 

@@ -103,7 +103,23 @@ def test_one_that_would_not_let_production_start_is_said_to(cloud: SimulatedClou
 def test_a_file_that_devswap_did_not_change_cannot_be_kept_from_it(cloud: SimulatedCloud, person: Person) -> None:
     take_over(cloud, "plain")
     told = person.is_told("restore", "--keep-theirs", "/etc/heat/heat.conf", code=2)
-    assert DROP_IN in (told.hint or "")
+    assert f"lxc:{images.HEAT}:{DROP_IN}" in (told.hint or "")
+
+
+def test_what_is_not_swapped_is_restored_at_once_and_what_nobody_knows_is_not(
+    cloud: SimulatedCloud, whole: Snapshot, person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    person.types("devswap restore heat-engine")
+    assert "heat-engine is not swapped" in capsys.readouterr().out
+    take_over(cloud, "plain")
+    swapped = cloud.take()
+    person.types("devswap restore heat-api --json")
+    assert '"restored": []' in capsys.readouterr().out
+    assert "did you mean heat-engine" in (person.is_told("restore", "heat-engin", code=2).hint or "")
+    assert cloud.take().digest == swapped.digest
+    person.types("devswap restore heat-api heat-engine")
+    assert "heat-api is not swapped" in capsys.readouterr().out
+    assert differences(cloud, whole) == []
 
 
 @pytest.mark.parametrize("again", ["checkout", "run"])

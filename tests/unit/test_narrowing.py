@@ -14,6 +14,7 @@ from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
 from tests.simulated.machine import SimulatedMachine
+from tests.simulated.person import Person, commands
 
 CFG, FRAGMENT = "/etc/haproxy/haproxy.cfg", "/etc/haproxy/conf.d/heat_api"
 SERVICE = "heat-api"
@@ -151,10 +152,38 @@ def test_a_line_that_others_changed_is_exit_3_until_it_is_mended(
     machine.write_text(CFG, ours.replace("fall 3 backup", "fall 7 backup"))
     with pytest.raises(NotWhole, match="was changed by somebody else") as stopped:
         widen(cloud)
-    assert f"--keep-theirs {CFG}" in (stopped.value.hint or "")
+    assert f"restore haproxy:{SERVICE} --keep-theirs {machine.address}:{CFG}" in (stopped.value.hint or "")
     machine.write_text(CFG, ours)
     widen(cloud)
     assert differences(cloud, before) == []
+
+
+@pytest.mark.parametrize("changed", [(CFG,), (CFG, FRAGMENT)])
+def test_a_line_that_others_changed_stays_if_that_is_typed(
+    cloud: SimulatedCloud, machine: SimulatedMachine, monkeypatch: pytest.MonkeyPatch, changed: tuple[str, ...]
+) -> None:
+    person = Person(cloud, monkeypatch)
+    narrow(cloud)
+    for path in changed:
+        machine.write_text(path, (machine.read_text(path) or "").replace("fall 3 backup", "fall 7 backup"))
+    theirs = machine.read_text(CFG)
+    keep, *_ = commands(person.is_told("restore").hint)
+    person.types(keep)
+    assert machine.read_text(CFG) == theirs
+    assert cloud.host().journals.all() == []
+
+
+def test_nothing_narrowed_is_widened_at_once(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    person = Person(cloud, monkeypatch)
+    for name in (SERVICE, "other-back"):
+        person.types(f"devswap haproxy widen {name}")
+        assert f"{name} is not narrowed" in capsys.readouterr().out
+        person.types(f"devswap restore haproxy:{name}")
+        assert f"haproxy:{name} is not narrowed" in capsys.readouterr().out
+    for line in (("haproxy", "widen", "heat-ap"), ("restore", "haproxy:heat-ap")):
+        assert "did you mean heat-api" in (person.is_told(*line, code=2).hint or "")
 
 
 # --- swaps -----------------------------------------------------------------------------------------------------------
