@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import errno
 import importlib
+import os
+import shlex
 import signal
 import sys
 import time
@@ -136,8 +138,10 @@ def _explained(error: Exception) -> DevswapError:
     """A full disk is for the user to mend; anything else is a fault of ours, and its story goes to the log."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = error.filename2 or error.filename
+        disk = f" {shlex.quote(os.path.dirname(where))}" if where else ""
         return DevswapError(
-            f"cannot write{f' {where}' if where else ''}: no space left", hint="df -h shows which disk is full"
+            f"cannot write{f' {where}' if where else ''}: no space left",
+            hint=f"df -h{disk} shows which disk is full; make room there, and try again",
         )
     return DevswapError(f"unexpected {type(error).__name__}: {error}", hint="devswap status")
 

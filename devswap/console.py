@@ -19,12 +19,11 @@ from devswap.masking import mask
 
 _KEPT_LOGS = 50
 _log_file: list[Path] = []
+_log_trouble: list[str] = []
 
 log = logging.getLogger(__name__)
 # Without a log file nothing is logged; Python would print warnings and errors on stderr itself.
 logging.getLogger("devswap").addHandler(logging.NullHandler())
-# A log that cannot be written (a full disk) must not bury what is said.
-logging.raiseExceptions = False
 
 
 def say(text: str) -> None:
@@ -43,7 +42,8 @@ def show_error(error: DevswapError, cause: BaseException | None = None) -> None:
     if error.hint:
         print(f"  try: {mask(error.hint)}", file=sys.stderr)
     if _log_file and error.exit_code in (1, 3):
-        print(f"  log: {_log_file[0]}", file=sys.stderr)
+        wrong = f" cannot be written: {_log_trouble[0]}" if _log_trouble else ""
+        print(f"  log: {_log_file[0]}{wrong}", file=sys.stderr)
 
 
 def choose(question: str, options: Sequence[str]) -> int | None:
@@ -79,7 +79,7 @@ def keep_log(state: Path) -> None:
     try:
         make_private(folder)
         path = folder / f"{datetime.now().strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
-        handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+        handler = _LogFile(path, encoding="utf-8", delay=True)
         for old in sorted(folder.glob("*.log"))[: -_KEPT_LOGS + 1]:
             old.unlink(missing_ok=True)
     except OSError:
@@ -90,6 +90,20 @@ def keep_log(state: Path) -> None:
     root.setLevel(logging.DEBUG)
     _log_file[:] = [path]
     log.info("%s", " ".join(sys.argv))
+
+
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written (a full disk) must not bury what is said; an error tells of it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # it is opened by its first line, and that is not caught there
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's own name
+        error = sys.exc_info()[1]
+        _log_trouble[:] = [error.strerror or str(error) if isinstance(error, OSError) else repr(error)]
 
 
 class _Masked(logging.Formatter):

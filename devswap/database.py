@@ -17,7 +17,7 @@ from pathlib import Path
 from devswap import process
 from devswap.database_url import Url, where
 from devswap.errors import CommandFailed, DevswapError
-from devswap.journal import flush_folder
+from devswap.journal import flush_folder, naming
 from devswap.machine import Machine
 from devswap.masking import mask
 from devswap.migrations import MIGRATE
@@ -107,7 +107,7 @@ class Database:
     def _dump(self, part: Path) -> None:
         how = ("--single-transaction", "--skip-lock-tables", "--skip-add-locks", "--quick", "--hex-blob")
         argv = self._argv(self._dumper, *how, *self._common(), self._url.name)
-        with part.open("wb") as raw:
+        with naming(part), part.open("wb") as raw:
             part.chmod(0o600)
             with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1, mtime=0) as packed:
                 tail = self._stream_out(argv, packed)

@@ -8,6 +8,7 @@ or a full disk there is always the journal before or the journal after, never a 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -260,12 +261,23 @@ def write_durably(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Replace `path` with `content`, on disk when this returns; the old file stays whole if that fails."""
     temporary = path.with_name(f".{path.name}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
+    with naming(path), os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
     flush_folder(path.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """What a full or broken disk says of a write gets the file's name: by its descriptor the kernel tells none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 def flush_folder(folder: Path) -> None:

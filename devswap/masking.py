@@ -22,6 +22,10 @@ _ASSIGNED = re.compile(
     r"""(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^\s"'][^\s]*)""",
     re.IGNORECASE,
 )
+# "cannot read /etc/passwd: it is gone": words before the name, and a sentence behind it. At the beginning of a line the
+# name is a key, whatever its value looks like.
+_WORDS_BEFORE = re.compile(r"[a-z][^\n=:]* (?:/[\w./-]*/)?$", re.IGNORECASE)
+_SENTENCE = re.compile(r": (?:cannot|has|is|it|must|no|not|that|the|there|they|this|try|use|was) [a-z]+\b(?! *[=:])")
 MASK = "***"
 
 
@@ -29,7 +33,15 @@ def mask(text: str) -> str:
     """`text` with the passwords of URLs and the values of password-like settings replaced by ***."""
     text = _WORD.sub(_without_url_password, text)
     text = _QUOTED_WHOLE.sub(rf"\g<head>{MASK}", text)
-    return _ASSIGNED.sub(rf"\g<head>{MASK}", text)
+    return _ASSIGNED.sub(_without_value, text)
+
+
+def _without_value(found: re.Match[str]) -> str:
+    text = found.string
+    before = text[text.rfind("\n", 0, found.start()) + 1 : found.start()][-200:]
+    name = found["head"].rstrip(" :=")
+    is_prose = name.isalpha() and _WORDS_BEFORE.search(before) and _SENTENCE.match(text, found.start() + len(name))
+    return found[0] if is_prose else f"{found['head']}{MASK}"
 
 
 def _without_url_password(word: re.Match[str]) -> str:

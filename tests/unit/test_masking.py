@@ -30,6 +30,12 @@ from devswap.masking import mask
         "password=a'SECRET'",
         """'--setenv=ADMIN_PASS=a SECRET' next""",
         "{'password': 'a, SECRET', 'other': 1}",
+        "the password: SECRET is wrong",
+        "cannot use password: SECRET",
+        "a line\npassword: SECRET it is",
+        "heat admin_password: SECRET",
+        "/heat/password: SECRET",
+        "a key /heat/password: SECRET",
     ],
 )
 def test_secrets_are_masked(text: str) -> None:
@@ -47,10 +53,19 @@ def test_secrets_are_masked(text: str) -> None:
         "ssl_key = /etc/heat/ssl.key",
         "a foreign_key: stack_id",
         "compass: north",
+        "cannot read /etc/passwd: it is gone",
+        "/etc/heat and /etc/passwd: they are not whole",
+        "a wrong password: try another one",
+        "ask for a token: there is none",
     ],
 )
 def test_what_holds_none_stays(text: str) -> None:
     assert mask(text) == text
+
+
+@pytest.mark.parametrize("text", ["password: it is", "x password: it", "x password = it is", "x os_token: it is"])
+def test_a_password_that_is_a_word_is_masked_all_the_same(text: str) -> None:
+    assert "***" in mask(text)
 
 
 def test_a_long_word_without_a_password_takes_no_long_time() -> None:

@@ -1,0 +1,105 @@
+"""A disk that is full is told by what could not be written, and by what to type."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devswap import cli, console, swap
+from devswap.errors import DevswapError
+from devswap.journal import write_durably
+from tests.simulated import images
+from tests.simulated.cloud import SimulatedCloud, no_waiting
+from tests.simulated.comparison import differences
+from tests.simulated.person import Person
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
+    found = SimulatedCloud(tmp_path)
+    found.checkout("migrates", revisions=("a1", "b2"))
+    Person(found, monkeypatch)
+    checkout = swap.checkout
+    monkeypatch.setattr(swap, "checkout", lambda host, wish: checkout(host, wish, found.makers))
+    with no_waiting(monkeypatch):
+        yield found
+
+
+def fill(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Whoever writes a file whose name ends so finds the disk full; the kernel does not say which file that was."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(name):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+def types(monkeypatch: pytest.MonkeyPatch, *argv: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["devswap", *argv])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(str(ended.value.code))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "named"), [("database.sql.gz.part", "database.sql.gz"), (".journal.json.new", "journal.json")]
+)
+def test_a_checkout_that_finds_it_full_names_the_file(
+    cloud: SimulatedCloud,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    suffix: str,
+    named: str,
+) -> None:
+    before = cloud.take()
+    fill(monkeypatch, suffix)
+    assert types(monkeypatch, "checkout", "heat-engine", "migrates", "--detach", "--machine", images.HEAT) == 1
+    said = capsys.readouterr().err
+    assert f"cannot write {cloud.state}/" in said
+    assert named in said
+    assert f"df -h {cloud.state}" in said
+    monkeypatch.undo()
+    assert differences(cloud, before) == []
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal.json"
+    write_durably(path, b"before")
+    fill(monkeypatch, ".journal.json.new")
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
+        write_durably(path, b"after")
+    assert path.read_bytes() == b"before"
+
+
+@pytest.mark.parametrize("fails", ["open", "write"])
+def test_a_log_that_cannot_be_written_hides_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fails: str
+) -> None:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(logging.FileHandler, "_open" if fails == "open" else "flush", full)
+    monkeypatch.setattr(console, "_log_file", [])
+    monkeypatch.setattr(console, "_log_trouble", [])
+    try:
+        console.keep_log(tmp_path)
+        console.show_error(DevswapError("it failed", hint="do this"))
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    said = capsys.readouterr().err
+    assert "it failed" in said
+    assert "do this" in said
+    assert ".log cannot be written: No space left on device" in said
