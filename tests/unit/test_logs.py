@@ -58,7 +58,7 @@ def test_it_is_in_the_journal_unless_a_file_is_named(cloud: SimulatedCloud) -> N
 def test_a_file_of_uwsgi_and_one_of_its_own(cloud: SimulatedCloud) -> None:
     machine = cloud.machine(images.HEAT)
     machine.write_text("/etc/heat/heat.conf", "[DEFAULT]\nlog_dir = /var/log/heat\n")
-    ini = images.UWSGI_INI.format(venv=images.VENV, module="api", port=8004)
+    ini = images.UWSGI_INI.format(venv=images.VENV, module="api", port=8004, address=images.ADDRESSES[images.HEAT])
     machine.write_text("/etc/uwsgi/heat-api.ini", f"{ini}logto = /var/log/uwsgi.log\n")
     put(machine, "/var/log/heat/heat-api.log", "/var/log/uwsgi.log")
     assert read(cloud, "heat-api", images.HEAT) == [
