@@ -70,6 +70,8 @@ class Server:
     line: str
     inherited: frozenset[str] = frozenset()
     """Which of backup, disabled and check its section's defaults give it."""
+    defaults: tuple[str, ...] = ()
+    """All words of those defaults, the later ones behind the earlier ones."""
 
     @property
     def backend(self) -> str:
@@ -150,13 +152,13 @@ class _Inherited:
     """What a section or the defaults before it say of all their servers."""
 
     http: bool = False
-    flags: frozenset[str] = frozenset()
+    words: tuple[str, ...] = ()
 
     def with_line(self, found: Sequence[str]) -> _Inherited:
         if found[0] == "mode":
             return replace(self, http=found[1:2] == ["http"])
         if found[0] == "default-server":
-            return replace(self, flags=flags(found[1:], self.flags))
+            return replace(self, words=(*self.words, *found[1:]))
         return self
 
 
@@ -172,7 +174,8 @@ def flags(options: Sequence[str], inherited: frozenset[str]) -> frozenset[str]:
 
 def _server(path: str, section: str, found: Sequence[str], line: str, here: _Inherited) -> Server:
     host, _, port = found[2].rpartition(":")
-    said = flags(found[3:], here.flags)
+    inherited = flags(here.words, frozenset())
+    said = flags(found[3:], inherited)
     return Server(
         path=path,
         section=section,
@@ -184,7 +187,8 @@ def _server(path: str, section: str, found: Sequence[str], line: str, here: _Inh
         backup="backup" in said,
         disabled="disabled" in said,
         line=line,
-        inherited=here.flags,
+        inherited=inherited,
+        defaults=here.words,
     )
 
 

@@ -86,11 +86,17 @@ def patient(server: Server, line: str) -> str:
     found = texts(line)
     if "check" not in flags(found[3:], server.inherited):
         return line
-    every = _seconds(found[found.index("inter") + 1]) if "inter" in found[:-1] else _CHECK_SECONDS
-    line = _with_value(line, "fall", str(math.ceil(_PATIENCE_SECONDS / max(every, 0.1))))
-    if "observe" not in found and "on-error" not in found:
+    said = [*server.defaults, *found[3:]]
+    line = _with_value(line, "fall", str(math.ceil(_PATIENCE_SECONDS / max(_between_checks(said), 0.1))))
+    if "observe" not in said and "on-error" not in said:
         line = _with(line, "observe", "layer4", "error-limit", "1", "on-error", "mark-down")
     return line
+
+
+def _between_checks(said: Sequence[str]) -> float:
+    """Seconds from one failing check to the next: `fastinter` counts from the first that has failed."""
+    told = {word: _seconds(value) for word, value in pairwise(said) if word in ("inter", "fastinter")}
+    return told.get("fastinter", told.get("inter", _CHECK_SECONDS))
 
 
 def _seconds(text: str) -> float:

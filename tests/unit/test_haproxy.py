@@ -117,8 +117,35 @@ def test_patience_forgives_an_hour_of_failed_checks_and_no_refused_connection() 
     assert haproxy_edits.patient(two, two.line).endswith(
         "inter 12000 rise 3 fall 300 observe layer4 error-limit 1 on-error mark-down"
     )
+    assert " fall 1200 " in haproxy_edits.patient(found["keystone-back/one"], found["keystone-back/one"].line)
     unchecked = found["mysql/two"]
     assert haproxy_edits.patient(unchecked, unchecked.line) == unchecked.line
+
+
+@pytest.mark.parametrize(
+    ("defaults", "line", "fall"),
+    [
+        ("", "check", 1800),  # every two seconds, as HAProxy does by itself
+        ("default-server inter 5s fall 2", "check", 720),
+        ("default-server inter 5s\n    default-server check inter 10s", "", 360),
+        ("default-server inter 5s", "check inter 20s", 180),
+        ("default-server inter 20s fastinter 500", "check", 7200),
+        ("default-server fastinter 1s", "check inter 1m fastinter 30s", 120),
+    ],
+)
+def test_patience_counts_checks_as_the_defaults_space_them(defaults: str, line: str, fall: int) -> None:
+    text = f"defaults\n    {defaults}\nbackend a\n    server one 10.0.0.1:80 {line}\n"
+    one = servers(text)["a/one"]
+    assert f"fall {fall} observe layer4" in haproxy_edits.patient(one, one.line)
+    text = f"backend a\n    {defaults}\n    server one 10.0.0.1:80 {line}\nbackend b\n    server one 10.0.0.1:80\n"
+    assert haproxy_edits.patient(servers(text)["a/one"], one.line) == haproxy_edits.patient(one, one.line)
+    assert servers(text)["b/one"].defaults == ()
+
+
+def test_patience_leaves_what_the_defaults_say_of_errors() -> None:
+    defaults = "default-server check observe layer7 on-error fail-check"
+    one = servers(f"backend a\n    {defaults}\n    server one 10.0.0.1:80\n")["a/one"]
+    assert haproxy_edits.patient(one, one.line) == "    server one 10.0.0.1:80 fall 1800"
 
 
 def test_a_backend_without_a_timeout_of_its_own_gets_one_and_loses_it_again() -> None:
