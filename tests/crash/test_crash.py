@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from devswap import narrowing, swap
+from devswap import narrowing, rotation, swap
 from devswap.hooks import STAGES, Hook, read
 from devswap.host import Host
 from devswap.libraries import Wanted
@@ -43,6 +43,7 @@ def cloud(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCl
     simulated.checkout("dies", revisions=("a1", "b2"), fate="dies")
     simulated.checkout("mute", fate="mute")
     simulated.checkout("library")
+    monkeypatch.setattr(rotation, "ANSWER_SECONDS", 0.0)  # here a server that does not answer at once never will
     with no_waiting(monkeypatch), disk.watched(monkeypatch, simulated.state, simulated.calls):
         yield simulated
 
@@ -54,11 +55,19 @@ def checkout(
     detach: bool = True,
     service: str = SERVICE,
     libraries: tuple[Wanted, ...] = (),
+    machine: str | None = None,
+    only: bool = False,
 ) -> Command:
     def command(host: Host) -> object:
-        return swap.checkout(host, Wish(service, ref, None, None, detach, libraries=libraries), cloud.makers)
+        wish = Wish(service, ref, machine, None, detach, libraries=libraries, only=only)
+        return swap.checkout(host, wish, cloud.makers)
 
     return command
+
+
+def alone(cloud: SimulatedCloud, *, detach: bool = True) -> Command:
+    """A checkout that stops those who consume the same queue."""
+    return checkout(cloud, "plain", machine=f"lxc:{images.HEAT}", only=True, detach=detach)
 
 
 def run_again(*, detach: bool) -> Command:
@@ -198,6 +207,35 @@ def test_production_and_its_traffic_come_back_from_any_interruption_of_a_restore
     whole = cloud.take()
     start = swapped(cloud, "plain", service=BALANCED)
     explore(cloud, start, lambda host: restore_everything(cloud), whole)
+
+
+def test_production_and_patience_come_back_from_any_interruption_of_a_run_on_a_terminal(cloud: SimulatedCloud) -> None:
+    """HAProxy waits an hour for a person, and no longer than the person is there."""
+    cloud.balance()
+    start = cloud.take()
+    explore(cloud, start, checkout(cloud, "plain", service=BALANCED, detach=False), start)
+
+
+@pytest.mark.parametrize("where", ["background", "terminal"])
+def test_production_and_its_peers_come_back_from_any_interruption_of_a_checkout_that_stops_them(
+    cloud: SimulatedCloud, where: str
+) -> None:
+    cloud.add_peer()
+    start = cloud.take()
+    explore(cloud, start, alone(cloud, detach=where == "background"), start)
+
+
+def test_production_and_its_peers_come_back_from_any_interruption_of_a_restore(cloud: SimulatedCloud) -> None:
+    cloud.add_peer()
+    whole = cloud.take()
+    alone(cloud)(cloud.host())
+    explore(cloud, cloud.take(), lambda host: restore_everything(cloud), whole)
+
+
+def test_peers_that_restart_or_go_meanwhile_keep_nothing_from_coming_back(cloud: SimulatedCloud) -> None:
+    cloud.add_peer()
+    start = cloud.take()
+    explore(cloud, start, alone(cloud), start, reboots=(images.HEAT_PEER,))
 
 
 def test_production_comes_back_from_any_interruption_of_its_restore(cloud: SimulatedCloud) -> None:
