@@ -12,6 +12,7 @@ from devswap import apache, locate, way
 from devswap.configuration import Configuration, files_of
 from devswap.discovery import units
 from devswap.discovery.units import Found
+from devswap.errors import DevswapError
 from devswap.host import Host
 from devswap.journal import Swap
 from devswap.machine import Machine
@@ -103,7 +104,10 @@ def _files(service: Service, machine: Machine, paths: Sequence[str], swapped: da
 
 def _of_unit(found: Found) -> list[str]:
     """The log files that production's configuration names, if it keeps any; the journal holds everything else."""
-    told = units.uwsgi_of(found)
+    try:
+        told = units.uwsgi_of(found)
+    except DevswapError:  # how it is told matters to a swap; its log may well be in the journal
+        told = None
     paths = _of_configuration(found.machine, found.service, [found.unit.removesuffix(".service")])
     return _existing(found.machine, [*paths, *([told.log] if told and told.log else [])])
 

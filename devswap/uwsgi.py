@@ -9,15 +9,13 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from devswap.errors import DevswapError
-
-Read = Callable[[str], str | None]
+from devswap.uwsgi_ini import LOADERS, Option, Read, Reader
 
 _SHORT = {
-    "-i": "ini",
     "-H": "virtualenv",
     "-s": "socket",
     "-p": "processes",
@@ -25,18 +23,30 @@ _SHORT = {
     "-w": "module",
     "-M": "master",
     "-L": "disable-logging",
+    "-S": "set",
 }
 _FLAGS = ("autoload", "master", "disable-logging", "enable-threads", "lazy-apps", "need-app", "die-on-term")
 _VIRTUALENV = ("virtualenv", "venv", "home", "pyhome")
+_PYTHONPATH = ("pythonpath", "python-path", "pp")
+_PROTOCOL = ("protocol", "socket-protocol")
+# What each speaks; of "socket" the protocol may be said elsewhere.
 _SOCKETS = {
-    "socket": "uwsgi",
+    "socket": "",
     "uwsgi-socket": "uwsgi",
-    "suwsgi-socket": "",
+    "suwsgi-socket": "suwsgi",
+    "ssl-socket": "suwsgi",
     "http-socket": "http",
+    "http11-socket": "http",
     "http": "http",
     "https-socket": "https",
     "https": "https",
+    "https2": "https",
 }
+_ASKED = {"uwsgi": "uwsgi", "suwsgi": "suwsgi", "http": "http", "http11": "http", "https": "https"}
+_SHARED = ("shared-socket", "undeferred-shared-socket")
+_APPLICATION = ("module", "wsgi", "wsgi-file", "file", "pyargv", "uid", "gid")
+# What a swap goes by: where one of these cannot be told, there is no swap.
+_KNOWN = frozenset((*LOADERS, *_VIRTUALENV, *_PYTHONPATH, *_PROTOCOL, *_SOCKETS, *_SHARED, *_APPLICATION))
 # What would take the logs elsewhere, leave the terminal, or end a worker that waits at a prompt, and what one process
 # has no use for: with a master, Ctrl-C takes as long as the slowest to notice. No later word takes these back.
 _DROPPED = re.compile(
@@ -46,19 +56,17 @@ _DROPPED = re.compile(
 
 
 @dataclass(frozen=True)
-class Option:
-    name: str
-    value: str
-    file: str
-    """Where it stands; empty for the command line."""
-
-
-@dataclass(frozen=True)
 class Settings:
     """Everything that one uWSGI was told, in its own order."""
 
     argv: tuple[str, ...]
     options: tuple[Option, ...]
+    folder: str = "/"
+    """Where it is started: relative paths are meant from there."""
+    named: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """(path, section) of each word that names a file to read."""
+    magic: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    """By file, what the one-letter placeholders in it stand for."""
 
     def last(self, *names: str) -> str | None:
         found = self.all(*names)
@@ -98,9 +106,18 @@ class Settings:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where it listens, as http://HOST:PORT, https://…, uwsgi://… or, with a socket's path behind them, uwsgi:///PATH."""
-        found = [(_SOCKETS[option.name], option.value) for option in self.options if _SOCKETS.get(option.name)]
-        return tuple(dict.fromkeys(f"{protocol}://{_place(value)}" for protocol, value in found))
+        """Where it listens, as PROTOCOL://HOST:PORT or, with a socket's path behind them, PROTOCOL:///PATH.
+
+        The protocols are http, https, uwsgi and suwsgi, which is uwsgi in TLS; others cannot be asked.
+        """
+        shared = self.all(*_SHARED)
+        default = self.last(*_PROTOCOL) or "uwsgi"
+        found = []
+        for option in self.options:
+            protocol = _ASKED.get(_SOCKETS.get(option.name, "none") or default)
+            if protocol:
+                found.append(f"{protocol}://{_place(option.value, self.folder, shared)}")
+        return tuple(dict.fromkeys(found))
 
     @property
     def log(self) -> str | None:
@@ -113,12 +130,15 @@ def is_uwsgi(program: str) -> bool:
     return re.fullmatch(r"uwsgi([-_]\w+)*", posixpath.basename(program)) is not None
 
 
-def read(argv: Sequence[str], file: Read) -> Settings:
-    """What `argv` and the files it names say; `file` reads one. Raises DevswapError for files that are not ini."""
-    options: list[Option] = []
+def read(argv: Sequence[str], file: Read, environment: Mapping[str, str], *, folder: str = "/") -> Settings:
+    """What `argv` and the files it names say; `file` reads one, `folder` and `environment` are those it is started in.
+
+    Raises DevswapError, with what and where, for what cannot be read or known.
+    """
+    reader = Reader(file, environment, folder, matters=_KNOWN.__contains__)
     for name, value, _ in _command_line(argv[1:]):
-        _take(Option(name, value, ""), options, file, depth=0)
-    return Settings(tuple(argv), tuple(options))
+        reader.take(name, value)
+    return Settings(tuple(argv), reader.done(), folder, reader.files, reader.magic)
 
 
 def development(
@@ -129,30 +149,55 @@ def development(
     Production's files are read as they are then; where they hold what no later word takes back, without those lines.
     `script` is the file with the application, where production has one. Raises DevswapError for what cannot be changed.
     """
-    named = set(_ini_files(settings.argv))
+    _require_changeable(settings)
     words = [settings.argv[0]]
     for name, value, said in _command_line(settings.argv[1:]):
         if _DROPPED.fullmatch(name):
             continue
-        words += ["--ini", _without_dropped(settings, value)] if name == "ini" else said
-    for option in settings.options:
-        if _DROPPED.fullmatch(option.name) and option.file and option.file not in named and option.name != "master":
-            raise DevswapError(f"cannot run development in uWSGI: {option.file} sets {option.name}, and is included")
+        words += [f"--{name}", _without_dropped(settings, value)] if name in LOADERS else said
     words += ["--virtualenv", virtualenv, "--processes", "1", "--harakiri", "0"]
     words += ["--honour-stdin"]
     words += ["--wsgi-file", script] if script else []
-    words += ["--http-timeout", "3600"] if settings.last("http", "https") else []
+    words += ["--http-timeout", "3600"] if settings.last("http", "https", "https2") else []
     # env in a file wins over the process's own environment
     lost = [name for name in environment if name in settings.environment]
     return words + [word for name in lost for word in ("--env", f"{name}={environment[name]}")]
 
 
-def _without_dropped(settings: Settings, path: str) -> str:
+def _require_changeable(settings: Settings) -> None:
+    """Raise for what development cannot be run without, and not with either."""
+    loaded = [value for name, value, _ in _command_line(settings.argv[1:]) if name in LOADERS]
+    direct = {settings.named[value][0] for value in loaded}
+    for option in settings.options:
+        where = option.file or "its command line"
+        if _DROPPED.fullmatch(option.name) and option.file and option.file not in direct and option.name != "master":
+            raise DevswapError(f"cannot run development in uWSGI: {where} sets {option.name}, and is included")
+        if option.name in _PYTHONPATH and f"{option.value}/".startswith(f"{settings.virtualenv}/"):
+            raise DevswapError(
+                f"cannot run development in uWSGI: {where} sets {option.name} to {option.value}, and production's own "
+                "packages would win over the checkout's",
+                hint="its virtualenv has them already: production does not need that line",
+            )
+
+
+def _without_dropped(settings: Settings, value: str) -> str:
+    path, section = settings.named[value]
     if not any(_DROPPED.fullmatch(option.name) for option in settings.options if option.file == path):
-        return path
+        return value
     # uWSGI takes what a command prints for a file: https://uwsgi-docs.readthedocs.io/en/latest/Configuration.html
     # By its path: the overlay's scripts come first on PATH, and uWSGI may still be root.
-    return f"exec:///bin/sed -E '/^[[:space:]]*({_DROPPED.pattern})[[:space:]]*(=|$)/d' {shlex.quote(path)}"
+    drop = f"-e '/^[[:space:]]*({_DROPPED.pattern})[[:space:]]*(=|$)/d'"
+    command = ["exec:///bin/sed -E", drop, *_magic(settings, path), shlex.quote(path)]
+    return " ".join(command) + (f":{section}" if section else "")
+
+
+def _magic(settings: Settings, path: str) -> Iterator[str]:
+    """The expressions that fill a file's own placeholders: what a command prints has no name and no folder."""
+    for letter, text in sorted(settings.magic.get(path, {}).items()):
+        if text is None:
+            raise DevswapError(f"cannot run development in uWSGI: {path} has %{letter}, which only uWSGI knows")
+        into = re.sub(r"([\\&#])", r"\\\1", text)
+        yield "-e " + shlex.quote(f":{letter};s#((^|[^%])(%%)*)%{letter}#\\1{into}#;t{letter}")
 
 
 def _command_line(words: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
@@ -161,66 +206,36 @@ def _command_line(words: Sequence[str]) -> Iterator[tuple[str, str, list[str]]]:
     while rest:
         word = rest.pop(0)
         if not word.startswith("-"):
-            yield "ini", word, [word]  # uwsgi /etc/uwsgi/x.ini
+            yield "config", word, [word]  # uwsgi /etc/uwsgi/x.ini
             continue
         said = [word]
         name, equals, value = word.partition("=")
         name = _SHORT.get(name[:2], name[1:]) if not name.startswith("--") else name[2:]
         if not word.startswith("--") and len(word) > 2 and not equals:
             value = word[2:]
-        elif not equals and name not in _FLAGS and rest and (name == "pyargv" or not rest[0].startswith("-")):
+        elif not equals and name not in _FLAGS and rest and _is_value(name, rest[0]):
             value = rest.pop(0)
             said.append(value)
-        yield ("ini" if name == "config" else name), value, said
+        yield name, value, said
 
 
-def _ini_files(argv: Sequence[str]) -> Iterator[str]:
-    yield from (value for name, value, _ in _command_line(argv[1:]) if name == "ini")
+def _is_value(name: str, word: str) -> bool:
+    """Whether `word` belongs to the option before it: neither one itself nor a file behind one without value."""
+    is_file = re.search(r"\.ini(:[\w-]+)?$", word) is not None
+    return name == "pyargv" or (not word.startswith("-") and (name in LOADERS or not is_file))
 
 
-def _take(option: Option, options: list[Option], file: Read, *, depth: int) -> None:
-    if option.name in ("xml", "yaml", "yml", "json", "emperor"):
-        raise DevswapError(f"cannot read how uWSGI is configured: --{option.name} {option.value} is no ini file")
-    options.append(option)
-    if option.name not in ("ini", "include", "inherit") or depth > 8:
-        return
-    path, _, section = option.value.partition(":")
-    known: dict[str, str] = {each.name: each.value for each in options}
-    for name, value in _section(file(path) or "", section or "uwsgi"):
-        filled = _filled(value, path, known)
-        known[name] = filled
-        placeholder, equals, inner = filled.partition("=")
-        if name in ("set", "set-placeholder", "set-ph") and equals:
-            known[placeholder] = inner
-        _take(Option(name, filled, path), options, file, depth=depth + 1)
-
-
-def _section(text: str, wanted: str) -> Iterator[tuple[str, str]]:
-    section = ""
-    for raw in text.splitlines():
-        line = raw.strip()
-        if not line or line[0] in "#;":
-            continue
-        if line[0] == "[":
-            section = line[1:].rstrip("]")
-        elif section == wanted:
-            name, _, value = line.partition("=")
-            yield name.strip(), value.strip()
-
-
-def _filled(value: str, path: str, known: Mapping[str, str]) -> str:
-    """With uWSGI's own placeholders: %(option), and %n, %d, %p and %s of the file they stand in."""
-    name = posixpath.basename(path)
-    magic = {"n": name.rpartition(".")[0] or name, "d": posixpath.dirname(path) + "/", "p": path, "s": name}
-    filled = re.sub(r"%\(([\w.-]+)\)", lambda match: known.get(match[1], match[0]), value)
-    return re.sub(r"%([ndps])(?!\()", lambda match: magic[match[1]], filled)
-
-
-def _place(value: str) -> str:
-    """HOST:PORT to ask, or a socket's path; an option's list (address,certificate,key) has it first."""
+def _place(value: str, folder: str, shared: Sequence[str]) -> str:
+    """HOST:PORT to ask, or a socket's path; an option's list (address,certificate,key) has it first, or named."""
     address = value.split(",")[0]
-    if address.startswith(("/", "@")):
+    if named := re.search(r"(?:^|,)addr=([^,]+)", value):
+        address = named[1]
+    if re.fullmatch(r"=\d+", address) and int(address[1:]) < len(shared):
+        address = shared[int(address[1:])].split(",")[0]
+    if address.startswith("@"):
         return address
+    if ":" not in address:
+        return posixpath.join(folder, address)
     host, _, port = address.rpartition(":")
     return f"{reachable(host)}:{port}"
 

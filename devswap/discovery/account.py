@@ -38,6 +38,12 @@ def of_unit(machine: Machine, unit: str, wanted: str, pid: int, *, otherwise: st
     return name
 
 
+def named(machine: Machine, path: str, wanted: str | None) -> str | None:
+    """The name of an account (/etc/passwd) or a group (/etc/group) that may be given by its number."""
+    rows = [line.split(":") for line in (machine.read_text(path) or "").splitlines()]
+    return next((row[0] for row in rows if len(row) > 2 and row[2] == wanted), wanted)
+
+
 def group_of(machine: Machine, user: str) -> str | None:
     """The number of the account's own group."""
     rows = [line.split(":") for line in (machine.read_text("/etc/passwd") or "").splitlines()]

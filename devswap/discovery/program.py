@@ -42,11 +42,17 @@ def of_unit(
     words = _running_command(machine, int(properties["MainPID"] or 0))
     words = words or _configured_command(machine, unit, properties["ExecStart"], environment)
     if words and uwsgi.is_uwsgi(words[0]):
-        settings = uwsgi.read(words, machine.read_text)
+        settings = uwsgi.read(words, machine.read_text, environment, folder=folder_of(properties))
         python = f"{settings.virtualenv}/bin/python" if settings.virtualenv else "/usr/bin/python3"
         return Program(python, (settings.module or service.name, *settings.arguments), settings)
     python, command = _split(machine, words, unit, service.name)
     return Program(python, command)
+
+
+def folder_of(properties: Mapping[str, str]) -> str:
+    """Where systemd starts a unit with this WorkingDirectory=."""
+    folder = properties.get("WorkingDirectory", "").lstrip("!-")
+    return folder if folder.startswith("/") else "/"
 
 
 def of_site(machine: Machine, path: str, service: Service) -> tuple[str, dict[str, str]]:

@@ -28,6 +28,7 @@ _UNIT_FOLDERS = (
     "/run/systemd/generator.late",
 )
 # A link here per unit that is not inactive or failed: systemd itself keeps them (unit_export_invocation_id).
+_PROPERTIES = ("User", "Group", "MainPID", "Type", "ExecStart", "WorkingDirectory")
 _ACTIVE_UNITS = "/run/systemd/units"
 
 
@@ -111,7 +112,7 @@ def _version(found: Found) -> str | None:
 def uwsgi_of(found: Found) -> uwsgi.Settings | None:
     """What the unit's file tells uWSGI, if that is what it starts; nothing is asked of the machine's systemd."""
     words = _start(found)
-    return uwsgi.read(words, found.machine.read_text) if words and uwsgi.is_uwsgi(words[0]) else None
+    return uwsgi.read(words, found.machine.read_text, {}) if words and uwsgi.is_uwsgi(words[0]) else None
 
 
 def _start(found: Found) -> list[str]:
@@ -141,13 +142,14 @@ def examine(found: Found) -> Deployment:
     machine, service = found.machine, found.service
     if found.site:
         return _examine_hosted(found)
-    properties = systemd.show(machine, found.unit, "User", "Group", "MainPID", "Type", "ExecStart")
+    properties = systemd.show(machine, found.unit, *_PROPERTIES)
     environment = systemd.environment(machine, found.unit)
     pid = int(properties["MainPID"] or 0)
     runs = program.of_unit(machine, found.unit, properties, environment, service)
     told = runs.uwsgi
     environment |= told.environment if told else {}
-    wanted = told.last("uid") if told else None
+    wanted = account.named(machine, "/etc/passwd", told.last("uid")) if told else None
+    group = account.named(machine, "/etc/group", properties["Group"] or (told.last("gid") if told else None))
     user = account.of_unit(machine, found.unit, properties["User"], pid, otherwise=wanted)
     files = configuration.files_of(
         runs.command, machine, service.config, service.entry_point or service.name, environment
@@ -158,7 +160,7 @@ def examine(found: Found) -> Deployment:
         machine=machine,
         unit=found.unit,
         user=user,
-        group=properties["Group"] or (told and told.last("gid")) or user,
+        group=group or user,
         command=runs.command,
         environment=environment,
         interpreter=program.interpreter(machine, runs.python, user),
@@ -221,8 +223,8 @@ def as_json(deployment: Deployment) -> dict[str, Any]:
 def from_json(found: Found, read: dict[str, Any]) -> Deployment:
     """The deployment that `as_json` described."""
     python, argv, hosted, front = read["interpreter"], read.get("uwsgi"), read.get("hosted"), read.get("front")
-    told = uwsgi.read(argv, found.machine.read_text) if argv else None
     own = systemd.environment(found.machine, found.unit)  # ours is not among it: see development.py
+    told = _uwsgi_again(found, argv, own) if argv else None
     return Deployment(
         service=found.service,
         machine=found.machine,
@@ -241,6 +243,11 @@ def from_json(found: Found, read: dict[str, Any]) -> Deployment:
         front=Front(front["unit"], tuple(front["addresses"])) if front else None,
         addresses=tuple(read.get("addresses", ())),
     )
+
+
+def _uwsgi_again(found: Found, argv: list[str], environment: dict[str, str]) -> uwsgi.Settings:
+    folder = program.folder_of(systemd.show(found.machine, found.unit, "WorkingDirectory"))
+    return uwsgi.read(argv, found.machine.read_text, environment, folder=folder)
 
 
 def cloud_of(name: str) -> str:
