@@ -23,7 +23,10 @@ def require_possible(deployment: Deployment, wish: Wish, existing: Journal | Non
             raise UsageError(f"no web server runs {service} in {where}", hint="leave --apache out")
         return
     if not wish.apache and any(address.startswith("https") for address in deployment.addresses):
-        raise DevswapError(f"cannot run {service} of {where} on a terminal: Apache does TLS for it", hint="--apache")
+        raise DevswapError(
+            f"cannot run {service} of {where} on a terminal: Apache does TLS for it",
+            hint=f"under its web server: devswap checkout {service} {wish.ref} --apache",
+        )
     if existing is not None and (existing.swap.unit == deployment.unit) != wish.apache:
         raise DevswapError(
             f"{service} in {where} is swapped in another way: --apache is for the first checkout to say",

@@ -27,9 +27,9 @@ def connect(parts, seconds):
         channel = socket.socket(socket.AF_UNIX)
         channel.settimeout(seconds)
         channel.connect("\0" + parts.netloc[1:] if parts.netloc else parts.path)
-        return channel
-    channel = socket.create_connection((parts.hostname, parts.port or 80), seconds)
-    if parts.scheme == "https":
+    else:
+        channel = socket.create_connection((parts.hostname, parts.port or 80), seconds)
+    if parts.scheme in ("https", "suwsgi"):  # nobody here is vouched for: it is about whether it answers
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         channel = context.wrap_socket(channel, server_hostname=parts.hostname)
@@ -37,13 +37,14 @@ def connect(parts, seconds):
 
 def request(parts):
     host = parts.netloc or "localhost"
-    if parts.scheme != "uwsgi":
+    if parts.scheme not in ("uwsgi", "suwsgi"):
         return ("GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: devswap\r\nAccept: */*\r\nConnection: close\r\n\r\n"
                 % (asked["path"], host)).encode()
     names = {"REQUEST_METHOD": "GET", "REQUEST_URI": asked["path"], "PATH_INFO": asked["path"], "QUERY_STRING": "",
              "SCRIPT_NAME": "", "SERVER_PROTOCOL": "HTTP/1.1", "SERVER_NAME": parts.hostname or "localhost",
              "SERVER_PORT": str(parts.port or 80), "REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": host,
-             "HTTP_USER_AGENT": "devswap", "UWSGI_SCHEME": "http", "CONTENT_LENGTH": ""}
+             "HTTP_USER_AGENT": "devswap", "CONTENT_LENGTH": "",
+             "UWSGI_SCHEME": "https" if parts.scheme == "suwsgi" else "http"}
     body = b"".join(struct.pack("<H", len(word)) + word.encode() for pair in names.items() for word in pair)
     return struct.pack("<BHB", 0, len(body), 0) + body
 

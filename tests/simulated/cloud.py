@@ -79,6 +79,8 @@ class SimulatedCloud:
         self._polls = 0
         self.starting = 0
         """How many questions heat-engine does not answer yet, since it has just been started."""
+        self.in_tls: set[str] = set()
+        """ADDRESS:PORT of those servers that speak nothing but TLS."""
         self.world = World()
         for name, files in images.machines().items():
             self.world.machines[name] = MachineState(files)
@@ -115,8 +117,10 @@ class SimulatedCloud:
         assert found is not None
         return found
 
-    def greeting(self, where: str) -> str:
-        """What an HTTP server says there."""
+    def greeting(self, where: str, *, tls: bool) -> str:
+        """What an HTTP server says there, to those who speak TLS where it does."""
+        if tls != (where in self.in_tls):
+            raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer", where)
         served = {f"{images.ADDRESSES[name]}:8004": name for name in (images.HEAT, images.API_PEER)}
         name = served.get(where)
         if name == images.API_PEER and name not in self.world.machines:

@@ -188,7 +188,7 @@ class SimulatedMachine:
     def converse(self, where: str, text: str, *, seconds: float, tls: bool = False) -> str:
         balancer = self.state.haproxy
         if balancer is None or where != balancer.socket:
-            return self._look(f"socket {where}", lambda: self.cloud.greeting(where))
+            return self._look(f"socket {where}", lambda: self.cloud.greeting(where, tls=tls))
         if not balancer.changes(text):
             return self._look(f"socket {where}", lambda: "".join(balancer.answer(text)))
 

@@ -205,7 +205,7 @@ def test_no_request_finds_nobody_at_any_instant_of_a_swap(cloud: SimulatedCloud)
     def look(what: str) -> None:
         for key in serving(cloud) or ["nobody"]:
             try:
-                cloud.greeting(f"{cloud.haproxy.servers[key].address}:8004")
+                cloud.greeting(f"{cloud.haproxy.servers[key].address}:8004", tls=False)
             except (KeyError, ConnectionRefusedError):
                 silent.append(f"{key} {what}")
 
