@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from devswap import database_source, database_url, migrations, plan
 from devswap.database_source import Source
 from devswap.deployment import Deployment
-from devswap.discovery import units
+from devswap.discovery import sites, units
 from devswap.errors import DevswapError
 from devswap.host import Host
-from devswap.journal import Journal
+from devswap.journal import Journal, Swap
 from devswap.migrations import Migrations
 from devswap.service import Database
 from devswap.shared import Record, Shelf
 from devswap.slot import Slot
 from devswap.source import Checkout
+from devswap.steps.apache import RefreshFront
 from devswap.steps.database import SyncDatabase, is_half_loaded, shared_database
+from devswap.steps.step import Step
 
 
 def source_of(host: Host, deployment: Deployment) -> Source | None:
@@ -36,6 +39,12 @@ def source_of(host: Host, deployment: Deployment) -> Source | None:
         address=f"{url.host}:{url.port}",
         server=reached.server(),
     )
+
+
+def is_of_migration(step: Step, swap: Swap) -> bool:
+    """Whether `step` is there for the sake of the database only."""
+    others = isinstance(step, RefreshFront) and (step.on, step.behind) != (swap.machine, swap.unit)
+    return others or isinstance(step, SyncDatabase)
 
 
 def _source(on: str, unit: str, config_files: tuple[str, ...], wanted: Database) -> Source:
@@ -74,6 +83,24 @@ class Needs:
         sync = plan.sync_database(self.deployment, place, self.source, self._users(), tree.digest)
         sync = sync if pending else replace(sync, commands=())
         return sync if first or self._record() else sync.looked_at(self.host.machine, self.host.state), first
+
+    def fronts(self, sync: SyncDatabase) -> tuple[RefreshFront, ...]:
+        """What has the web servers before the project's other applications ask them again.
+
+        Those are stopped while a dump is loaded, and who asks them meanwhile believes for a minute that they are gone.
+        """
+        ours = self.deployment.service.project
+        services = [each for each in self.host.catalogue() if each.project == ours and each.web]
+        machines = [self.host.machine(on) for on in dict.fromkeys(on for on, _ in sync.users)]
+        own, found = (self.deployment.machine.address, self.deployment.unit), []
+        for place in units.find(services, machines):
+            where = (place.machine.address, place.unit)
+            if where == own or where not in sync.users or place.site or not sites.units_of(place.machine):
+                continue
+            with suppress(DevswapError):  # one that could not be swapped: it is not asked for that
+                examined = units.examine(place)
+                found += [plan.refresh(examined)] if examined.front else []
+        return tuple(found)
 
     def _require_loaded(self) -> None:
         record = self._record()

@@ -20,6 +20,8 @@ from devswap.probe_web import WebProbe
 PORTS = "listening ports"
 HAPROXY = "haproxy "
 """How the facts about traffic begin."""
+PEER, ASLEEP = "peer ", "stopped or gone with its machine"
+"""How those about peers begin, and what one is that nobody can ask."""
 # Keys that production itself rotates (keystone): they change without anybody touching anything.
 _ROTATING = ("fernet-keys", "credential-keys", "__pycache__")
 
@@ -119,10 +121,18 @@ def take(
         facts["database revision"] = ", ".join(database.revisions()) or "none"
         facts["database schema"] = database.schema()
     for address, unit in watched.peers:
-        facts[f"peer {address} {unit}"] = systemd.state(machine(address), unit).active
+        facts[f"{PEER}{address} {unit}"] = _peer(machine, address, unit)
     for each in watched.balanced:
         facts.update(_traffic(machine, each))
     return facts
+
+
+def _peer(at: Callable[[str], Machine], address: str, unit: str) -> str:
+    try:
+        machine = at(address)
+    except MachineGone:
+        return ASLEEP
+    return systemd.state(machine, unit).active if machine.is_running() else ASLEEP
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

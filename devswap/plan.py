@@ -114,7 +114,7 @@ def takeover(
     unit = unit_of(deployment, in_apache=in_apache)
     held = HoldUnit(on, service=name, unit=unit, text=drop_in)
     if deployment.hosted is None:
-        front = [_refresh(deployment)] if deployment.front else []
+        front = [refresh(deployment)] if deployment.front else []
         return [*front, held, *between, run_step(deployment, place, in_apache=False)]
     owned = [OwnUnit(on, service=name, unit=unit, user=deployment.user, group=deployment.group), held]
     return [
@@ -152,7 +152,8 @@ def _let_go(deployment: Deployment) -> LetGo:
     )
 
 
-def _refresh(deployment: Deployment) -> RefreshFront:
+def refresh(deployment: Deployment) -> RefreshFront:
+    """For an application with a web server before it."""
     front, web = deployment.front, deployment.service.web
     assert front is not None  # noqa: S101
     assert web is not None  # noqa: S101 - else nothing is in front of it

@@ -41,6 +41,7 @@ from devswap.shared import Shelf
 from devswap.slot import Slot
 from devswap.source import Checkout
 from devswap.sources import Sources, gather
+from devswap.steps.apache import RefreshFront
 from devswap.steps.database import SyncDatabase, shared_database
 from devswap.steps.haproxy import MoveTraffic
 from devswap.steps.mount import Mount
@@ -69,6 +70,9 @@ class Prepared:
     leaving: tuple[MoveTraffic, ...] = ()
     """HAProxy's servers that are drained and taken out before production stops."""
 
+    fronts: tuple[RefreshFront, ...] = ()
+    """Of the applications that are stopped while the database is loaded on the way back."""
+
     in_apache: bool = False
     """Apache runs development, as it does production."""
 
@@ -78,11 +82,11 @@ class Prepared:
 
     def steps(self, drop_in: str) -> list[Step]:
         own = plan.takeover(self.deployment, drop_in, self._place, between=self._between, in_apache=self.in_apache)
-        return [*self.leaving, *own]
+        return [*self.fronts, *self.leaving, *own]
 
     def switch_steps(self) -> list[Step]:
         run = plan.run_step(self.deployment, self._place, in_apache=self.in_apache)
-        return [*self._between, run]
+        return [*self.fronts, *self._between, run]
 
     @property
     def _between(self) -> list[Step]:
@@ -249,10 +253,11 @@ def _build(job: _Job) -> Prepared:
     transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
     overlay_of_swap.check(host, deployment, sources, built, place, installed=job.wish.install)
     tuning_of_swap.require_options(host, job.journal.swap, place.python, job.wish.changes)
-    sync, first = None, False
+    sync, first, fronts = None, False, tuple[RefreshFront, ...]()
     if job.watched.database is not None:
         needs = database_needs.Needs(host, deployment, sources.checkout, job.journal, job.watched.database)
         sync, first = needs.migration(place, snapshot=job.wish.snapshot)
+        fronts = needs.fronts(sync) if sync else ()
     foreseen.require_scripts(deployment, built, sync)
     hooked = hooks_of_swap.prepared(host, deployment, hooks, sources, built, place, job.journal.swap)
     in_apache = deployment.hosted is not None and job.wish.apache
@@ -282,6 +287,7 @@ def _build(job: _Job) -> Prepared:
         sync,
         database_returns_first=first,
         replaces=job.replaces,
+        fronts=fronts,
         in_apache=in_apache,
         hooked=hooked,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from devswap import development, fingerprint, traffic, transaction
 from devswap.errors import DevswapError, MachineGone, NotWhole
-from devswap.fingerprint import HAPROXY, watched_from_json
+from devswap.fingerprint import ASLEEP, HAPROXY, PEER, watched_from_json
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.steps.database import SyncDatabase
@@ -132,6 +132,7 @@ def _excused(journal: Journal, kept: Kept) -> tuple[str, ...]:
 def _sorted(lines: Sequence[str], excused: tuple[str, ...], kept: Kept) -> tuple[list[str], list[str]]:
     """(what devswap is answerable for, what somebody else changed, or the user chose to keep)."""
     others = [line for line in lines if line.startswith(excused) and not _is_of_ours(line, kept)]
+    others += [line for line in lines if line.startswith(PEER) and line.endswith(ASLEEP)]
     if any(line.startswith("unit file") for line in others):  # whoever changed the unit has changed what it runs
         others += [line for line in lines if line.startswith("unit command: ")]
     return [line for line in lines if line not in others], others

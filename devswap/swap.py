@@ -11,6 +11,7 @@ from typing import Any
 
 from devswap import (
     claims,
+    database_needs,
     development,
     edits,
     hooks_of_swap,
@@ -36,7 +37,6 @@ from devswap.probe import Question
 from devswap.proof import Restored
 from devswap.pty import Terminal
 from devswap.running import Start
-from devswap.steps.database import SyncDatabase
 from devswap.steps.step import NOTHING_KEPT, Kept, Step, from_json
 from devswap.tuning import UNCHANGED, Changes
 from devswap.watcher import Watcher
@@ -336,7 +336,7 @@ def _switch(host: Host, prepared: Prepared) -> None:
     traffic.take_out(host, journal)
     transaction.withdraw(journal, cloud, lambda step: step.runs or hooks_of_swap.is_of_hooks(step))
     if prepared.database_returns_first:
-        transaction.withdraw(journal, cloud, lambda step: isinstance(step, SyncDatabase))
+        transaction.withdraw(journal, cloud, lambda step: database_needs.is_of_migration(step, journal.swap))
     journal.describe(**prepared.description)
     transaction.apply(prepared.switch_steps(), journal, cloud)
     transaction.withdraw(journal, cloud, prepared.is_outdated)

@@ -28,8 +28,8 @@ _UNIT_FOLDERS = (
     "/run/systemd/generator.late",
 )
 # A link here per unit that is not inactive or failed: systemd itself keeps them (unit_export_invocation_id).
-_PROPERTIES = ("User", "Group", "MainPID", "Type", "ExecStart", "WorkingDirectory")
 _ACTIVE_UNITS = "/run/systemd/units"
+_PROPERTIES = ("User", "Group", "MainPID", "Type", "ExecStart", "WorkingDirectory")
 
 
 @dataclass(frozen=True)

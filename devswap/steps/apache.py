@@ -163,7 +163,7 @@ class RefreshFront(Step):
 
     def undo(self, cloud: Cloud, captured: Any) -> None:  # noqa: ARG002
         machine = cloud.machine(self.on)
-        if not systemd.state(machine, self.unit).is_active:
+        if not (machine.is_running() and systemd.state(machine, self.unit).is_active):
             return
         if systemd.state(machine, self.behind).is_active:
             probe.ask(

@@ -23,6 +23,11 @@ class HoldPeer(HoldUnit):
             raise DevswapError(f"{self.unit} in {self.on} has stopped meanwhile")
         return captured
 
+    def undo(self, cloud: Cloud, captured: Any) -> None:
+        """A machine that is stopped holds nothing any more, and starts the unit itself once it runs again."""
+        if cloud.machine(self.on).is_running():
+            super().undo(cloud, captured)
+
     def _assert_ours(self, machine: Machine) -> None:
         """No command of ours need win: that the gate is closed holds whatever else is set."""
 

@@ -151,6 +151,7 @@ def test_production_comes_back_from_any_interruption_of_a_second_checkout_with_h
 def test_production_comes_back_from_any_interruption_of_a_checkout_with_a_migration(
     cloud: SimulatedCloud, ref: str
 ) -> None:
+    cloud.put_front()  # before another of the database's users
     start = cloud.take()
     explore(cloud, start, checkout(cloud, ref), start)
 

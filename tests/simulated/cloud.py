@@ -103,6 +103,12 @@ class SimulatedCloud:
         self.world.machines[images.KEYSTONE] = MachineState(images.keystone())
         self.machine(images.KEYSTONE).boot()
 
+    def put_front(self) -> None:
+        """Let a web server stand before heat-api-cfn."""
+        machine = self.machine(images.HEAT_CFN)
+        images.put_front(machine.files)
+        machine.boot()
+
     def balance(self, *, level: str = "admin") -> Haproxy:
         """Let HAProxy send heat-api its requests, and to a peer that is elsewhere."""
         found = Haproxy(("/usr/sbin/haproxy", "-Ws", "-f", "/etc/haproxy/haproxy.cfg", "-p", "/run/haproxy.pid"))

@@ -163,6 +163,15 @@ Listen 10.0.0.1:{port}
 """
 
 
+def put_front(files: Files) -> None:
+    """Apache before what listens on port 8000."""
+    site = "<VirtualHost 10.0.0.1:80>\n    ProxyPass / http://127.0.0.1:8000/\n</VirtualHost>\n"
+    put(files, "/usr/sbin/apachectl", "\x7fELF")
+    put(files, "/etc/systemd/system/apache2.service", APACHE_UNIT)
+    put(files, "/etc/apache2/sites-enabled/front.conf", site)
+    enable(files, "apache2")
+
+
 def balancer(*, level: str = "admin") -> Files:
     """OpenStack-Ansible's HAProxy: fragments, and the file that is assembled from them."""
     files = bare()

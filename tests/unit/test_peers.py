@@ -76,6 +76,22 @@ def test_the_peers_work_whenever_development_does_not(cloud: SimulatedCloud, pee
     assert differences(cloud, before) == []
 
 
+def test_a_peer_that_is_stopped_or_gone_meanwhile_keeps_nothing_from_coming_back(
+    cloud: SimulatedCloud, peer: SimulatedMachine
+) -> None:
+    before = cloud.take()
+    checkout(cloud)
+    peer.state.running = False
+    restore(cloud)
+    assert cloud.machine(images.HEAT).init.units[UNIT].argv[0] == f"{images.VENV}/bin/python"
+    peer.boot()
+    assert differences(cloud, before) == []
+    checkout(cloud)
+    del cloud.world.machines[images.HEAT_PEER]
+    restore(cloud)
+    assert cloud.host().journals.all() == []
+
+
 def test_another_clouds_engine_is_nobodys_peer(cloud: SimulatedCloud, peer: SimulatedMachine) -> None:
     conf = f"{images.VENV}/etc/heat/heat.conf"
     peer.write_text(conf, (peer.read_text(conf) or "").replace("broker@", "other@"))

@@ -1,0 +1,83 @@
+"""Web servers before a project's other applications: after a load of the database they ask those again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devswap import swap
+from devswap.steps.apache import RefreshFront
+from devswap.steps.step import from_json
+from devswap.wish import Wish
+from tests.simulated import images, web
+from tests.simulated.cloud import SimulatedCloud, no_waiting
+from tests.simulated.comparison import differences
+
+CFN = f"lxc:{images.HEAT_CFN}"
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
+    found = SimulatedCloud(tmp_path)
+    for name, revisions in (("plain", ("a1",)), ("migrates", ("a1", "b2"))):
+        found.checkout(name, revisions=revisions)
+    found.put_front()
+    with no_waiting(monkeypatch):
+        yield found
+
+
+def checkout(cloud: SimulatedCloud, ref: str) -> None:
+    swap.checkout(cloud.host(), Wish("heat-engine", ref, None, None, detach=True), cloud.makers)
+
+
+def fronts(cloud: SimulatedCloud) -> list[RefreshFront]:
+    (journal,) = cloud.host().journals.all()
+    steps = [from_json(entry.step) for entry in journal.entries]
+    return [step for step in steps if isinstance(step, RefreshFront)]
+
+
+def restore(cloud: SimulatedCloud) -> list[str]:
+    """The calls in the machine with the web server, those that only look left out."""
+    cloud.calls.begin()
+    host = cloud.host()
+    for journal in host.journals.all():
+        swap.restore(host, journal)
+    calls = [name.split(": ", 1)[-1] for name in cloud.calls.names if images.HEAT_CFN in name]
+    return [call for call in calls if call.startswith("systemctl") and "show" not in call]
+
+
+def test_it_is_reloaded_once_the_application_that_was_stopped_runs_again(cloud: SimulatedCloud) -> None:
+    before = cloud.take()
+    checkout(cloud, "migrates")
+    assert [(step.on, step.behind, step.unit) for step in fronts(cloud)] == [(CFN, "heat-api-cfn.service", web.UNIT)]
+    calls = restore(cloud)
+    assert "reload" in calls[-1]
+    assert web.UNIT in calls[-1]
+    assert any("start" in call and "heat-api-cfn" in call for call in calls[:-1])
+    assert differences(cloud, before) == []
+
+
+def test_without_a_migration_nobody_is_stopped_and_nothing_reloaded(cloud: SimulatedCloud) -> None:
+    checkout(cloud, "plain")
+    assert fronts(cloud) == []
+    assert restore(cloud) == []
+
+
+def test_it_goes_with_the_migration_that_it_was_there_for(cloud: SimulatedCloud) -> None:
+    before = cloud.take()
+    checkout(cloud, "plain")
+    checkout(cloud, "migrates")
+    assert len(fronts(cloud)) == 1
+    checkout(cloud, "plain")
+    assert fronts(cloud) == []
+    restore(cloud)
+    assert differences(cloud, before) == []
+
+
+def test_a_machine_that_is_stopped_meanwhile_is_passed_over(cloud: SimulatedCloud) -> None:
+    checkout(cloud, "migrates")
+    cloud.machine(images.HEAT_CFN).state.running = False
+    restore(cloud)
+    assert cloud.host().journals.all() == []
