@@ -20,6 +20,8 @@ from devswap.service import Service
 
 PRODUCTION, DEVELOPMENT = "production", "development"
 _APACHE = re.compile(r"\$\{APACHE_LOG_DIR\}")
+# Where a host has no ErrorLog of its own: Debian's, and httpd's.
+_APACHES_OWN = ("/var/log/apache2/error.log", "/var/log/httpd/error_log")
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,15 @@ def _of_unit(found: Found) -> list[str]:
     except DevswapError:  # how it is told matters to a swap; its log may well be in the journal
         told = None
     paths = _of_configuration(found.machine, found.service, [found.unit.removesuffix(".service")])
-    return _existing(found.machine, [*paths, *([told.log] if told and told.log else [])])
+    return _existing(found.machine, [*paths, *(told.logs if told else ())])
 
 
 def _of_apache(machine: Machine, service: Service, site: str) -> list[str]:
     """The error logs of its hosts, and its own files, which are named after the scripts."""
     hosts = apache.read(site).running(service.project)
-    errors = [_APACHE.sub("/var/log/apache2", host.one("ErrorLog") or "") for host in hosts]
+    said = [host.one("ErrorLog") for host in hosts]
+    errors = [_APACHE.sub("/var/log/apache2", path) for path in said if path]
+    errors += [] if all(said) else _APACHES_OWN
     own = _of_configuration(machine, service, [posixpath.basename(host.script or "") for host in hosts])
     return _existing(machine, [*errors, *own])
 

@@ -120,9 +120,11 @@ class Settings:
         return tuple(dict.fromkeys(found))
 
     @property
-    def log(self) -> str | None:
-        """The file that it logs to; None where that is its standard output."""
-        return self.last("logto", "logto2", "daemonize", "daemonize2")
+    def logs(self) -> tuple[str, ...]:
+        """The files that it logs to; none where that is its standard output."""
+        named = self.last("logto", "logto2", "daemonize", "daemonize2")
+        loggers = re.findall(r"(?:^|\s)file:([^,\s]+)", "\n".join(self.all("logger", "req-logger", "logger-req")))
+        return tuple(dict.fromkeys([*([named] if named else []), *loggers]))
 
 
 def is_uwsgi(program: str) -> bool:

@@ -67,6 +67,34 @@ def test_a_file_of_uwsgi_and_one_of_its_own(cloud: SimulatedCloud) -> None:
     ]
 
 
+def test_uwsgis_own_loggers_are_files_too(cloud: SimulatedCloud) -> None:
+    machine = cloud.machine(images.HEAT)
+    ini = images.UWSGI_INI.format(venv=images.VENV, module="api", port=8004)
+    more = "logger = main file:/var/log/uwsgi.log\nreq-logger = file:/var/log/requests.log\nlogger = syslog:heat\n"
+    machine.write_text("/etc/uwsgi/heat-api.ini", ini + more)
+    put(machine, "/var/log/uwsgi.log", "/var/log/requests.log")
+    assert [line.split()[-1] for line in read(cloud, "heat-api", images.HEAT)] == [
+        "/var/log/uwsgi.log",
+        "/var/log/requests.log",
+    ]
+
+
+def test_how_uwsgi_is_told_may_be_unreadable_for_a_swap_and_its_log_is_shown_all_the_same(
+    cloud: SimulatedCloud,
+) -> None:
+    cloud.machine(images.HEAT).write_text("/etc/uwsgi/heat-api.ini", "[uwsgi]\nvirtualenv = /v/%U\n")
+    (command,) = read(cloud, "heat-api", images.HEAT)
+    assert "--unit=heat-api.service" in command
+
+
+def test_a_service_in_apache_on_a_unit_of_its_own_logs_there_too(cloud: SimulatedCloud) -> None:
+    put(cloud.machine(images.KEYSTONE), "/var/log/apache2/error.log")
+    before = read(cloud, "keystone", images.KEYSTONE)
+    assert before == ["tail --lines=7 -- /var/log/apache2/error.log"]  # no site names another one
+    swap.checkout(cloud.host(), Wish("keystone", "plain", None, None, detach=True), cloud.makers)
+    assert any("--unit=devswap-keystone.service" in line for line in read(cloud, "keystone", images.KEYSTONE))
+
+
 def test_apaches_error_log_and_the_files_of_its_scripts(cloud: SimulatedCloud) -> None:
     machine = cloud.machine(images.KEYSTONE)
     site = images.keystone_site().replace(
