@@ -69,7 +69,7 @@ def test_a_file_of_uwsgi_and_one_of_its_own(cloud: SimulatedCloud) -> None:
 
 def test_uwsgis_own_loggers_are_files_too(cloud: SimulatedCloud) -> None:
     machine = cloud.machine(images.HEAT)
-    ini = images.UWSGI_INI.format(venv=images.VENV, module="api", port=8004)
+    ini = images.UWSGI_INI.format(venv=images.VENV, module="api", port=8004, address=images.ADDRESSES[images.HEAT])
     more = "logger = main file:/var/log/uwsgi.log\nreq-logger = file:/var/log/requests.log\nlogger = syslog:heat\n"
     machine.write_text("/etc/uwsgi/heat-api.ini", ini + more)
     put(machine, "/var/log/uwsgi.log", "/var/log/requests.log")

@@ -16,8 +16,8 @@ import pytest
 
 from devswap import conversation, haproxy, narrowing, swap
 from devswap.errors import DevswapError
-from devswap.preparation import Wish
 from devswap.probe_web import WebProbe
+from devswap.wish import Wish
 from tests.simulated import images, web
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences

@@ -213,7 +213,7 @@ def test_user_and_group_may_be_numbers_in_its_own_file(tmp_path: Path) -> None:
     machine = SimulatedCloud(tmp_path).machine(images.HEAT)
     unit = (machine.read_text("/etc/systemd/system/heat-api.service") or "").replace("User=heat\nGroup=heat\n", "")
     machine.write_text("/etc/systemd/system/heat-api.service", unit)
-    ini = images.UWSGI_INI.format(venv=images.VENV, module="api", port=8004)
+    ini = images.UWSGI_INI.format(venv=images.VENV, module="api", port=8004, address=images.ADDRESSES[images.HEAT])
     machine.write_text("/etc/uwsgi/heat-api.ini", ini.replace("uid = heat\ngid = heat", "uid = 110\ngid = 112"))
     machine.run(["systemctl", "daemon-reload"])
     machine.run(["systemctl", "stop", "--", "heat-api.service"])
