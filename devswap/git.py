@@ -163,6 +163,8 @@ _NEEDS_ACCOUNT = re.compile(
     r"authentication failed|terminal prompts disabled|permission denied \(|error: 40[13]", re.IGNORECASE
 )
 _NO_SPACE = re.compile(r"no space left|disk quota exceeded", re.IGNORECASE)
+# A server that refuses what it is asked may close before its reason is read, which then comes at the second time.
+LOST = re.compile("broken pipe|connection reset|hung up unexpectedly|early eof|unexpected disconnect", re.IGNORECASE)
 NO_SUCH_REF = re.compile(
     r"couldn't find remote ref|not our ref|no such remote ref|does not allow request for unadvertised", re.IGNORECASE
 )

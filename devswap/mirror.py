@@ -16,7 +16,7 @@ from pathlib import Path
 
 from devswap import process
 from devswap.errors import CommandFailed, DevswapError
-from devswap.git import NO_SUCH_REF, Git, explained
+from devswap.git import LOST, NO_SUCH_REF, Git, explained
 from devswap.invoker import UserHome
 from devswap.masking import mask
 from devswap.refs import change_ref
@@ -132,14 +132,19 @@ class Mirror:
             raise DevswapError(f"cannot check out {commit[:12]}: no server of the project has all of its files")
 
     def _fetch(self, url: str, *argv: str, lines: str | None = None, git: Git | None = None) -> None:
-        try:
-            (git or self.git).fetch(
-                ["--no-tags", *argv], lock=self.path.with_suffix(".lock"), say=self.say, lines=lines
-            )
-        except CommandFailed as error:
-            if NO_SUCH_REF.search(error.result.stderr):
-                raise _NoSuchRef(error.message) from error
-            raise explained(error, url=url, folder=self.path) from error
+        for last in (False, True):
+            try:
+                (git or self.git).fetch(
+                    ["--no-tags", *argv], lock=self.path.with_suffix(".lock"), say=self.say, lines=lines
+                )
+            except CommandFailed as error:
+                if not last and LOST.search(error.result.stderr):
+                    self.say(f"the connection to {url} was lost: fetching once more")
+                    continue
+                if NO_SUCH_REF.search(error.result.stderr):
+                    raise _NoSuchRef(error.message) from error
+                raise explained(error, url=url, folder=self.path) from error
+            return
 
     def _source(self, url: str) -> str:
         """The remote that stands for a server here; its settings say that file contents may be left for later."""

@@ -256,6 +256,8 @@ class Wire:
         self.port: int = self._listening.getsockname()[1]
         self.asked = b""
         self.answered = b""
+        self.cut = 0
+        """How many of the next connections end in the middle."""
         self._noting = threading.Lock()
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -270,6 +272,10 @@ class Wire:
         with suppress(OSError):
             while True:
                 near = self._listening.accept()[0]
+                if self.cut:
+                    self.cut -= 1
+                    near.close()
+                    continue
                 far = socket.create_connection(("127.0.0.1", self._to))
                 threading.Thread(target=self._pass, args=(near, far, "asked"), daemon=True).start()
                 threading.Thread(target=self._pass, args=(far, near, "answered"), daemon=True).start()

@@ -55,6 +55,18 @@ def test_the_second_ref_costs_a_fetch_of_the_difference(developer: Developer, he
     assert len(wire.answered) < 10_000
 
 
+def test_a_connection_that_is_lost_is_made_once_more(developer: Developer, heat: Upstream, wire: Wire) -> None:
+    url = f"git://127.0.0.1:{wire.port}/{heat.bare.name.removesuffix('.git')}"
+    developer.remotes = Remotes(url, url)
+    wire.cut = 1
+    assert (developer("review/123").path / "engine.py").read_text() == "patchset two\n"
+    assert wire.cut == 0
+    heat.patchset(126, 1, **{"engine.py": "another\n"})
+    wire.cut = 2
+    with pytest.raises(DevswapError, match="cannot fetch from"):
+        developer("review/126/1")
+
+
 def test_what_the_server_allows_is_left_for_later_and_fetched_by_git_itself(developer: Developer) -> None:
     checkout = developer("master")
     listed = git(
