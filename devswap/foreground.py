@@ -17,17 +17,16 @@ import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from types import FrameType
 
 from devswap.process import Popen
 from devswap.pty import Terminal
 
-_INTERRUPT = b"\x03"
-_QUIT = b"\x1c"
-_CHUNK = 65536
-_TICK = 0.2
-_PATIENCE = 3.0
-_AGAIN_SECONDS = 10.0
+INTERRUPT = b"\x03"
+QUIT = b"\x1c"
+CHUNK = 65536
+TICK = 0.2
+PATIENCE = 3.0
+AGAIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Foreground:
         so that only Ctrl-C ends the run.
         """
         self._wakes = [] if wake is None else [wake]
-        with self._own_terminal(), self._signals():
+        with raw_terminal(), signals(self._hear, self.fit):
             said = False
             while True:
                 ended = self._job.poll() is not None
@@ -69,7 +68,7 @@ class Foreground:
                 if ended and not said:
                     self.say("it has ended; the next save starts it again, Ctrl-C leaves")
                 said = ended
-                self._carry(_TICK)
+                self._carry(TICK)
                 self._remind()
                 self._terminal.recover()
                 tick()
@@ -119,7 +118,7 @@ class Foreground:
 
     def _output(self) -> bool:
         try:
-            read = os.read(self._terminal.descriptor, _CHUNK)
+            read = os.read(self._terminal.descriptor, CHUNK)
         except BlockingIOError:
             return False
         except OSError:  # EIO: nobody has the other end open (pts(4)); it may be opened again
@@ -127,21 +126,21 @@ class Foreground:
             return False
         if read:
             self._tail = (self._tail + read)[-256:]
-            _write_all(sys.stdout.fileno(), read)
+            write_all(sys.stdout.fileno(), read)
         return bool(read)
 
     def _keys(self, source: int) -> bool:
-        keys = os.read(source, _CHUNK)
+        keys = os.read(source, CHUNK)
         if not keys:
             return False
         if self._terminal.is_at_prompt():
-            if _QUIT in keys:
+            if QUIT in keys:
                 self._by_user = True
                 self._force()
                 return True
-        elif _INTERRUPT in keys:
+        elif INTERRUPT in keys:
             self._typed = b""  # what was typed before it and not read is not meant any more
-            keys = keys[keys.rindex(_INTERRUPT) :]
+            keys = keys[keys.rindex(INTERRUPT) :]
             self._interrupt()
         self._typed += keys
         self._type()
@@ -152,13 +151,13 @@ class Foreground:
         try:
             self._typed = self._typed[os.write(self._terminal.descriptor, self._typed) :]
         except BlockingIOError:
-            if _INTERRUPT in self._typed:  # not even that gets through: the line it does not read is thrown away
+            if INTERRUPT in self._typed:  # not even that gets through: the line it does not read is thrown away
                 termios.tcflush(self._terminal.descriptor, termios.TCOFLUSH)
 
     def _interrupt(self) -> None:
         """The first Ctrl-C goes to the service alone; the second one ends it, unless it waits at a prompt."""
         now = time.monotonic()
-        again = self._interrupted_at is not None and now - self._interrupted_at < _AGAIN_SECONDS
+        again = self._interrupted_at is not None and now - self._interrupted_at < AGAIN_SECONDS
         if again and not self._at_prompt():
             self._force()
         self._interrupted_at, self._by_user, self._warned = now, True, False
@@ -168,7 +167,7 @@ class Foreground:
         return self._terminal.is_at_prompt() or self._tail.endswith(b" ")
 
     def _remind(self) -> None:
-        late = self._interrupted_at is not None and time.monotonic() - self._interrupted_at > _PATIENCE
+        late = self._interrupted_at is not None and time.monotonic() - self._interrupted_at > PATIENCE
         if late and not self._warned and not self._at_prompt():
             self._warned = True
             self.say("it has not ended yet; Ctrl-C again ends it for good")
@@ -176,41 +175,14 @@ class Foreground:
     def say(self, text: str) -> None:
         """A line of devswap's own between the service's."""
         start = "" if self._tail.endswith(b"\n") else "\r\n"
-        _write_all(sys.stderr.fileno(), f"{start}devswap: {text}\r\n".encode())
+        write_all(sys.stderr.fileno(), f"{start}devswap: {text}\r\n".encode())
         self._tail = b"\n"
 
-    @contextmanager
-    def _own_terminal(self) -> Iterator[None]:
-        """Raw mode on the user's terminal, put back whatever happens: its keys mean something to the other one."""
-        if not sys.stdin.isatty():
-            yield
-            return
-        descriptor = sys.stdin.fileno()
-        before = termios.tcgetattr(descriptor)
-        try:
-            tty.setraw(descriptor)
-            yield
-        finally:
-            with suppress(termios.error):  # the terminal has gone
-                termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Sizes follow the user's terminal; an interrupt from elsewhere (kill -INT, no terminal) counts as Ctrl-C."""
-
-        def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-            self._interrupt()
-            self._typed = _INTERRUPT
-            self._type()
-
-        resize = lambda *_: self.fit()  # noqa: E731
-        before = {signal.SIGWINCH: signal.signal(signal.SIGWINCH, resize)}
-        before[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _hear(self) -> None:
+        """An interrupt from elsewhere (kill -INT, no terminal) counts as Ctrl-C."""
+        self._interrupt()
+        self._typed = INTERRUPT
+        self._type()
 
     def fit(self) -> None:
         """Give the service's terminal the size of the user's."""
@@ -218,6 +190,34 @@ class Foreground:
         self._terminal.resize(rows, columns)
 
 
-def _write_all(descriptor: int, content: bytes) -> None:
+@contextmanager
+def raw_terminal() -> Iterator[None]:
+    """Raw mode on the user's terminal, put back whatever happens: its keys mean something to the other one."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    try:
+        tty.setraw(descriptor)
+        yield
+    finally:
+        with suppress(termios.error):  # the terminal has gone
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def signals(interrupt: Callable[[], None], resize: Callable[[], None]) -> Iterator[None]:
+    """`resize` is called when the user's terminal has another size, `interrupt` for a SIGINT."""
+    before = {signal.SIGWINCH: signal.signal(signal.SIGWINCH, lambda *_: resize())}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, lambda *_: interrupt())
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def write_all(descriptor: int, content: bytes) -> None:
     while content:
         content = content[os.write(descriptor, content) :]

@@ -65,6 +65,14 @@ def check(
         raise UsageError(f"--wait takes a number of seconds, not {wait}", hint="--wait 60")
 
 
+def check_several(*, reload: bool, debugger: str | None, listen: str | None) -> None:
+    """Raises UsageError for what there is for one service at a time only."""
+    if reload:
+        raise UsageError("--reload is for one service at a time", hint="leave --reload out")
+    if debugger == "debugpy" or listen is not None:
+        raise UsageError("debugpy listens on one port, for one service", hint="leave --debugger debugpy out")
+
+
 def constraints(named: str | None, *, none: bool) -> str | None:
     """The setting that --constraints and --no-constraints stand for; None where neither is said."""
     if named is not None and none:

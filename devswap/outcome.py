@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from devswap import console, newest, overlay_table
 from devswap.errors import NotWhole
 from devswap.foreground import Ended
 from devswap.host import Host
+from devswap.several_runs import Endings
 from devswap.swap import Planned
 
 
@@ -32,6 +34,24 @@ def show_run(host: Host, service: str, ended: Ended | None, *, given_back: bool 
         )
     print(f"{service} is stopped, and still swapped", file=sys.stderr)
     print(f"  again: devswap run {called}    back: devswap restore {called}", file=sys.stderr)
+
+
+def show_runs(services: Sequence[str], ended: Endings | None, *, given_back: bool = False) -> None:
+    """As `show_run`, for several at once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    names = " ".join(services)
+    if ended is None:
+        print(f"{', '.join(services)} run in the background; devswap restore {names} ends them")
+        return
+    died = [name for name, each in ended.items() if not each.by_user]
+    if died and not given_back:
+        raise NotWhole(
+            f"{', '.join(died)} ended without Ctrl-C; production is still held",
+            hint=f"devswap run {names} starts them again, devswap restore {names} gives production back",
+        )
+    if not given_back:
+        print(f"{', '.join(services)} are stopped, and still swapped", file=sys.stderr)
+        print(f"  again: devswap run {names}    back: devswap restore {names}", file=sys.stderr)
 
 
 def show_plan(planned: Planned, *, as_json: bool) -> None:

@@ -75,6 +75,8 @@ class Prepared:
 
     in_apache: bool = False
     """Apache runs development, as it does production."""
+    keeps_before: bool = False
+    """What the checkout before this one used stays mounted: the switch may have to be taken back."""
 
     @property
     def _place(self) -> Slot:
@@ -95,6 +97,8 @@ class Prepared:
 
     def is_outdated(self, step: Step) -> bool:
         """Whether `step` mounts what the checkout before this one used."""
+        if self.keeps_before:
+            return False
         return isinstance(step, Mount) and not step.target.startswith(self._place.checkout.rpartition("/")[0] + "/")
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from devswap import attaching, debugging, development, edits, fingerprint, reloading, systemd, way
 from devswap.development import Command
@@ -37,6 +38,12 @@ class Start:
     """time.monotonic() just before production was stopped."""
     question: Question | None
     """What asks whether it serves, ready since before that; None where nothing can be asked."""
+
+
+class Shown(Protocol):
+    """What a terminal shows of development, between whose lines something can be said."""
+
+    def say(self, text: str) -> None: ...
 
 
 @contextmanager
@@ -139,32 +146,39 @@ def foreground(
     swap = start.journal.swap
     _say_how_to_attach(host, swap)
     machine = host.machine(swap.machine)
-    guard = _Guard(machine, swap)
     with ExitStack() as until_ended:
-        try:
-            shown = Foreground(terminal, _begin(machine, swap.unit), force=lambda: systemd.kill(machine, swap.unit))
-            shown.fit()
-            told = _Announcement(shown, machine, start, serving)
-            if not reload:
-                return shown.run(told.look)
-            copies = edits.of(host, swap.service, swap.machine).folder
-            saves = until_ended.enter_context(reloading.watched(swap, copies))
+        job = until_ended.enter_context(begun(machine, swap))
+        shown = Foreground(terminal, job, force=lambda: systemd.kill(machine, swap.unit))
+        shown.fit()
+        told = Announcement(shown, machine, start, serving)
+        if not reload:
+            return shown.run(told.look)
+        copies = edits.of(host, swap.service, swap.machine).folder
+        saves = until_ended.enter_context(reloading.watched(swap, copies))
 
-            def again(saved_at: float) -> None:
-                write_drop_in(host, swap, terminal)
-                shown.become(_begin(machine, swap.unit))
-                told.again(until_ended.enter_context(standing_by(host, swap)), saved_at)
+        def again(saved_at: float) -> None:
+            write_drop_in(host, swap, terminal)
+            shown.become(_begin(machine, swap.unit))
+            told.again(until_ended.enter_context(standing_by(host, swap)), saved_at)
 
-            reloads = Reloading(machine, swap, saves, again, copies)
+        reloads = Reloading(machine, swap, saves, again, copies)
 
-            def look() -> None:
-                told.look()
-                reloads.look(shown)
+        def look() -> None:
+            told.look()
+            reloads.look(shown)
 
-            return shown.run(look, wake=saves.descriptor)
-        finally:
-            _end(machine, swap)
-            guard.release()
+        return shown.run(look, wake=saves.descriptor)
+
+
+@contextmanager
+def begun(machine: Machine, swap: Swap) -> Iterator[Popen[bytes]]:
+    """Start the unit on its terminal: what is given ends when it does, and nothing of it runs any more afterwards."""
+    guard = _Guard(machine, swap)
+    try:
+        yield _begin(machine, swap.unit)
+    finally:
+        _end(machine, swap)
+        guard.release()
 
 
 def _begin(machine: Machine, unit: str) -> Popen[bytes]:
@@ -178,11 +192,11 @@ def _begin(machine: Machine, unit: str) -> Popen[bytes]:
     )
 
 
-class _Announcement:
+class Announcement:
     """Says once that development answers, and once more after each start."""
 
     def __init__(
-        self, shown: Foreground, machine: Machine, start: Start, serving: Callable[[Callable[[str], None]], None]
+        self, shown: Shown, machine: Machine, start: Start, serving: Callable[[Callable[[str], None]], None]
     ) -> None:
         self._shown, self._machine, self._serving = shown, machine, serving
         self._swap, self._since = start.journal.swap, start.stopped_at

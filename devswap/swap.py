@@ -38,7 +38,7 @@ from devswap.proof import Restored
 from devswap.pty import Terminal
 from devswap.running import Start
 from devswap.steps.step import NOTHING_KEPT, Kept, Step, from_json
-from devswap.tuning import UNCHANGED, Changes
+from devswap.tuning import UNCHANGED, Changes, Tuning
 from devswap.watcher import Watcher
 from devswap.wish import MAKERS, Makers, Wish
 
@@ -64,12 +64,12 @@ class Planned:
 def plan(host: Host, wish: Wish, makers: Makers = MAKERS) -> Planned:
     """Everything that `checkout` does while production serves, and then nothing more: it is all taken away again."""
     place = preparation.locate_place(host, wish)
-    with _claimed(host, wish.service, place.machine.address, "plan", take_over=wish.take_over):
+    with claimed(host, wish.service, place.machine.address, "plan", take_over=wish.take_over):
         prepared = preparation.prepare(host, wish, place, makers)
         try:
             return _planned(host, prepared)
         finally:
-            with _undisturbed(host):
+            with undisturbed(host):
                 preparation.abandon(host, prepared)
 
 
@@ -101,8 +101,8 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
     """
     place = preparation.locate_place(host, wish)
     with (
-        _claimed(host, wish.service, place.machine.address, "checkout", take_over=wish.take_over),
-        _cleaned_up(host, wish.service, place.machine.address),
+        claimed(host, wish.service, place.machine.address, "checkout", take_over=wish.take_over),
+        cleaned_up(host, wish.service, place.machine.address),
     ):
         prepared = preparation.prepare(host, wish, place, makers)
         preparation.show_packages(host, prepared)
@@ -115,9 +115,9 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
 
 def _detached_first(host: Host, prepared: Prepared) -> None:
     with _or_back(host, prepared.journal), running.standing_by(host, prepared.journal.swap) as question:
-        start = _take_over(host, prepared, None, question)
+        start = take_over(host, prepared, None, question)
         running.detached(host, start, seconds=host.settings.wait)
-        _put_in(host, prepared.journal, foreground=False)
+        put_in(host, prepared.journal, foreground=False)
 
 
 def _foreground_first(host: Host, prepared: Prepared, wish: Wish) -> Ended:
@@ -125,10 +125,10 @@ def _foreground_first(host: Host, prepared: Prepared, wish: Wish) -> Ended:
     with ExitStack() as until_ended:
         with _or_back(host, journal):
             if wish.restore_on_exit:
-                until_ended.enter_context(_given_back(host, journal))
-            terminal = until_ended.enter_context(_terminal(host, journal))
+                until_ended.enter_context(given_back(host, journal))
+            terminal = until_ended.enter_context(terminal_of(host, journal))
             question = until_ended.enter_context(running.standing_by(host, journal.swap))
-            start = _take_over(host, prepared, terminal, question)
+            start = take_over(host, prepared, terminal, question)
         return _foreground(host, start, terminal, reload=wish.reload)
 
 
@@ -148,36 +148,45 @@ def run(
     Raises NotWhole if it does not serve: the swap stays.
     """
     found = locate.swap(host, service, machine)
-    with _claimed(host, service, found.swap.machine, "run", take_over=take_over):
-        journal = locate.swap(host, service, found.swap.machine)
-        locate.require_owner(host, journal, take_over=take_over)
-        transaction.require_complete(journal)
-        newest.ask_all(host.state, journal.swap)
-        for line in newest.newer(host.state, journal.swap):
-            host.say(line)
-        # What cannot be meant is told before anything is touched: what runs goes on.
-        tuned = tuning_of_swap.tuned_again(host, journal.swap, changes) if changes != UNCHANGED else None
+    with claimed(host, service, found.swap.machine, "run", take_over=take_over):
+        journal, tuned = ready(host, service, found.swap.machine, take_over=take_over, changes=changes)
         with ExitStack() as until_ended:
             if restore_on_exit:
-                until_ended.enter_context(_given_back(host, journal))
-            with _still_held(journal):
+                until_ended.enter_context(given_back(host, journal))
+            with still_held(journal.called):
                 rerun.refresh(host, journal)
                 question = until_ended.enter_context(running.standing_by(host, journal.swap))
                 if tuned is not None:
                     journal.describe(tuning=tuned.as_json())
                 if detach or way.is_in_apache(journal.swap):
-                    running.detached(host, _start_again(host, journal, None, question), seconds=host.settings.wait)
-                    _put_in(host, journal, foreground=False)
+                    running.detached(host, start_again(host, journal, None, question), seconds=host.settings.wait)
+                    put_in(host, journal, foreground=False)
                     return None
-                terminal = until_ended.enter_context(_terminal(host, journal))
-                start = _start_again(host, journal, terminal, question)
+                terminal = until_ended.enter_context(terminal_of(host, journal))
+                start = start_again(host, journal, terminal, question)
             return _foreground(host, start, terminal, reload=reload)
 
 
+def ready(
+    host: Host, service: str, machine: str, *, take_over: bool, changes: Changes
+) -> tuple[Journal, Tuning | None]:
+    """The swap that is to run again, and how it shall run where that is to change; the caller has the claim.
+
+    Raises DevswapError for what cannot be meant, before anything is touched: what runs goes on.
+    """
+    journal = locate.swap(host, service, machine)
+    locate.require_owner(host, journal, take_over=take_over)
+    transaction.require_complete(journal)
+    newest.ask_all(host.state, journal.swap)
+    for line in newest.newer(host.state, journal.swap):
+        host.say(line)
+    return journal, tuning_of_swap.tuned_again(host, journal.swap, changes) if changes != UNCHANGED else None
+
+
 @contextmanager
-def _still_held(journal: Journal) -> Iterator[None]:
+def still_held(called: str) -> Iterator[None]:
     """What goes wrong inside leaves the swap as it is, and production is not whole meanwhile."""
-    hint = f"mend it and devswap run {journal.called}, or devswap restore {journal.called} gives production back"
+    hint = f"mend it and devswap run {called}, or devswap restore {called} gives production back"
     try:
         yield
     except NotWhole:
@@ -191,30 +200,30 @@ def _still_held(journal: Journal) -> Iterator[None]:
 
 
 @contextmanager
-def _cleaned_up(host: Host, service: str, machine: str) -> Iterator[None]:
+def cleaned_up(host: Host, service: str, machine: str) -> Iterator[None]:
     """An interrupt in the instant between preparing and taking over leaves mounts: they go too."""
     try:
         yield
     except KeyboardInterrupt:
-        with _undisturbed(host):
+        with undisturbed(host):
             left = host.journals.find(service, machine)
             if left is not None and left.swap.mode == "preparing":
-                _bring_back(host, left)
+                bring_back(host, left)
         raise
 
 
 @contextmanager
-def _given_back(host: Host, journal: Journal) -> Iterator[None]:
+def given_back(host: Host, journal: Journal) -> Iterator[None]:
     """Production comes back when the run ends, even if devswap is killed."""
     swap = journal.swap
     watcher = Watcher(swap.service, swap.machine)
     try:
         yield
     finally:
-        with _undisturbed(host):
+        with undisturbed(host):
             left = host.journals.find(swap.service, swap.machine)
             if left is not None:
-                restored = _bring_back(host, left)
+                restored = bring_back(host, left)
                 host.say(f"production is back: {restored.identical} facts identical")
             watcher.dismiss()
 
@@ -223,20 +232,20 @@ def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool) -
     """A kill or a lost terminal ends the run as Ctrl-C does; the swap stays."""
     journal = start.journal
     try:
-        serving = lambda say: _put_in_while_shown(host, journal, say)  # noqa: E731
+        serving = lambda say: put_in_while_shown(host, journal, say)  # noqa: E731
         return running.foreground(host, start, terminal, reload=reload, serving=serving)
     except KeyboardInterrupt:
         return Ended(by_user=True)
     except Exception:
-        with _still_held(journal):
+        with still_held(journal.called):
             raise
         raise
     finally:
-        with _still_held(journal), host.journals.changing(seconds=None, say=host.say):
+        with still_held(journal.called), host.journals.changing(seconds=None, say=host.say):
             traffic.take_out(host, journal)
 
 
-def _put_in(host: Host, journal: Journal, *, foreground: bool) -> None:
+def put_in(host: Host, journal: Journal, *, foreground: bool) -> None:
     """Development answers, and gets the requests that HAProxy has for it."""
     wanted = journal.swap.traffic.get("breakpoints")
     with host.journals.changing():
@@ -244,10 +253,10 @@ def _put_in(host: Host, journal: Journal, *, foreground: bool) -> None:
     hooks_of_swap.started(host, journal.swap)
 
 
-def _put_in_while_shown(host: Host, journal: Journal, say: Callable[[str], None]) -> None:
+def put_in_while_shown(host: Host, journal: Journal, say: Callable[[str], None]) -> None:
     """Nothing that goes wrong with HAProxy ends a run on a terminal: it is said there."""
     try:
-        _put_in(replace(host, say=say), journal, foreground=True)
+        put_in(replace(host, say=say), journal, foreground=True)
     except DevswapError as error:
         say(f"{error.message}: it gets no requests through HAProxy")
 
@@ -259,15 +268,15 @@ def restore(host: Host, journal: Journal, *, take_over: bool = False, kept: Kept
     NotWhole with what is left or with what differs.
     """
     swap = journal.swap
-    with _claimed(host, swap.service, swap.machine, claims.RESTORE, take_over=take_over), _undisturbed(host):
+    with claimed(host, swap.service, swap.machine, claims.RESTORE, take_over=take_over), undisturbed(host):
         current = host.journals.find(swap.service, swap.machine)
         if current is None:  # another restore, or the one we ended, was quicker
             return Restored(swap.service, swap.machine, 0, {}, [], [])
-        return _bring_back(host, current, kept)
+        return bring_back(host, current, kept)
 
 
 @contextmanager
-def _claimed(host: Host, service: str, machine: str, doing: str, *, take_over: bool) -> Iterator[None]:
+def claimed(host: Host, service: str, machine: str, doing: str, *, take_over: bool) -> Iterator[None]:
     """The claim on a swap, for as long as it is worked on."""
 
     def busy(found: Holder) -> None:
@@ -287,7 +296,7 @@ def _claimed(host: Host, service: str, machine: str, doing: str, *, take_over: b
         yield
 
 
-def _bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Restored:
+def bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Restored:
     """Undo everything, then compare; the caller has the claim."""
     swap, cloud = journal.swap, replace(host.cloud(journal), kept=kept)
     holding = {kind for kind, step in Step.known.items() if step.holds}
@@ -304,7 +313,7 @@ def _bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Rest
     return restored
 
 
-def _take_over(host: Host, prepared: Prepared, terminal: Terminal | None, question: Question | None) -> Start:
+def take_over(host: Host, prepared: Prepared, terminal: Terminal | None, question: Question | None) -> Start:
     """From production serving to development allowed to start: the outage begins here."""
     journal = prepared.journal
     with host.journals.changing():
@@ -342,7 +351,7 @@ def _switch(host: Host, prepared: Prepared) -> None:
     transaction.withdraw(journal, cloud, prepared.is_outdated)
 
 
-def _start_again(host: Host, journal: Journal, terminal: Terminal | None, question: Question | None) -> Start:
+def start_again(host: Host, journal: Journal, terminal: Terminal | None, question: Question | None) -> Start:
     swap, machine = journal.swap, host.machine(journal.swap.machine)
     with host.journals.changing():
         stopped_at = time.monotonic()
@@ -366,23 +375,23 @@ def _or_back(host: Host, journal: Journal) -> Iterator[None]:
     except NotWhole:
         raise
     except BaseException as error:
-        with _undisturbed(host):
-            host.say(f"{_reason(error)}: bringing production back")
+        with undisturbed(host):
+            host.say(f"{reason(error)}: bringing production back")
             left = host.journals.find(journal.swap.service, journal.swap.machine)
             if left is not None:
-                restored = _bring_back(host, left)
+                restored = bring_back(host, left)
                 host.say(f"production is back: {restored.identical} facts identical")
         raise
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     return error.message.partition("\n")[0] if isinstance(error, DevswapError) else type(error).__name__
 
 
 @contextmanager
-def _undisturbed(host: Host) -> Iterator[None]:
+def undisturbed(host: Host) -> Iterator[None]:
     """A second Ctrl-C must not stop the way back; it is said instead."""
 
     def refuse(*_: object) -> None:
@@ -397,7 +406,7 @@ def _undisturbed(host: Host) -> Iterator[None]:
 
 
 @contextmanager
-def _terminal(host: Host, journal: Journal) -> Iterator[Terminal]:
+def terminal_of(host: Host, journal: Journal) -> Iterator[Terminal]:
     terminal = host.machine(journal.swap.machine).open_terminal()
     try:
         yield terminal

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from devswap import libraries, options, outcome, session, swap
+from devswap import libraries, options, outcome, session, several, swap
 from devswap.commands import examples
+from devswap.errors import UsageError
 from devswap.wish import Wish
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -17,6 +18,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
     epilog=examples(
         "devswap checkout heat-engine review/123",
         "devswap checkout heat-engine review/123/4 --detach",
+        "devswap checkout heat-api heat-engine review/123",
         "devswap checkout heat-engine stable/2026.1 --remote https://git.example.org/heat",
         "devswap checkout heat-engine review/123 --with-depends",
         "devswap checkout heat-engine .",
@@ -25,7 +27,12 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
     )
 )
 def checkout(
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help="As devswap list shows it.")],
+    services: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SERVICE...", default_factory=list, help="As devswap list shows it; several of one project."
+        ),
+    ],
     ref: Annotated[
         str,
         typer.Argument(
@@ -99,7 +106,12 @@ def checkout(
     Prepares everything while production serves, stops the one service, migrates its database if the checkout asks for
     that, and runs the checkout's version: on this terminal until Ctrl-C, or in the background with --detach.
     The swap stays until devswap restore.
+
+    Several services of one project share the checkout and the migration: all are taken over, or none. On the terminal
+    each line says whose it is; at a prompt it belongs to the one that stopped.
     """
+    if not services:
+        raise UsageError(f"which REF of {ref}?", hint=f"devswap checkout {ref} review/123")
     chosen = tuple(map(libraries.parse, with_ or []))
     options.check(detach=detach, wait=wait, restore_on_exit=restore_on_exit, reload=reload, apache=apache)
     changes = options.changes(
@@ -122,7 +134,7 @@ def checkout(
         constraints=options.constraints(constraints, none=no_constraints),
     )
     wish = Wish(
-        service=service,
+        service=services[0],
         ref=ref,
         machine=machine,
         remote=remote,
@@ -141,6 +153,12 @@ def checkout(
         only=only,
     )
     if dry_run:
-        outcome.show_plan(swap.plan(host, wish), as_json=False)
+        for planned in several.planned(host, services, wish) if len(services) > 1 else [swap.plan(host, wish)]:
+            outcome.show_plan(planned, as_json=False)
         return
-    outcome.show_run(host, service, swap.checkout(host, wish), given_back=restore_on_exit)
+    if len(services) > 1:
+        options.check_several(reload=reload, debugger=debugger, listen=listen)
+        ended = several.checkout(host, services, wish)
+        outcome.show_runs(services, ended, given_back=restore_on_exit)
+        return
+    outcome.show_run(host, services[0], swap.checkout(host, wish), given_back=restore_on_exit)

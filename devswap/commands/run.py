@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import options, outcome, session, swap
+from devswap import options, outcome, session, several, swap
 from devswap.commands import examples
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -16,12 +16,13 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
     epilog=examples(
         "devswap run heat-engine",
         "devswap run heat-engine --detach",
+        "devswap run heat-api heat-engine",
         "devswap run heat-engine --set database.max_pool_size=5 --workers 2 --post-mortem",
         "devswap run heat-engine --break 'heat/engine/service.py:890 if stack_name == \"blue\"'",
     )
 )
 def run(
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help="A swapped one.")],
+    services: Annotated[list[str], typer.Argument(metavar="SERVICE...", help="A swapped one; several of one project.")],
     machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
     detach: Annotated[  # noqa: FBT002
         bool, typer.Option("--detach", help="In the background; returns when it serves.")
@@ -62,9 +63,22 @@ def run(
         write_launch=write_launch,
     )
     host = session.open_host(wait=wait)
+    if len(services) > 1:
+        options.check_several(reload=reload, debugger=debugger, listen=listen)
+        runs = several.run(
+            host,
+            services,
+            machine,
+            detach=detach,
+            restore_on_exit=restore_on_exit,
+            take_over=take_over,
+            changes=changes,
+        )
+        outcome.show_runs(services, runs, given_back=restore_on_exit)
+        return
     ended = swap.run(
         host,
-        service,
+        services[0],
         machine,
         detach=detach,
         restore_on_exit=restore_on_exit,
@@ -72,4 +86,4 @@ def run(
         changes=changes,
         reload=reload,
     )
-    outcome.show_run(host, service, ended, given_back=restore_on_exit)
+    outcome.show_run(host, services[0], ended, given_back=restore_on_exit)

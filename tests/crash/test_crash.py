@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from devswap import narrowing, rotation, swap
+from devswap import narrowing, rotation, several, swap
 from devswap.hooks import STAGES, Hook, read
 from devswap.host import Host
 from devswap.libraries import Wanted
@@ -154,6 +154,22 @@ def test_production_comes_back_from_any_interruption_of_a_checkout_with_a_migrat
     cloud.put_front()  # before another of the database's users
     start = cloud.take()
     explore(cloud, start, checkout(cloud, ref), start)
+
+
+def both(cloud: SimulatedCloud, ref: str) -> Command:
+    wish = Wish("", ref, None, None, detach=True)
+    return lambda host: several.checkout(host, (BALANCED, SERVICE), wish, cloud.makers)
+
+
+def test_production_comes_back_from_any_interruption_of_a_checkout_of_two_services(cloud: SimulatedCloud) -> None:
+    start = cloud.take()
+    explore(cloud, start, both(cloud, "migrates"), start)
+
+
+def test_production_comes_back_from_any_interruption_of_a_switch_of_two_services(cloud: SimulatedCloud) -> None:
+    whole = cloud.take()
+    both(cloud, "plain")(cloud.host())
+    explore(cloud, cloud.take(), both(cloud, "dies"), whole, stops_what_runs=True)
 
 
 @pytest.mark.parametrize("reboots", [(images.HEAT,), (images.HEAT, images.HEAT_CFN, images.GALERA)])

@@ -77,6 +77,8 @@ class SimulatedCloud:
         self.options: dict[str, object] | None = None
         """What oslo.config's lists say, where there are any: see known_options.py."""
         self._polls = 0
+        self._looks: dict[str, int] = {}
+        """How often it was looked whether a unit has ended."""
         self.starting = 0
         """How many questions heat-engine does not answer yet, since it has just been started."""
         self.in_tls: set[str] = set()
@@ -357,8 +359,8 @@ class SimulatedCloud:
 
     def person_acts(self, machine: SimulatedMachine, unit: str) -> bool:
         """Called whenever devswap looks whether its foreground run has ended: Ctrl-C, and then the service ends."""
-        self._polls += 1
-        if self._polls % 2:
+        self._looks[unit] = self._looks.get(unit, 0) + 1
+        if self._looks[unit] % 2:
             if not self.ends_by_itself:
                 os.kill(os.getpid(), signal.SIGINT)
             return False
@@ -392,6 +394,7 @@ class SimulatedCloud:
             os.close(descriptor)
         self.terminals.clear()
         self._polls = 0
+        self._looks.clear()
         self.world = pickle.loads(snapshot.world)
         shutil.rmtree(self.state, ignore_errors=True)
         for name, content in snapshot.disk.items():

@@ -31,6 +31,7 @@ TABLE = {
     ("journal", "cannot read {path}: {error}"): "test_a_journal_that_cannot_be_read",
     ("journal", "{self.swap.service} has"): "tests/unit/test_journal.py: a fault of ours, which nobody sees",
     ("outcome", "{service} ended by itself"): "test_a_foreground_run_that_ends_by_itself",
+    ("outcome", "{', '.join(died)} ended without Ctrl-C"): "test_foreground_runs_that_end_by_themselves",
     ("proof", "{swap.service} is back, but not as it was"): "test_production_that_does_not_run_any_more",
     ("swap", "interrupted; the service is still swapped"): "test_a_run_that_is_interrupted",
     ("swap", "error.message"): "test_a_run_in_a_stopped_machine",
@@ -125,6 +126,16 @@ def test_production_that_does_not_run_any_more(cloud: SimulatedCloud, whole: Sna
     person.types(start)
     person.types(again)
     assert differences(cloud, whole) == []
+
+
+def test_foreground_runs_that_end_by_themselves(cloud: SimulatedCloud, whole: Snapshot, person: Person) -> None:
+    for service in ("heat-api", SERVICE):
+        swap.checkout(cloud.host(), Wish(service, "plain", None, None, detach=True), cloud.makers)
+    cloud.ends_by_itself = True
+    again, back = commands(person.is_told("run", "heat-api", SERVICE).hint)
+    person.is_told(*again.split()[1:])
+    person.types(back)
+    assert_back(cloud, whole)
 
 
 def test_a_run_that_is_interrupted(cloud: SimulatedCloud, whole: Snapshot, person: Person) -> None:

@@ -1,0 +1,158 @@
+"""Several takeovers of which all come about or none: what was prepared together, and the way back from half of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from devswap import hooks_of_swap, preparation, running, swap, traffic, transaction
+from devswap.discovery.units import Found
+from devswap.errors import DevswapError, NotWhole
+from devswap.host import Host
+from devswap.journal import Entry, Swap
+from devswap.preparation import Prepared
+from devswap.source import Checkout
+from devswap.steps.database import SyncDatabase
+from devswap.steps.step import Step, from_json
+from devswap.wish import Makers, Wish
+
+
+def prepared(host: Host, places: Sequence[Found], wish: Wish, makers: Makers) -> list[Prepared]:
+    """All of them, or none is mounted any more; those that are not swapped yet first: they leave the fewest traces."""
+    found: list[Prepared] = []
+    makers = fetching_once(makers)
+    try:
+        for place in places:
+            found.append(preparation.prepare(host, own(wish, place), place, makers))
+            _require_simple_switch(found[-1])
+    except BaseException:
+        with swap.undisturbed(host):
+            for one in reversed(found):
+                preparation.abandon(host, one)
+        raise
+    found.sort(key=lambda one: one.replaces)
+    return _migrating_once([replace(one, keeps_before=True) for one in found])
+
+
+def own(wish: Wish, place: Found) -> Wish:
+    return replace(wish, service=place.service.name, machine=place.machine.address)
+
+
+def fetching_once(makers: Makers) -> Makers:
+    """A branch or a change that moves meanwhile must not give two services two checkouts."""
+    known: dict[tuple[str, str, Any], Checkout] = {}
+
+    def fetch(project: str, ref: str, **options: Any) -> Checkout:
+        key = (project, ref, options.get("remotes"))
+        if key not in known:
+            known[key] = makers.fetch(project, ref, **options)
+        return known[key]
+
+    return replace(makers, fetch=fetch)
+
+
+def _require_simple_switch(one: Prepared) -> None:
+    if one.database_returns_first:
+        service = one.journal.swap.service
+        raise DevswapError(
+            f"cannot switch {service} together with others: the database must be as production has it first",
+            hint=f"devswap restore {service}, then try again",
+        )
+
+
+def _migrating_once(group: Sequence[Prepared]) -> list[Prepared]:
+    """The first runs the migration; the others only hold what it has captured."""
+    found, migrates = [], False
+    for one in group:
+        sync = one.sync
+        if sync is not None and migrates:
+            one = replace(one, sync=replace(sync, commands=()))
+        migrates = migrates or bool(sync and sync.commands)
+        found.append(one)
+    return found
+
+
+# --- the way back ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Before:
+    """A swap as it was when its switch began."""
+
+    swap: Swap
+    entries: tuple[Entry, ...]
+
+
+@contextmanager
+def taking_over(host: Host, group: Sequence[Prepared]) -> Iterator[Callable[[Prepared], None]]:
+    """What is given is told of each that is about to be taken over. Whatever goes wrong takes all of them back."""
+    begun: dict[str, _Before] = {}
+
+    def begin(one: Prepared) -> None:
+        begun[one.journal.swap.service] = _Before(one.journal.swap, one.journal.entries)
+
+    try:
+        yield begin
+    except NotWhole:
+        raise
+    except BaseException as error:
+        with swap.undisturbed(host):
+            host.say(f"{swap.reason(error)}: bringing all of them back")
+            failed = [why for one in reversed(group) if (why := _back(host, one, begun)) is not None]
+        if failed:
+            raise failed[0] from error
+        raise
+
+
+def _back(host: Host, one: Prepared, begun: Mapping[str, _Before]) -> NotWhole | None:
+    """What keeps one of them from being as it was; the others must not suffer from it."""
+    service, machine = one.journal.swap.service, one.journal.swap.machine
+    before = begun.get(service)
+    try:
+        if one.replaces and before is None:
+            preparation.abandon(host, one)
+        elif one.replaces and before is not None:
+            with swap.still_held(one.journal.called):
+                _switch_back(host, one, before)
+        elif (left := host.journals.find(service, machine)) is not None:
+            restored = swap.bring_back(host, left)
+            if before is not None:
+                host.say(f"production's {service} is back: {restored.identical} facts identical")
+    except NotWhole as error:
+        return error
+    return None
+
+
+def _switch_back(host: Host, one: Prepared, before: _Before) -> None:
+    """To the checkout that the swap had, running if it ran in the background."""
+    journal, cloud, was = one.journal, host.cloud(one.journal), before.swap
+    known = [from_json(entry.step) for entry in before.entries]
+    with host.journals.changing(seconds=None, say=host.say):
+        traffic.take_out(host, journal)
+        transaction.withdraw(journal, cloud, _starts)
+        transaction.withdraw(journal, cloud, lambda step: isinstance(step, SyncDatabase) and step not in known)
+        journal.describe(**{name: getattr(was, name) for name in (*one.description, "mode")})
+        transaction.apply(filter(_starts, known), journal, cloud)
+        preparation.abandon(host, one)
+    if was.mode == "foreground":
+        host.say(f"{was.service} has {was.ref} again; devswap run {was.service} starts it")
+        return
+    with running.standing_by(host, was) as question:
+        running.detached(host, swap.start_again(host, journal, None, question), seconds=host.settings.wait)
+        swap.put_in(host, journal, foreground=False)
+
+
+def _starts(step: Step) -> bool:
+    """Whether it is done anew with each start of a checkout."""
+    return step.runs or hooks_of_swap.is_of_hooks(step)
+
+
+def settle(host: Host, group: Sequence[Prepared]) -> None:
+    """Nobody goes back to the checkouts before these any more."""
+    for one in group:
+        if one.replaces:
+            with host.journals.changing():
+                outdated = replace(one, keeps_before=False).is_outdated
+                transaction.withdraw(one.journal, host.cloud(one.journal), outdated)

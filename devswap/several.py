@@ -1,0 +1,117 @@
+"""Several services of one project at once: one checkout, one migration, all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+
+from devswap import all_or_none, edits, preparation, rerun, running, several_places, swap, way
+from devswap.errors import UsageError
+from devswap.host import Host
+from devswap.preparation import Prepared
+from devswap.several_runs import Endings, Runs
+from devswap.swap import Planned
+from devswap.tuning import UNCHANGED, Changes
+from devswap.wish import MAKERS, Makers, Wish
+
+
+def checkout(host: Host, services: Sequence[str], wish: Wish, makers: Makers = MAKERS) -> Endings | None:
+    """As swap.checkout, for `services` in the place of the wish's own.
+
+    All of production serves until everything is prepared; then one after the other is taken over. Whatever fails
+    takes all of it back: a service that was swapped before has the checkout then that it had.
+    """
+    places = several_places.places(host, services, wish.machine)
+    with ExitStack() as claimed:
+        for place in sorted(places, key=lambda place: place.service.name):
+            where = (place.service.name, place.machine.address)
+            claimed.enter_context(swap.claimed(host, *where, "checkout", take_over=wish.take_over))
+            claimed.enter_context(swap.cleaned_up(host, *where))
+        group = all_or_none.prepared(host, places, wish, makers)
+        for one in group:
+            preparation.show_packages(host, one)
+            edits.offer(host, one.journal.swap)
+        if wish.detach or wish.apache:
+            _detached_first(host, group)
+            return None
+        return _foreground_first(host, group, wish)
+
+
+def planned(host: Host, services: Sequence[str], wish: Wish, makers: Makers = MAKERS) -> list[Planned]:
+    """What `checkout` would do for each of them."""
+    makers = all_or_none.fetching_once(makers)
+    return [
+        swap.plan(host, all_or_none.own(wish, place), makers)
+        for place in several_places.places(host, services, wish.machine)
+    ]
+
+
+def run(
+    host: Host,
+    services: Sequence[str],
+    machine: str | None,
+    *,
+    detach: bool,
+    restore_on_exit: bool = False,
+    take_over: bool = False,
+    changes: Changes = UNCHANGED,
+) -> Endings | None:
+    """As swap.run, for several: in the background one after the other, or all on this terminal."""
+    several_places.require_distinct(services)
+    found = {name: several_places.swapped(host, name, machine).swap.machine for name in services}
+    if detach:
+        for name, address in found.items():
+            swap.run(host, name, address, detach=True, take_over=take_over, changes=changes)
+        return None
+    with ExitStack() as until_ended:
+        for name in sorted(found):
+            until_ended.enter_context(swap.claimed(host, name, found[name], "run", take_over=take_over))
+        wanted = [
+            swap.ready(host, name, address, take_over=take_over, changes=changes) for name, address in found.items()
+        ]
+        journals = [journal for journal, _ in wanted]
+        if in_apache := [journal.swap.service for journal in journals if way.is_in_apache(journal.swap)]:
+            raise UsageError(f"a web server runs {in_apache[0]}", hint=f"devswap run {in_apache[0]}")
+        if restore_on_exit:
+            for journal in journals:
+                until_ended.enter_context(swap.given_back(host, journal))
+        with swap.still_held(" ".join(services)), ExitStack() as begun:
+            runs = Runs(host, until_ended, begun)
+            for journal, tuned in wanted:
+                rerun.refresh(host, journal)
+                if tuned is not None:
+                    journal.describe(tuning=tuned.as_json())
+            for journal in journals:
+                runs.begin(journal, partial(swap.start_again, host, journal))
+            kept = begun.pop_all()
+        return runs.show(kept)
+
+
+def _detached_first(host: Host, group: Sequence[Prepared]) -> None:
+    with all_or_none.taking_over(host, group) as begin:
+        for one in group:
+            with running.standing_by(host, one.journal.swap) as question:
+                begin(one)
+                start = swap.take_over(host, one, None, question)
+                running.detached(host, start, seconds=host.settings.wait)
+                swap.put_in(host, one.journal, foreground=False)
+    all_or_none.settle(host, group)
+
+
+def _foreground_first(host: Host, group: Sequence[Prepared], wish: Wish) -> Endings:
+    with ExitStack() as until_ended:
+        with all_or_none.taking_over(host, group) as begin:
+            if wish.restore_on_exit:
+                for one in group:
+                    until_ended.enter_context(swap.given_back(host, one.journal))
+            # Within the other: development must have ended before production starts.
+            with ExitStack() as begun:
+                runs = Runs(host, until_ended, begun)
+                for one in group:
+                    begin(one)
+                    runs.begin(one.journal, partial(swap.take_over, host, one))
+                kept = begun.pop_all()
+        with kept:
+            all_or_none.settle(host, group)
+            return runs.show(kept)

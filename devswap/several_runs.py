@@ -1,0 +1,73 @@
+"""Foreground runs of several swaps that share this terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+
+from devswap import running, swap, systemd, traffic
+from devswap.foreground import Ended
+from devswap.host import Host
+from devswap.journal import Journal
+from devswap.probe import Question
+from devswap.pty import Terminal
+from devswap.running import Start
+from devswap.together import Part, Together
+
+Endings = Mapping[str, Ended]
+"""How each service's run ended, by its name."""
+
+
+class Runs:
+    """Foreground runs that share this terminal; `begun` ends those that were begun, `until_ended` the rest."""
+
+    def __init__(self, host: Host, until_ended: ExitStack, begun: ExitStack) -> None:
+        self._host, self._until_ended, self._begun = host, until_ended, begun
+        self._parts: list[Part] = []
+        self._starts: list[Start] = []
+
+    def begin(self, journal: Journal, start: Callable[[Terminal, Question | None], Start]) -> None:
+        """Start one at once: what it says is kept by its terminal until all of them are shown."""
+        host, taken = self._host, journal.swap
+        machine = host.machine(taken.machine)
+        terminal = self._until_ended.enter_context(swap.terminal_of(host, journal))
+        question = self._until_ended.enter_context(running.standing_by(host, taken))
+        self._starts.append(start(terminal, question))
+        job = self._begun.enter_context(running.begun(machine, taken))
+        self._parts.append(Part(taken.service, terminal, job, force=lambda: systemd.kill(machine, taken.unit)))
+
+    def show(self, begun: ExitStack) -> Endings:
+        """Until all have ended; a kill or a lost terminal ends them as Ctrl-C does, and the swaps stay."""
+        try:
+            with begun:
+                return self._show()
+        except KeyboardInterrupt:
+            return {part.name: Ended(by_user=True) for part in self._parts}
+        except Exception:
+            with swap.still_held(self._names):
+                raise
+            raise
+        finally:
+            for start in self._starts:
+                with swap.still_held(self._names), self._host.journals.changing(seconds=None, say=self._host.say):
+                    traffic.take_out(self._host, start.journal)
+
+    def _show(self) -> Endings:
+        shown = Together(self._parts)
+        shown.fit()
+        told = [self._told(start, shown) for start in self._starts]
+
+        def look() -> None:
+            for each in told:
+                each.look()
+
+        return shown.run(look)
+
+    def _told(self, start: Start, shown: Together) -> running.Announcement:
+        serving = partial(swap.put_in_while_shown, self._host, start.journal)
+        return running.Announcement(shown, self._host.machine(start.journal.swap.machine), start, serving)
+
+    @property
+    def _names(self) -> str:
+        return " ".join(part.name for part in self._parts)
