@@ -23,6 +23,7 @@ from devswap.errors import DevswapError, Interrupted, UsageError
 COMMANDS = {
     "list": "Show what can be swapped here.",
     "checkout": "Take a service over with a checkout.",
+    "up": "Take over what devswap.toml in your tree names.",
     "run": "Start a swapped service again, after an edit.",
     "status": "Show what is swapped, and whether it serves.",
     "restore": "Bring production back, and prove it.",

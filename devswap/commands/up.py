@@ -1,0 +1,91 @@
+"""devswap up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from devswap import libraries, options, outcome, session, several, swap, tree_file
+from devswap.commands import examples
+from devswap.tree_file import TreeFile
+from devswap.tuning import Changes
+from devswap.wish import Wish
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command(
+    epilog=examples(
+        "devswap up",
+        "devswap up ~/src/heat --detach",
+        "devswap up --dry-run",
+    )
+)
+def up(
+    tree: Annotated[Path, typer.Argument(metavar="[TREE]", help="Your working tree; default: where you are.")] = Path(),
+    machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Answer questions with the first choice.")] = False,  # noqa: FBT002
+    detach: Annotated[
+        bool | None, typer.Option("--detach/--foreground", help="In the background or not, whatever the file says.")
+    ] = None,
+    take_over: Annotated[bool, typer.Option("--take-over", help="Even if another user swapped it.")] = False,  # noqa: FBT002
+    wait: Annotated[
+        float | None, typer.Option("--wait", metavar="SECONDS", help="How long --detach may take to serve.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the steps, as devswap plan does.")] = False,  # noqa: FBT002
+) -> None:
+    """Take over what devswap.toml in your tree names.
+
+    As devswap checkout SERVICE... TREE, with the services and the options that the file has: services = ["heat-api",
+    "heat-engine"], and detach, reload, debug, workers, set, break and others.
+    """
+    host = session.open_host(yes=yes, wait=wait)
+    told = tree_file.read(tree_file.find(tree.absolute()), host.home())
+    background = told.flag("detach") if detach is None else detach
+    restores = told.flag("restore_on_exit") and not background
+    reload = told.flag("reload") and not background
+    options.check(detach=background, wait=wait, restore_on_exit=restores, reload=reload)
+    services = list(told.services)
+    wish = Wish(
+        service=services[0],
+        ref=str(told.folder),
+        machine=machine,
+        remote=None,
+        detach=background,
+        restore_on_exit=restores,
+        snapshot=told.flag("snapshot"),
+        take_over=take_over,
+        libraries=tuple(map(libraries.parse, told.words("with"))),
+        with_depends=told.flag("with_depends"),
+        changes=_changes(told),
+        reload=reload,
+        narrow=told.flag("narrow", default=True),
+        only=told.flag("only"),
+    )
+    if len(services) > 1:
+        options.check_several(reload=reload, debugger=None, listen=None)
+    if dry_run:
+        for planned in several.planned(host, services, wish) if len(services) > 1 else [swap.plan(host, wish)]:
+            outcome.show_plan(planned, as_json=False)
+    elif len(services) > 1:
+        outcome.show_runs(services, several.checkout(host, services, wish), given_back=restores)
+    else:
+        outcome.show_run(host, services[0], swap.checkout(host, wish), given_back=restores)
+
+
+def _changes(told: TreeFile) -> Changes:
+    return options.changes(
+        settings=[f"{name}={value}" for name, value in told.options.get("set", {}).items()],
+        unset=None,
+        debug=told.flag("debug"),
+        workers=told.options.get("workers"),
+        stops=told.words("break"),
+        no_break=False,
+        post_mortem=told.options.get("post_mortem"),
+        debugger=None,
+        listen=None,
+        wait_for_client=None,
+        write_launch=None,
+    )
