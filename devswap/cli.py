@@ -25,6 +25,7 @@ COMMANDS = {
     "checkout": "Take a service over with a checkout.",
     "up": "Take over what devswap.toml in your tree names.",
     "run": "Start a swapped service again, after an edit.",
+    "attach": "Come back to the terminal of a service that runs in the background.",
     "status": "Show what is swapped, and whether it serves.",
     "restore": "Bring production back, and prove it.",
     "plan": "Show what checkout would do, without doing it.",

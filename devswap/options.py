@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -43,6 +44,9 @@ WaitForClient = Annotated[
 WriteLaunch = Annotated[
     str | None, typer.Option("--write-launch", metavar="FOLDER", help="debugpy: launch.json there, as in .vscode.")
 ]
+Terminal = Annotated[
+    bool, typer.Option("--terminal", help="With --detach: on a terminal that devswap attach comes back to.")
+]
 Reload = Annotated[bool, typer.Option("--reload", help="Start it again when a file of the checkout is saved.")]
 PostMortem = Annotated[
     bool | None, typer.Option("--post-mortem/--no-post-mortem", help="Stop at exceptions that nobody handles.")
@@ -63,6 +67,14 @@ def check(
         raise UsageError("--wait is for --detach", hint="add --detach, or leave --wait out")
     if wait is not None and not (math.isfinite(wait) and wait > 0):
         raise UsageError(f"--wait takes a number of seconds, not {wait}", hint="--wait 60")
+
+
+def check_terminal(*, detach: bool, apache: bool = False) -> None:
+    """Raises UsageError where --terminal has no meaning."""
+    if not detach or apache:
+        raise UsageError("--terminal is for --detach: any other run has a terminal", hint="leave --terminal out")
+    if not sys.stdin.isatty():
+        raise UsageError("--terminal is for a person at one", hint="leave --terminal out")
 
 
 def check_several(*, reload: bool, debugger: str | None, listen: str | None) -> None:

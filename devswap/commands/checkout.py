@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import libraries, options, outcome, session, several, swap
+from devswap import kept_terminal, libraries, options, outcome, session, several, swap
 from devswap.commands import examples
 from devswap.errors import UsageError
 from devswap.wish import Wish
@@ -18,6 +18,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
     epilog=examples(
         "devswap checkout heat-engine review/123",
         "devswap checkout heat-engine review/123/4 --detach",
+        "devswap checkout heat-engine review/123 --detach --terminal",
         "devswap checkout heat-api heat-engine review/123",
         "devswap checkout heat-engine stable/2026.1 --remote https://git.example.org/heat",
         "devswap checkout heat-engine review/123 --with-depends",
@@ -52,6 +53,7 @@ def checkout(
     detach: Annotated[  # noqa: FBT002
         bool, typer.Option("--detach", help="In the background; returns when it serves.")
     ] = False,
+    terminal: options.Terminal = False,  # noqa: FBT002
     apache: Annotated[  # noqa: FBT002
         bool, typer.Option("--apache", help="Under the web server that production has, in the background.")
     ] = False,
@@ -112,6 +114,11 @@ def checkout(
     """
     if not services:
         raise UsageError(f"which REF of {ref}?", hint=f"devswap checkout {ref} review/123")
+    if terminal and not kept_terminal.is_inside():
+        options.check_terminal(detach=detach, apache=apache)
+        raise typer.Exit(kept_terminal.run_here(session.open_host(), services))
+    if terminal:
+        detach, wait = False, None  # this run has one now
     chosen = tuple(map(libraries.parse, with_ or []))
     options.check(detach=detach, wait=wait, restore_on_exit=restore_on_exit, reload=reload, apache=apache)
     changes = options.changes(

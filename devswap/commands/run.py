@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import options, outcome, session, several, swap
+from devswap import kept_terminal, options, outcome, session, several, swap
 from devswap.commands import examples
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -27,6 +27,7 @@ def run(
     detach: Annotated[  # noqa: FBT002
         bool, typer.Option("--detach", help="In the background; returns when it serves.")
     ] = False,
+    terminal: options.Terminal = False,  # noqa: FBT002
     restore_on_exit: Annotated[  # noqa: FBT002
         bool, typer.Option("--restore-on-exit", help="Give production back when the foreground run ends, however.")
     ] = False,
@@ -48,7 +49,11 @@ def run(
     reload: options.Reload = False,  # noqa: FBT002
 ) -> None:
     """Start a swapped service again, after an edit of its checkout."""
-    options.check(detach=detach, wait=wait, restore_on_exit=restore_on_exit, reload=reload)
+    if terminal and not kept_terminal.is_inside():
+        options.check_terminal(detach=detach)
+        raise typer.Exit(kept_terminal.run_here(session.open_host(), services))
+    detach = detach and not terminal
+    options.check(detach=detach, wait=None if terminal else wait, restore_on_exit=restore_on_exit, reload=reload)
     changes = options.changes(
         settings=settings,
         unset=unset,
