@@ -26,6 +26,7 @@ def as_json(swap: Swap, terminal: str | None) -> str:
         "breakpoints": [breakpoints.parse(text).as_json(place) for text in tuning.breakpoints],
         "post_mortem": tuning.post_mortem,
         "stacks": stacks_file(swap),
+        "patient": swap.traffic.get("patient", 0),
         **(_other(swap, tuning) if tuning.debugger != PDB else {}),
     }
     return json.dumps({name: value for name, value in told.items() if value})

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from devswap.steps.mount import BASE
 
 NAME = "zz-devswap.conf"
+PATIENT = "zy-devswap-patient.conf"
 # Development neither forks nor takes a bus name; and an init script, which systemd wraps in a unit of this kind that
 # stays active without a process, knows how to stop production's process only.
 _SIMPLE = (
@@ -44,6 +45,11 @@ class Command:
 def path(unit: str) -> str:
     """Where the drop-in of `unit` lies in its machine."""
     return f"/run/systemd/system/{unit}.d/{NAME}"
+
+
+def patient_path(unit: str) -> str:
+    """Where the drop-in lies that lets a caller of a swapped service wait."""
+    return f"/run/systemd/system/{unit}.d/{PATIENT}"
 
 
 def folder(service: str) -> str:

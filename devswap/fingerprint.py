@@ -147,7 +147,9 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str
 def _unit(machine: Machine, watched: Watched) -> Iterator[tuple[str, str]]:
     found = systemd.state(machine, watched.unit)
     files = systemd.show(machine, watched.unit, "FragmentPath", "DropInPaths")
-    paths = [files["FragmentPath"], *files["DropInPaths"].split()]
+    # What makes it wait for another swap's service comes and goes with that swap.
+    drop_ins = [path for path in files["DropInPaths"].split() if path != development.patient_path(watched.unit)]
+    paths = [files["FragmentPath"], *drop_ins]
     command = machine.read_text(f"/proc/{found.main_pid}/cmdline") if found.main_pid else None
     yield "unit state", found.active
     yield "unit enablement", found.enabled

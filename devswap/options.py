@@ -77,12 +77,19 @@ def check_terminal(*, detach: bool, apache: bool = False) -> None:
         raise UsageError("--terminal is for a person at one", hint="leave --terminal out")
 
 
-def check_several(*, reload: bool, debugger: str | None, listen: str | None) -> None:
+def check_several(
+    *, reload: bool = False, debugger: str | None = None, listen: str | None = None, patient: bool = False
+) -> None:
     """Raises UsageError for what there is for one service at a time only."""
     if reload:
         raise UsageError("--reload is for one service at a time", hint="leave --reload out")
     if debugger == "debugpy" or listen is not None:
         raise UsageError("debugpy listens on one port, for one service", hint="leave --debugger debugpy out")
+    if patient:
+        raise UsageError(
+            "--patient is for one service at a time: it restarts the others that call it",
+            hint="--set DEFAULT.rpc_response_timeout=3600 makes those wait that are taken over with it",
+        )
 
 
 def constraints(named: str | None, *, none: bool) -> str | None:

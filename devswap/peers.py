@@ -22,16 +22,16 @@ def of(host: Host, deployment: Deployment) -> list[Peer]:
     service, machine = deployment.service, deployment.machine
     if service.queue is None:
         return []
-    ours = _broker(machine, deployment.unit, deployment.config_files)
+    ours = broker(machine, deployment.unit, deployment.config_files)
     places = [each for each in units.find([service], host.running()) if each.machine.address != machine.address]
     return [
         (each.machine.address, each.unit)
         for each in places
-        if each.active and _broker(each.machine, each.unit, service.config) == ours is not None
+        if each.active and broker(each.machine, each.unit, service.config) == ours is not None
     ]
 
 
-def _broker(machine: Machine, unit: str, files: Sequence[str]) -> str | None:
+def broker(machine: Machine, unit: str, files: Sequence[str]) -> str | None:
     """Its URL with everything in it: two clouds on one host have other passwords at least."""
     return Configuration.of(machine, files, systemd.environment(machine, unit)).get("DEFAULT", "transport_url")
 

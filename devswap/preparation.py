@@ -20,6 +20,7 @@ from devswap import (
     overlay,
     overlay_of_swap,
     overlay_table,
+    patience,
     peers,
     plan,
     table,
@@ -45,6 +46,7 @@ from devswap.steps.apache import RefreshFront
 from devswap.steps.database import SyncDatabase, shared_database
 from devswap.steps.haproxy import MoveTraffic
 from devswap.steps.mount import Mount
+from devswap.steps.patience import LengthenWait
 from devswap.steps.step import Cloud, Step
 from devswap.steps.unit import require_unedited
 from devswap.tuning import PDB
@@ -73,6 +75,8 @@ class Prepared:
     fronts: tuple[RefreshFront, ...] = ()
     """Of the applications that are stopped while the database is loaded on the way back."""
 
+    patient: tuple[LengthenWait, ...] = ()
+    """Its callers are restarted, so that they wait."""
     in_apache: bool = False
     """Apache runs development, as it does production."""
     keeps_before: bool = False
@@ -84,11 +88,11 @@ class Prepared:
 
     def steps(self, drop_in: str) -> list[Step]:
         own = plan.takeover(self.deployment, drop_in, self._place, between=self._between, in_apache=self.in_apache)
-        return [*self.fronts, *self.leaving, *own]
+        return [*self.patient, *self.fronts, *self.leaving, *own]
 
     def switch_steps(self) -> list[Step]:
         run = plan.run_step(self.deployment, self._place, in_apache=self.in_apache)
-        return [*self.fronts, *self._between, run]
+        return [*self.patient, *self.fronts, *self._between, run]
 
     @property
     def _between(self) -> list[Step]:
@@ -267,6 +271,7 @@ def _build(job: _Job) -> Prepared:
     in_apache = deployment.hosted is not None and job.wish.apache
     if in_apache:
         command = replace(command, argv=())
+    patient = patience.steps(host, deployment, job.journal) if job.wish.patient else ()
     description = {
         **sources.described(built),
         "slot": job.number,
@@ -281,6 +286,7 @@ def _build(job: _Job) -> Prepared:
             "narrow": job.wish.narrow,
             "breakpoints": job.wish.breakpoints,
             "only": [list(peer) for peer in job.watched.peers],
+            "patient": patience.SECONDS if patient else _patience_so_far(job.journal.swap),
         },
     }
     return Prepared(
@@ -292,9 +298,14 @@ def _build(job: _Job) -> Prepared:
         database_returns_first=first,
         replaces=job.replaces,
         fronts=fronts,
+        patient=patient,
         in_apache=in_apache,
         hooked=hooked,
     )
+
+
+def _patience_so_far(swap: Swap) -> int:
+    return int(swap.traffic.get("patient", 0))
 
 
 def examined(found: Found, existing: Journal | None) -> Deployment:

@@ -74,6 +74,7 @@ SERVICE: Forms = {
     "environment": _SETTINGS,
     "one_worker": _SETTINGS,
     "queue": {"topic": _WORD},
+    "called_by": _list("a list of names of services", _NAME),
     "ports": _list("a list of numbers of ports", _PORT),
     "web": {"path": _text("a path", r"/[\x21-\x7e]*"), "module": _MODULE, "group": _LINE, "port": _PORT},
     "database": Form("false, or not there", lambda value: value is False),

@@ -78,6 +78,8 @@ class Service:
     ports: tuple[int, ...] = ()
     """Where it takes requests, on its machine's own address: by them HAProxy's servers are told to be it."""
     web: Web | None = None
+    called_by: tuple[str, ...] = ()
+    """The services that call it by RPC, and wait for its answers."""
     known_by: tuple[str, ...] = ()
     """Files of which its machine has one: said where the unit may be another's (apache2 runs more than horizon)."""
     remote: str | None = None
@@ -155,6 +157,7 @@ def _service(project: Mapping[str, Any], name: str, table: Mapping[str, Any]) ->
         queue=Queue(topic=queue["topic"]) if queue else None,
         ports=tuple(table.get("ports", [])),
         web=_web(web) if web else None,
+        called_by=tuple(table.get("called_by", [])),
         known_by=tuple(table.get("known_by", [])),
         remote=project.get("remote"),
         unsupported=table.get("unsupported", project.get("unsupported")) or None,

@@ -13,7 +13,7 @@ from devswap import owed, way_back
 from devswap.errors import DevswapError, MachineGone, NotWhole, Unrecognised
 from devswap.journal import Entry, Journal
 from devswap.shared import Record, Shelf
-from devswap.steps import apache, database, file, hook, mount, unit  # noqa: F401 - every kind of step that a journal may name
+from devswap.steps import apache, database, file, hook, mount, patience, unit  # noqa: F401 - all that a journal may name
 from devswap.steps.step import Cloud, Step, from_json, shell
 
 

@@ -45,6 +45,8 @@ class Wish:
     """HAProxy waits for a person at a prompt; None: in the foreground."""
     only: bool = False
     """Those who consume the same queue are stopped as long as development serves."""
+    patient: bool = False
+    """Those who call it by RPC wait for a person at a prompt."""
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,10 @@ def checkout(
     only: Annotated[  # noqa: FBT002
         bool, typer.Option("--only", help="Stop those who consume the same queue elsewhere, as long as it serves.")
     ] = False,
+    patient: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option("--patient", help="Restart its RPC callers, now and at the restore, to wait for a prompt."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the steps, as devswap plan does.")] = False,  # noqa: FBT002
 ) -> None:
     """Take a service over with a checkout.
@@ -158,13 +162,14 @@ def checkout(
         narrow=narrow,
         breakpoints=breakpoints,
         only=only,
+        patient=patient,
     )
     if dry_run:
         for planned in several.planned(host, services, wish) if len(services) > 1 else [swap.plan(host, wish)]:
             outcome.show_plan(planned, as_json=False)
         return
     if len(services) > 1:
-        options.check_several(reload=reload, debugger=debugger, listen=listen)
+        options.check_several(reload=reload, debugger=debugger, listen=listen, patient=patient)
         ended = several.checkout(host, services, wish)
         outcome.show_runs(services, ended, given_back=restore_on_exit)
         return

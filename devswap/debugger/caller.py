@@ -5,6 +5,8 @@ from typing import Any
 
 _SERVER = "oslo_messaging.rpc.server"
 _DEFAULT_SECONDS = 60
+patience = 0
+"""So many seconds the callers were made to wait; 0: they were not."""
 
 
 def waits(frame: Any) -> str:
@@ -29,5 +31,7 @@ def _expects_answer(frame: Any) -> bool:
 
 def _seconds() -> Any:
     """As this process is configured: the callers, which are of the same project mostly, read the same file."""
+    if patience:
+        return patience
     config = sys.modules.get("oslo_config.cfg")
     return getattr(getattr(config, "CONF", None), "rpc_response_timeout", _DEFAULT_SECONDS)

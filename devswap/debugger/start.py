@@ -2,6 +2,7 @@
 
 DEVSWAP_DEBUGGER holds, as JSON: `terminal` (its device, or null), `history` (a file), `breakpoints` (as in
 breakpoints.py), `post_mortem` (whether unhandled exceptions open the prompt), `stacks` (a file for them),
+`patient` (so many seconds wait those who call it),
 `debugger` (pudb or debugpy; with `listen`, `wait` and `package` for the latter).
 """
 
@@ -11,7 +12,7 @@ import pdb
 import sys
 from typing import Any, Dict
 
-from . import breakpoints, others, post_mortem, prompt, stacks
+from . import breakpoints, caller, others, post_mortem, prompt, stacks
 
 VARIABLE = "DEVSWAP_DEBUGGER"
 
@@ -21,6 +22,7 @@ def begin(given: str) -> None:
     prompt.Prompt.path = wanted.get("terminal") or ""
     prompt.Prompt.history = wanted.get("history") or ""
     prompt.Prompt.other = _other(wanted)
+    caller.patience = wanted.get("patient") or 0
     pdb.Pdb = prompt.Prompt  # type: ignore[misc]
     if wanted.get("breakpoints"):
         breakpoints.install(wanted["breakpoints"], _say)

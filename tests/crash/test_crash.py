@@ -166,6 +166,12 @@ def test_production_comes_back_from_any_interruption_of_a_checkout_of_two_servic
     explore(cloud, start, both(cloud, "migrates"), start)
 
 
+def test_callers_come_back_from_any_interruption_of_a_checkout_that_makes_them_wait(cloud: SimulatedCloud) -> None:
+    start = cloud.take()
+    wish = Wish(SERVICE, "mute", None, None, detach=True, patient=True)
+    explore(cloud, start, lambda host: swap.checkout(host, wish, cloud.makers), start)
+
+
 def test_production_comes_back_from_any_interruption_of_a_switch_of_two_services(cloud: SimulatedCloud) -> None:
     whole = cloud.take()
     both(cloud, "plain")(cloud.host())

@@ -39,6 +39,7 @@ FLOORS = (
     "narrowing",
     "testing",
     "traffic",
+    "patience",
     "peers",
     "transaction",
 )

@@ -21,6 +21,7 @@ from devswap.steps.file import MakeFile
 from devswap.steps.haproxy import ACTIVE, BACKUP, OUT, MoveTraffic
 from devswap.steps.hook import RunHook
 from devswap.steps.mount import Mount
+from devswap.steps.patience import LengthenWait
 from devswap.steps.peer import HoldPeer
 from devswap.steps.step import Cloud, Step, from_json
 from devswap.steps.unit import HoldUnit, OwnUnit, RunDevelopment
@@ -83,6 +84,7 @@ def example(kind: str, simulated: SimulatedCloud) -> Step:
         "hold-peer": HoldPeer(ON, service="heat-engine", unit=UNIT, text=development.held("heat-engine")),
         "make-file": MakeFile(ON, path="/etc/sudoers.d/devswap-heat", text="heat ALL = …\n", mode=0o440),
         "run-hook": RunHook(ON, service="heat-engine", hook=HOOK, told=json.dumps(TOLD)),
+        "lengthen-wait": LengthenWait(ON, unit="heat-api.service", seconds=3600),
         "own-unit": OwnUnit(
             APACHE, service="keystone", unit="devswap-keystone.service", user="keystone", group="keystone"
         ),

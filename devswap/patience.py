@@ -1,0 +1,57 @@
+"""Who calls a service by RPC and gives up after a while: told, and made to wait longer (`--patient`)."""
+
+from __future__ import annotations
+
+from devswap import development, peers
+from devswap.deployment import Deployment
+from devswap.discovery import units
+from devswap.discovery.units import Found
+from devswap.host import Host
+from devswap.journal import Journal
+from devswap.steps.patience import LengthenWait
+from devswap.steps.step import from_json
+
+SECONDS = 3600
+_USUAL = 60
+"""oslo.messaging's own default of rpc_response_timeout."""
+
+
+def steps(host: Host, deployment: Deployment, journal: Journal | None = None) -> tuple[LengthenWait, ...]:
+    """What makes the callers of the same cloud wait, as far as `journal` has not done so; what they cost is said."""
+    done = [from_json(entry.step) for entry in journal.entries] if journal else []
+    found = [LengthenWait(each.machine.address, unit=each.unit, seconds=SECONDS) for each in _callers(host, deployment)]
+    wanted = tuple(step for step in found if step not in done)
+    if not found:
+        host.say(f"nobody is known to call {deployment.service.name} by RPC here: --patient changes nothing")
+    if wanted:
+        names = ", ".join(f"{step.unit} in {step.on}" for step in wanted)
+        host.say(
+            f"{names}: restarted, now and at the restore, to wait {SECONDS} s for answers instead of {_USUAL} s; "
+            "an outage of a few seconds each"
+        )
+    return wanted
+
+
+def _callers(host: Host, deployment: Deployment) -> list[Found]:
+    service = deployment.service
+    known = [each for each in host.catalogue() if each.name in service.called_by]
+    ours = peers.broker(deployment.machine, deployment.unit, deployment.config_files)
+    running = [
+        each
+        for each in units.find(known, host.running())
+        if each.active and peers.broker(each.machine, each.unit, each.service.config) == ours is not None
+    ]
+    return [each for each in running if _can_wait(host, each)]
+
+
+def _can_wait(host: Host, caller: Found) -> bool:
+    """One that is swapped itself is not restarted under whoever works with it."""
+    name, machine = caller.service.name, caller.machine
+    if machine.exists(development.path(caller.unit)):
+        setting = f"--set DEFAULT.rpc_response_timeout={SECONDS}"
+        host.say(f"{name} in {machine.name} is swapped itself, and waits as before; devswap run {name} {setting}")
+        return False
+    if caller.site:
+        host.say(f"{name} in {machine.name} runs in a web server with others, and waits as before")
+        return False
+    return True
