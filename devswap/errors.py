@@ -4,6 +4,7 @@ DevswapError                exit 1: it failed, production is as before
 ├── UsageError              exit 2: the command line or the settings ask for something impossible
 ├── NotWhole                exit 3: production is not whole, `devswap restore` goes on
 ├── Unrecognised            exit 3 in the end: a file of a step is neither as it was nor as the step left it
+├── Postponed               exit 3 in the end: an undo must wait, and is in the way of no other
 ├── PackagesRefused         exit 1: the policy for indexes forbids what the checkout needs
 ├── MachineGone             exit 1: the machine does not exist any more; a rollback passes it over
 ├── Interrupted             exit 130: Ctrl-C, and what had begun is rolled back
@@ -50,6 +51,14 @@ class Unrecognised(DevswapError):
         self.path = path
         self.can_stay = can_stay
         self.can_go = can_go
+
+
+class Postponed(DevswapError):
+    """The step stays in the journal for its `cause`; what comes after it on the way back is done all the same."""
+
+    def __init__(self, cause: DevswapError) -> None:
+        super().__init__(cause.message, hint=cause.hint)
+        self.cause = cause
 
 
 class PackagesRefused(DevswapError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from devswap import balancer as balancers
@@ -10,7 +10,7 @@ from devswap import peers, transaction
 from devswap.balancer import Balancer
 from devswap.discovery import units
 from devswap.errors import DevswapError, UsageError
-from devswap.fingerprint import HAPROXY, Balanced, Watched
+from devswap.fingerprint import HAPROXY, Balanced, Watched, watched_from_json
 from devswap.haproxy import Server
 from devswap.host import Host
 from devswap.journal import Journal
@@ -179,14 +179,21 @@ def require_sound(found: Iterable[Balancer]) -> None:
 def moving(host: Host, on: str, backends: Iterable[str], *, but: Journal | None = None) -> list[Journal]:
     """The other swaps that move the traffic of one of these backends."""
     wanted = set(backends)
-    found = []
-    for journal in host.journals.all():
-        steps = [from_json(entry.step) for entry in journal.entries]
-        if (but is None or journal.folder != but.folder) and any(
-            isinstance(step, MoveTraffic) and step.on == on and wanted & set(step.backends) for step in steps
-        ):
-            found.append(journal)
-    return found
+    return [
+        journal
+        for journal in host.journals.all()
+        if (but is None or journal.folder != but.folder)
+        and any(where == on and wanted & set(moved) for where, moved in _moved(journal))
+    ]
+
+
+def _moved(journal: Journal) -> Iterator[tuple[str, Sequence[str]]]:
+    """(HAProxy's machine, backends); where all is undone but was not as it was, that is still for it to compare."""
+    for step in (from_json(entry.step) for entry in journal.entries):
+        if isinstance(step, MoveTraffic):
+            yield step.on, step.backends
+    if journal.swap.mode == "restoring" and MoveTraffic.kind in journal.swap.touched:
+        yield from ((each.on, each.backends) for each in watched_from_json(journal.swap.watched).balanced)
 
 
 # --- of a swap ------------------------------------------------------------------------------------------------------
@@ -223,9 +230,14 @@ def coming(out: MoveTraffic, balancer: Balancer, *, narrow: bool, patient: bool)
     )
 
 
+def _balancer(host: Host, step: MoveTraffic) -> Balancer | None:
+    machine = host.machine(step.on)
+    return balancers.at(machine, step.sources) if machine.is_running() else None
+
+
 def planned(outs: Sequence[MoveTraffic], host: Host, *, narrow: bool) -> list[MoveTraffic]:
     """What follows `outs` once development answers, as far as it can be told now."""
-    running = [(out, balancers.at(host.machine(out.on), out.sources)) for out in outs]
+    running = [(out, _balancer(host, out)) for out in outs]
     return [coming(out, found, narrow=narrow, patient=False) for out, found in running if found is not None]
 
 
@@ -245,10 +257,16 @@ def put_in(host: Host, journal: Journal, *, patient: bool) -> None:
 
     The caller holds the lock for changes, here and in `take_out`.
     """
-    if any(is_coming(from_json(entry.step)) for entry in journal.entries):
-        return  # it was started again on a save, and kept its work
+    done = [step for entry in journal.entries if is_coming(step := from_json(entry.step))]
+    for (
+        step
+    ) in done:  # it was started again on a save, and kept its work; what somebody else has kept from leaving, too
+        if isinstance(step, MoveTraffic) and _balancer(host, step) is not None:
+            step.do(host.cloud(journal))
+    if done:
+        return
     for out in outs(journal):
-        balancer = balancers.at(host.machine(out.on), out.sources)
+        balancer = _balancer(host, out)
         if balancer is None:
             host.say(f"HAProxy does not run in {out.on}: nobody gets traffic through it")
             continue

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from devswap import owed, way_back
-from devswap.errors import DevswapError, MachineGone, NotWhole, Unrecognised
+from devswap.errors import DevswapError, MachineGone, NotWhole, Postponed, Unrecognised
 from devswap.journal import Entry, Journal
 from devswap.shared import Record, Shelf
 from devswap.steps import apache, database, file, hook, mount, patience, unit  # noqa: F401 - all that a journal may name
@@ -39,11 +39,16 @@ def rollback(journal: Journal, cloud: Cloud) -> None:
     Raises NotWhole at the first undo that fails; its entry stays, and the next rollback goes on from there.
     """
     _foresee(journal, cloud)
-    withdraw(journal, cloud, lambda step: True)  # noqa: ARG005
+    postponed = withdraw(journal, cloud, lambda step: True)  # noqa: ARG005
     # A devswap that was killed between joining and its own entry is a holder all the same.
     for record in list(Shelf(cloud.shared).held_by(journal.folder.name)):
-        _guarded(journal, from_json(record.step), lambda record=record: _leave(record, journal, cloud))  # type: ignore[misc]
+        with _guarded(journal, from_json(record.step)):
+            _leave(record, journal, cloud)
     _settle(journal, cloud)
+    if postponed is not None:
+        step, cause = postponed
+        with _guarded(journal, step):
+            raise cause
 
 
 def _foresee(journal: Journal, cloud: Cloud) -> None:
@@ -58,7 +63,8 @@ def _foresee(journal: Journal, cloud: Cloud) -> None:
                 continue
             step, captured = from_json(record.step), record.captured
             place = replace(cloud, vault=Shelf(cloud.shared).vault(record.name))
-        _guarded(journal, step, lambda step=step, place=place, captured=captured: step.foresee(place, captured))  # type: ignore[misc]
+        with _guarded(journal, step):
+            step.foresee(place, captured)
 
 
 def _settle(journal: Journal, cloud: Cloud) -> None:
@@ -95,15 +101,24 @@ def held_by_others(journal: Journal, cloud: Cloud) -> Iterator[str]:
             yield name
 
 
-def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool]) -> None:
-    """Undo the `chosen` steps, last first, and leave the others done: a switch of checkouts replaces its mounts."""
+def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool]) -> tuple[Step, DevswapError] | None:
+    """Undo the `chosen` steps, last first, and leave the others done: a switch of checkouts replaces its mounts.
+
+    Which of them must wait, if so, and why: it stays in the journal.
+    """
     unwritten: OSError | None = None
+    postponed: tuple[Step, DevswapError] | None = None
     for entry in reversed(journal.entries):
         step = _read(journal, entry)
         if not chosen(step):
             continue
-        _guarded(journal, step, lambda step=step, entry=entry: _undo(step, entry, journal, cloud))  # type: ignore[misc]
-        if unwritten is not None:
+        try:
+            with _guarded(journal, step):
+                _undo(step, entry, journal, cloud)
+        except Postponed as error:
+            cloud.say(error.message)
+            postponed = step, error.cause
+        if unwritten is not None or postponed is not None:
             continue  # an entry that is kept keeps those below it: undone once more, they follow it in their order
         try:
             journal.drop(entry)
@@ -115,6 +130,7 @@ def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool]) -> 
             f"cannot note in {journal.folder} what is undone: {unwritten}",
             hint=f"make room there, then devswap restore {journal.called} goes on",
         ) from unwritten
+    return postponed
 
 
 def files(journal: Journal, cloud: Cloud) -> set[tuple[str, str]]:
@@ -190,13 +206,16 @@ def _end(step: Step, cloud: Cloud, captured: Any) -> None:
     (step.keep if step.kind in cloud.kept.kinds else step.undo)(cloud, captured)
 
 
-def _guarded(journal: Journal, step: Step, undo: Callable[[], None]) -> None:
+@contextmanager
+def _guarded(journal: Journal, step: Step) -> Iterator[None]:
     """Whatever goes wrong in an undo, a fault of ours included, production is not whole."""
     again = f"devswap restore {journal.called}"
     leave = f"; or leave this as it is: {again} --skip {step.kind}" if step.facts else ""
     again += f" goes on here{leave}"
     try:
-        undo()
+        yield
+    except Postponed:
+        raise
     except MachineGone as error:
         if error.address != step.on:  # its own machine took the change along; another one was needed for the undo
             raise NotWhole(f"cannot {step.describe()[1]} in {step.on}: {error}", hint=again) from error

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from devswap import balancer as balancers
 from devswap import haproxy, haproxy_by_hand, haproxy_edits, haproxy_socket, rotation
 from devswap.balancer import Balancer
-from devswap.errors import DevswapError, MachineGone
+from devswap.errors import DevswapError, MachineGone, Postponed, Unrecognised
 from devswap.haproxy import Configuration, Server
 from devswap.haproxy_edits import Edit
 from devswap.haproxy_process import Process
@@ -95,12 +95,12 @@ class MoveTraffic(Step):
         edits = [Edit(**edit).back for edit in captured["edits"]]
         machine = cloud.machine(self.on)
         if not machine.is_running():
-            what = f"{self.on} is stopped: HAProxy's files in it stay as they are"
-            self._object(cloud, what, f"start it: lxc-start -n {machine.name}")
-            return
+            what = f"{self.on} is stopped: HAProxy's files in it are put back later"
+            stopped = DevswapError(what, hint=f"lxc-start -n {machine.name}")
+            raise stopped if self.stops else Postponed(stopped)
         balancer = balancers.at(machine, self.sources) or _stopped(machine, self.sources)
         change = rotation.plan(balancer, edits, self._of_others(cloud))
-        self._respect(cloud, change)
+        theirs = self._respect(cloud, change)
         for server in change.coming:
             if server.key in captured["answered"]:
                 self._await(cloud, balancer, server)
@@ -111,6 +111,8 @@ class MoveTraffic(Step):
             self._load(cloud, balancer, change)
         self._settle(cloud, captured)
         balancer.clear(path for path, _ in (*balancer.files(), *balancer.fragments()))
+        if theirs is not None:
+            raise Postponed(theirs)
 
     def _load(self, cloud: Cloud, balancer: Balancer, change: Change) -> None:
         """Where somebody's error keeps HAProxy from loading anything, ours leaves the file all the same."""
@@ -145,18 +147,21 @@ class MoveTraffic(Step):
             else:
                 balancer.tell(haproxy_socket.set_state(key, admin))
 
-    def _respect(self, cloud: Cloud, change: Change) -> None:
-        """A line of ours that is somebody else's by now stays as it is.
+    def _respect(self, cloud: Cloud, change: Change) -> Unrecognised | None:
+        """A line of ours that is somebody else's by now stays as it is: why, where nobody has said that it shall.
 
         A file and the fragments it is assembled from are one: who keeps one keeps what is in the others too.
         """
-        is_kept = any((self.on, path) in cloud.kept.files for path, _ in change.strange)
+        if any((self.on, path) in cloud.kept.files for path, _ in change.strange):
+            return None
         for path, line in change.strange:
-            found = f"{line} is not as devswap wrote it"
-            if self.stops and not is_kept:
-                is_left_to_them(cloud, self.on, path, found, can_go=False)
-            else:
-                cloud.say(f"{path} was changed by somebody else meanwhile: {found}, and stays so")
+            try:
+                is_left_to_them(cloud, self.on, path, f"{line} is not as devswap wrote it", can_go=False)
+            except Unrecognised as error:
+                if self.stops:
+                    raise
+                return error
+        return None
 
     def _object(self, cloud: Cloud, what: str, hint: str) -> None:
         if self.stops:

@@ -217,6 +217,38 @@ def test_a_full_disk(cloud: SimulatedCloud, whole: Snapshot, person: Person, mon
     assert differences(cloud, whole) == []
 
 
+def balanced(cloud: SimulatedCloud) -> Snapshot:
+    """Production as it was, with heat-api taken over behind a HAProxy that is stopped then."""
+    cloud.balance()
+    before = cloud.take()
+    swap.checkout(cloud.host(), Wish("heat-api", "plain", None, None, detach=True), cloud.makers)
+    cloud.machine(images.HAPROXY).halt()
+    return before
+
+
+def test_a_haproxy_that_is_stopped(cloud: SimulatedCloud, person: Person) -> None:
+    before = balanced(cloud)
+    start, again, *_ = commands(person.is_told("restore").hint)
+    assert cloud.machine(images.HEAT).init.unit("heat-api.service").argv[0] == images.UWSGI, "production runs"
+    person.types(start)
+    person.types(again)
+    assert differences(cloud, before) == []
+
+
+def test_a_haproxy_that_is_back_a_moment_too_late(cloud: SimulatedCloud, person: Person) -> None:
+    before = balanced(cloud)
+
+    def it_starts(what: str) -> None:
+        if "systemctl start" in what and not cloud.machine(images.HAPROXY).is_running():
+            cloud.machine(images.HAPROXY).boot()
+
+    cloud.calls.begin(instant=it_starts)
+    told = person.is_told("restore")
+    cloud.calls.begin()
+    person.types(commands(told.hint)[1])
+    assert differences(cloud, before) == []
+
+
 def test_a_database_that_cannot_be_compared(cloud: SimulatedCloud, whole: Snapshot, person: Person) -> None:
     take_over(cloud, "plain")
     cloud.machine(images.GALERA).halt()

@@ -315,6 +315,39 @@ def test_a_stopped_haproxy_does_not_keep_production_stopped(cloud: SimulatedClou
     assert cloud.machine(images.HEAT).init.units["heat-api.service"].argv[0] == images.UWSGI
 
 
+def test_what_could_not_be_put_back_while_haproxy_was_stopped_is_put_back_by_the_restore(cloud: SimulatedCloud) -> None:
+    before = cloud.take()
+    checkout(cloud)
+    cloud.machine(images.HAPROXY).halt()
+    checkout(cloud, "other")
+    cloud.machine(images.HAPROXY).boot()
+    assert serving(cloud) == [images.OURS]
+    restore(cloud)
+    assert differences(cloud, before) == []
+
+
+def test_a_peer_whose_line_others_changed_is_put_back_when_that_is_mended(
+    cloud: SimulatedCloud, machine: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Production comes back before; and development that is started again meanwhile gets its requests."""
+    person, before = Person(cloud, monkeypatch), cloud.take()
+    checkout(cloud)
+    ours = machine.read_text(CFG) or ""
+    machine.write_text(CFG, ours.replace("fall 3 backup", "fall 7 backup"))
+    person.types(f"devswap run {SERVICE} --detach")
+    assert serving(cloud) == [images.OURS]
+    for _ in range(2):
+        told = person.is_told("restore")
+        assert cloud.machine(images.HEAT).init.units["heat-api.service"].argv[0] == images.UWSGI
+        assert "--keep-theirs" in (told.hint or "")
+        assert images.OURS in serving(cloud)
+    with pytest.raises(DevswapError, match="moved already"):
+        narrow(cloud)
+    machine.write_text(CFG, (machine.read_text(CFG) or "").replace("fall 7 backup", "fall 3 backup"))
+    person.types(commands(told.hint)[1])
+    assert differences(cloud, before) == []
+
+
 def test_a_haproxy_that_is_gone_has_taken_its_part_along(cloud: SimulatedCloud) -> None:
     for made in (checkout, narrow):
         made(cloud)
