@@ -11,7 +11,7 @@ from pathlib import Path
 from devswap import systemd
 from devswap.errors import DevswapError, MachineGone
 from devswap.journal import write_durably
-from devswap.steps.step import Cloud, shell
+from devswap.steps.step import Cloud, Step, shell
 
 
 def note(path: Path, on: str, unit: str) -> None:
@@ -31,11 +31,23 @@ def settle(cloud: Cloud) -> list[str]:
         except MachineGone:
             continue
         except DevswapError as error:
+            if is_held_by_another(cloud, on, unit):
+                continue
             left.append((on, unit))
             wrong.append(f"{error.message}; mend it, then: {shell(on, 'systemctl', 'start', unit)}")
     if cloud.owed.exists():
         write_durably(cloud.owed, json.dumps(left).encode())
     return wrong
+
+
+def is_held_by_another(cloud: Cloud, on: str, unit: str) -> bool:
+    """Whether another swap holds it stopped: then it starts when that one is given back, and is owed by nobody else."""
+    for entry in (entry for entries in cloud.other_swaps() for entry in entries):
+        kind = Step.known.get(entry.step["kind"])
+        if kind is not None and kind.holds and (entry.step["on"], entry.step.get("unit")) == (on, unit):
+            cloud.say(f"{unit} in {on} is held by another swap, whose restore starts it")
+            return bool(entry.captured["active"])
+    return False
 
 
 def _read(path: Path) -> list[tuple[str, str]]:

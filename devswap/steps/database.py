@@ -228,8 +228,9 @@ class SyncDatabase(Step):
                 systemd.reset_failed(cloud.machine(on), unit)  # else systemd refuses one that was started too often
                 systemd.start(cloud.machine(on), unit)
             except DevswapError as error:
-                cloud.say(f"{error.message}; it was stopped while the database was loaded")
-                owed.note(cloud.owed, on, unit)
+                if not owed.is_held_by_another(cloud, on, unit):
+                    cloud.say(f"{error.message}; it was stopped while the database was loaded")
+                    owed.note(cloud.owed, on, unit)
         (cloud.vault / _STOPPED).unlink(missing_ok=True)
 
     def _noted(self, cloud: Cloud) -> list[tuple[str, str]]:

@@ -1,8 +1,9 @@
 """Whatever happens in whatever order, a restore ends with production whole, or with exit code 3 and the truth.
 
-Hypothesis makes the sequences up: takeovers of two services with one database, switches, edits, kills at any instant,
-restarts of machines, other people, a database that cannot be reached. They are the same each time; with
-`--hypothesis-profile thorough` they are thousands of new ones.
+Hypothesis makes the sequences up: takeovers of two services with one database, one of them behind HAProxy, switches,
+edits of the checkout and of what devswap changes, kills at any instant, restarts of machines and of the host, other
+people, traffic narrowed and HAProxy reloaded by them, a database that cannot be reached. They are the same each time;
+with `--hypothesis-profile thorough` they are thousands of new ones.
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from devswap import development, swap, systemd
+from devswap import development, narrowing, rotation, swap, systemd
 from devswap.errors import DevswapError, NotWhole
 from devswap.host import Host
 from devswap.journal import Journal
-from devswap.service import Catalogue
 from devswap.wish import Wish
 from tests.simulated import disk, images
 from tests.simulated.cloud import SimulatedCloud, Snapshot, World
@@ -32,13 +32,17 @@ from tests.simulated.comparison import differences
 from tests.simulated.mariadb import SqlError
 
 SERVICES = ("heat-engine", "heat-api")
+BALANCED = "heat-api"
 CHECKOUTS = {"plain": ("a1",), "migrates": ("a1", "b2"), "further": ("a1", "b2", "c3"), "dies": ("a1", "b2")}
-MACHINES = (images.HEAT, images.HEAT_CFN, images.GALERA)
+MACHINES = (images.HEAT, images.HEAT_CFN, images.GALERA, images.HAPROXY)
 PEOPLE = (("ada", 0), ("ben", 1000))
-CONFIGURATION = f"{images.VENV}/etc/heat/heat.conf"
+CONFIGURATION = (images.HEAT, f"{images.VENV}/etc/heat/heat.conf")
+CFG, FRAGMENT = "/etc/haproxy/haproxy.cfg", "/etc/haproxy/conf.d/heat_api"
+PEER = f"    server {images.THEIRS.rpartition('/')[2]} {images.PEER}:8004 check port 8004 inter 12000 rise 3 fall 3"
+"""The line of the server that others may have made a backup."""
 
 services, people = st.sampled_from(SERVICES), st.sampled_from(PEOPLE)
-instants = st.none() | st.integers(0, 120)
+instants = st.none() | st.integers(0, 200)
 """When a command is killed; None: never."""
 
 
@@ -48,11 +52,13 @@ class Sequences(RuleBasedStateMachine):
         memory = Path("/dev/shm")
         self._folder = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None, prefix="devswap-sequence-")
         self.cloud = SimulatedCloud(Path(self._folder.name))
+        self.cloud.balance()
         for name, revisions in CHECKOUTS.items():
             self.cloud.checkout(name, revisions=revisions, fate="dies" if name == "dies" else "")
             (self.cloud.folder / "overlays" / name / "bin/heat-api").write_text("")
         self._patched = pytest.MonkeyPatch()
         self._patched.setattr("time.sleep", lambda seconds: None)
+        self._patched.setattr(rotation, "ANSWER_SECONDS", 0.0)
         self._disk = disk.watched(self._patched, self.cloud.state, self.cloud.calls)
         self._disk.__enter__()
         self.whole = self.cloud.take()
@@ -91,19 +97,51 @@ class Sequences(RuleBasedStateMachine):
 
     @rule(service=services, killed=instants)
     def somebody_restores(self, service: str, killed: int | None) -> None:
+        self.give_back(service, killed)
+
+    def give_back(self, name: str, killed: int | None) -> None:
         for journal in self.journals():
-            if journal.swap.service == service:
+            if journal.swap.service == name:
                 self.run(lambda journal=journal: swap.restore(self.host(), journal), killed)  # type: ignore[misc]
         if not self.journals() and not self.obstacles():
             self.assert_whole()
 
+    @rule(ref=st.sampled_from(("migrates", "further")))
+    def ada_edits_a_migration_of_her_checkout(self, ref: str) -> None:
+        migration = max((self.cloud.folder / "checkouts" / ref).rglob("*_change.py"))
+        migration.write_text(migration.read_text() + "# edited\n")
+
+    @rule(killed=instants)
+    def somebody_narrows_the_traffic(self, killed: int | None) -> None:
+        if self.cloud.machine(images.HAPROXY).is_running():
+            narrow = lambda: narrowing.narrow(self.host(), BALANCED, to=images.HEAT, exclusive=bool(self.edits % 2))  # noqa: E731
+            self.run(narrow, killed)
+
+    @rule(killed=instants)
+    def somebody_widens_it(self, killed: int | None) -> None:
+        self.give_back(f"haproxy:{BALANCED}", killed)
+
     @rule()
-    def a_playbook_changes_the_configuration(self) -> None:
+    def somebody_reloads_haproxy(self) -> None:
+        machine = self.cloud.machine(images.HAPROXY)
+        if machine.is_running():
+            machine.run(["systemctl", "reload", "--", "haproxy.service"])
+
+    @rule()
+    def somebody_edits_the_line_of_a_backup(self) -> None:
+        machine = self.cloud.machine(images.HAPROXY)
+        for path in (CFG, FRAGMENT) if machine.is_running() else ():
+            text = machine.read_text(path) or ""
+            machine.write_text(path, text.replace("rise 3 fall 3 backup", "rise 3 fall 9 backup"))
+
+    @rule(where=st.sampled_from((CONFIGURATION, (images.HAPROXY, CFG))))
+    def a_playbook_changes_a_configuration(self, where: tuple[str, str]) -> None:
         self.edits += 1
+        name, path = where
 
         def edit(world: World) -> None:
-            files = world.machines[images.HEAT].files
-            files.write(CONFIGURATION, (files.read(CONFIGURATION) or b"") + b"# one more line\n")
+            files = world.machines[name].files
+            files.write(path, (files.read(path) or b"") + b"# one more line\n")
 
         edit(self.cloud.world)
         world = pickle.loads(self.whole.world)
@@ -135,7 +173,12 @@ class Sequences(RuleBasedStateMachine):
     def a_machine_restarts(self, name: str) -> None:
         self.cloud.machine(name).boot()
 
-    @rule(what=st.sampled_from((images.HEAT, images.GALERA, "the database")))
+    @rule()
+    def the_host_restarts(self) -> None:
+        for name in MACHINES:
+            self.cloud.machine(name).boot()
+
+    @rule(what=st.sampled_from((images.HEAT, images.GALERA, images.HAPROXY, "the database")))
     def trouble_comes(self, what: str) -> None:
         if what in MACHINES:
             self.cloud.machine(what).halt()
@@ -192,7 +235,19 @@ class Sequences(RuleBasedStateMachine):
             text = machine.read_text(path)
             if text is not None and not development.is_as_written(text):
                 found[path] = lambda path=path: machine.remove(path)  # type: ignore[misc]
+        balancer = self.cloud.machine(images.HAPROXY)
+        for path in (CFG, FRAGMENT) if balancer.is_running() else ():
+            if "fall 9" in (balancer.read_text(path) or ""):
+                found[images.THEIRS.rpartition("/")[2]] = self._put_the_line_right
         return found
+
+    def _put_the_line_right(self) -> None:
+        machine = self.cloud.machine(images.HAPROXY)
+        for path in (CFG, FRAGMENT):
+            lines = (machine.read_text(path) or "").split("\n")
+            lines = [f"{PEER}   # the other" if "fall 9" in line else line for line in lines]
+            machine.write_text(path, "\n".join(lines))
+        self.somebody_reloads_haproxy()
 
     def mend(self, said: str) -> None:
         ways = self.obstacles()
@@ -218,12 +273,8 @@ class Sequences(RuleBasedStateMachine):
 
     def host(self, who: tuple[str, int] = PEOPLE[0]) -> Host:
         found = self.cloud.host(user=who[0], uid=who[1])
-        known = found.catalogue()
-        engine = known.get("heat-engine")
-        api = replace(engine, name="heat-api", units=("heat-api",), entry_point="heat-api", queue=None)
         return replace(
             found,
-            catalogue=lambda: Catalogue([*(each for each in known if each.name != api.name), api]),
             now=lambda: f"2026-01-01T00:00:00.{next(self.clock):06}+00:00",
         )
 

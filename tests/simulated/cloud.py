@@ -55,6 +55,7 @@ class World:
 class Snapshot:
     world: bytes
     disk: Mapping[str, bytes]
+    folders: frozenset[Path]
     digest: int
 
 
@@ -386,7 +387,9 @@ class SimulatedCloud:
             for path in self.state.rglob("*")
             if path.is_file() and path.name != "lock"
         }
-        return Snapshot(pickle.dumps(self.world), disk, hash((_canonical(self.world), tuple(sorted(disk.items())))))
+        folders = frozenset(path.relative_to(self.state) for path in self.state.rglob("*") if path.is_dir())
+        digest = hash((_canonical(self.world), tuple(sorted(disk.items()))))
+        return Snapshot(pickle.dumps(self.world), disk, folders, digest)
 
     def put_back(self, snapshot: Snapshot) -> None:
         self.calls.begin()
@@ -397,6 +400,8 @@ class SimulatedCloud:
         self._looks.clear()
         self.world = pickle.loads(snapshot.world)
         shutil.rmtree(self.state, ignore_errors=True)
+        for folder in sorted(snapshot.folders):
+            (self.state / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
         for name, content in snapshot.disk.items():
             path = self.state / name
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -35,7 +35,14 @@ class Schema:
     def settle(self) -> None:
         """Time has passed: what the server was working on is done."""
         while self.working:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Nobody hears of an error: the client is gone, and sends nothing more."""
+        try:
             self.execute(self.working.pop(0))
+        except SqlError:
+            self.working = []
 
     def execute(self, sql: str) -> list[str]:
         """One statement, as a whole: its rows, tab-separated."""
@@ -105,7 +112,7 @@ class Schema:
         """Whoever asks sees a statement at work; by the next question it is done."""
         shown = [f"10\t{sql}" for sql in self.working[:1]]
         if self.working:
-            self.execute(self.working.pop(0))
+            self._go_on()
         return shown
 
     def size(self) -> int:
