@@ -81,6 +81,11 @@ def move(balancer: Balancer, change: Change, *, say: Callable[[str], None]) -> N
         balancer.clear(change.texts)
         where = balancer.machine.name
         raise DevswapError(f"cannot change HAProxy's configuration in {where}: haproxy -c refuses it\n{complaint}")
+    load(balancer, change, say=say)
+
+
+def load(balancer: Balancer, change: Change, *, say: Callable[[str], None]) -> None:
+    """The change that was just checked, which has staged it."""
     before = balancer.states()
     told = balancer.can_be_told
     if told:

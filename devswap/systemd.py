@@ -203,6 +203,8 @@ def run_in_unit(
 
 def stop_within(machine: Machine, unit: str, *, seconds: float) -> None:
     """Stop `unit`; what of it is still there after `seconds` is killed."""
+    if state(machine, unit).active in ("inactive", "failed"):
+        return  # it has ended by itself
     machine.run(["systemctl", "stop", "--no-block", "--", unit], ok=(0, _NOT_LOADED))
     deadline = time.monotonic() + seconds
     while state(machine, unit).active not in ("inactive", "failed"):

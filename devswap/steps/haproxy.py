@@ -116,10 +116,11 @@ class MoveTraffic(Step):
 
     def _load(self, cloud: Cloud, balancer: Balancer, change: Change) -> None:
         """Where somebody's error keeps HAProxy from loading anything, ours leaves the file all the same."""
-        wrong = balancer.complaint()
+        wrong = balancer.complaint(change.texts)
         if wrong is None:
-            rotation.move(balancer, change, say=cloud.say)
+            rotation.load(balancer, change, say=cloud.say)
             return
+        wrong = balancer.complaint() or wrong  # in the words of the files that people know
         balancer.stage(change.texts)
         balancer.put(change.texts)
         balancer.tell(*(haproxy_socket.set_state(server.key, "maint") for server in change.leaving))

@@ -77,3 +77,14 @@ def test_it_waits_for_a_port_that_somebody_is_about_to_let_go_of(
         time.sleep(0.5)
         assert server.poll() is None
     assert ask(ports[0]) == "1 [] /v3"
+
+
+def test_what_an_application_does_at_its_end_is_done(tmp_path: Path, ports: tuple[int, int]) -> None:
+    ends = f"import atexit, pathlib\natexit.register(pathlib.Path({str(tmp_path / 'ended')!r}).touch)\n"
+    (tmp_path / "application").write_text(ends + APPLICATION)
+    script = Path(serve.__file__).parent / "serve.py"
+    with subprocess.Popen([sys.executable, str(script), f"127.0.0.1:{ports[0]}={tmp_path}/application"]) as run:
+        ask(ports[0])
+        run.send_signal(signal.SIGINT)
+        assert run.wait(10) == 0
+    assert (tmp_path / "ended").exists()
