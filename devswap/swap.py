@@ -160,8 +160,7 @@ def run(
                 if tuned is not None:
                     journal.describe(tuning=tuned.as_json())
                 if detach or way.is_in_apache(journal.swap):
-                    running.detached(host, start_again(host, journal, None, question), seconds=host.settings.wait)
-                    put_in(host, journal, foreground=False)
+                    _detached_again(host, journal, question)
                     return None
                 terminal = until_ended.enter_context(terminal_of(host, journal))
                 start = start_again(host, journal, terminal, question)
@@ -182,6 +181,17 @@ def ready(
     for line in newest.newer(host.state, journal.swap):
         host.say(line)
     return journal, tuning_of_swap.tuned_again(host, journal.swap, changes) if changes != UNCHANGED else None
+
+
+def _detached_again(host: Host, journal: Journal, question: Question | None) -> None:
+    """Whatever goes wrong, its peers get the requests."""
+    try:
+        running.detached(host, start_again(host, journal, None, question), seconds=host.settings.wait)
+    except BaseException:
+        with host.journals.changing():
+            traffic.take_out(host, journal)
+        raise
+    put_in(host, journal, foreground=False)
 
 
 @contextmanager
@@ -357,8 +367,8 @@ def start_again(host: Host, journal: Journal, terminal: Terminal | None, questio
     swap, machine = journal.swap, host.machine(journal.swap.machine)
     with host.journals.changing():
         stopped_at = time.monotonic()
-        traffic.take_out(host, journal)
-        if not way.is_in_apache(swap):
+        if not way.is_in_apache(swap):  # whose reload is graceful, and drops no request
+            traffic.take_out(host, journal)
             systemd.stop(machine, development.guard_unit(swap.service))
             systemd.stop(machine, swap.unit)
         running.write_drop_in(host, swap, terminal)
