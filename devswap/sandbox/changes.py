@@ -23,6 +23,8 @@ NEEDS_LIBRARY = "needs library"
 # What the change for PACKAGE needs: pure Python, published, required by no OpenStack service.
 MISSING_PACKAGE = "humanize"
 NEW_REVISION = "5d3f0c8a1e42"
+NEW_REVISIONS_OF_KEYSTONE = ("7c4e19d2b0a5", "e06b8f3d517c")
+"""Of its branches expand and contract."""
 DIES_AFTER = 5
 
 _FIRST_NUMBER = {"current": 910000, "2015": 905000}
@@ -160,7 +162,7 @@ def _heat(era: str) -> tuple[Change, ...]:
 
 def _keystone(era: str) -> tuple[Change, ...]:
     first = _FIRST_NUMBER[era] + 200
-    header = f"{first + 1},1"
+    header, migrated = f"{first + 1},1", f"{first + 3},1"
     return (
         Change(
             first + 1,
@@ -187,6 +189,23 @@ def _keystone(era: str) -> tuple[Change, ...]:
                         "from keystone.api import user_tags  # noqa: F401",
                     ),
                     "user_tags",
+                ),
+            ),
+        ),
+        Change(
+            first + 3,
+            "keystone",
+            era,
+            MIGRATION,
+            "Add a note to projects",
+            "A nullable column for what operators write about them; and an index\n"
+            "that no query uses goes once all keystones have moved on.",
+            (
+                Patchset(
+                    edits.all_of(
+                        edits.add_note_to_project(*NEW_REVISIONS_OF_KEYSTONE), edits.answer_with_header(migrated)
+                    ),
+                    f"X-Keystone-Change: {migrated}",
                 ),
             ),
         ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import reduce
 
 from devswap.errors import DevswapError
 from devswap.sandbox.releases import SourceFile, Tree
@@ -17,6 +18,7 @@ Edit = Callable[[Tree], Tree]
 _ENGINE = "heat/cmd/engine.py"
 _BEFORE_THE_SERVICE = "    from heat.engine import service as engine  # noqa\n"
 _MIGRATIONS = "heat/db/migrations/versions/"
+_MIGRATIONS_OF_KEYSTONE = "keystone/common/sql/migrations/versions/"
 _LICENCE = """#
 #    Licensed under the Apache License, Version 2.0 (the "License"); you may
 #    not use this file except in compliance with the License. You may obtain
@@ -31,6 +33,11 @@ _LICENCE = """#
 #    under the License.
 
 """
+
+
+def all_of(*several: Edit) -> Edit:
+    """One after the other."""
+    return lambda tree: reduce(lambda edited, edit: edit(edited), several, tree)
 
 
 def mark_random_strings(mark: str) -> Edit:
@@ -80,8 +87,10 @@ def add_note_to_stack(revision: str) -> Edit:
 
     def edit(tree: Tree) -> Tree:
         head = migration_head(tree)
+        down = "    op.drop_column('stack', 'note')"
+        added = _migration("Add note column to stack table", revision, head, _add_column("stack"), down)
         path = f"{_MIGRATIONS}{revision}_add_note_to_stack_table.py"
-        tree = {**tree, path: SourceFile((_LICENCE + _migration(revision, head)).encode())}
+        tree = {**tree, path: SourceFile((_LICENCE + added).encode())}
         column = "    current_deps = sqlalchemy.Column('current_deps', types.Json)\n"
         return _replace(
             tree,
@@ -95,16 +104,59 @@ def add_note_to_stack(revision: str) -> Edit:
 
 def migration_head(tree: Tree) -> str:
     """The one revision of a heat tree that no other follows."""
-    text = "\n".join(file.content.decode() for path, file in tree.items() if path.startswith(_MIGRATIONS))
-    revisions: set[str] = set(re.findall(r"^revision = '(\w+)'", text, re.M))
-    heads = revisions - set(re.findall(r"^down_revision = '(\w+)'", text, re.M))
+    return _head({path: file for path, file in tree.items() if path.startswith(_MIGRATIONS)}, "heat")[0]
+
+
+def add_note_to_project(expand: str, contract: str) -> Edit:
+    """A nullable column `note` of table `project` with its model, and an index less: one of each branch of keystone's.
+
+    The model has it so that this keystone cannot serve without the migration.
+    """
+
+    def edit(tree: Tree) -> Tree:
+        subject = "Add note column to project table"
+        column = _add_column("project"), "    op.drop_column('project', 'note')"
+        tree = _with_migration_of_keystone(tree, "expand", expand, subject, *column)
+        index = "    op.drop_index('ix_actor_id', table_name='assignment')", "    pass"
+        tree = _with_migration_of_keystone(tree, "contract", contract, "Drop the index of actors", *index)
+        last = "    parent_id = sql.Column(sql.String(64), sql.ForeignKey('project.id'))\n"
+        return _replace(
+            tree, "keystone/resource/backends/sql_model.py", last, f"{last}    note = sql.Column(sql.String(255))\n"
+        )
+
+    return edit
+
+
+def _with_migration_of_keystone(tree: Tree, branch: str, revision: str, subject: str, up: str, down: str) -> Tree:
+    """Beside the newest of its branch, whose folder alembic is told of."""
+    own = re.compile(rf"{_MIGRATIONS_OF_KEYSTONE}[^/]+/{branch}/[^/]+\.py")
+    head, newest = _head({path: file for path, file in tree.items() if own.fullmatch(path)}, "keystone")
+    path = f"{newest.rpartition('/')[0]}/{revision}_{branch}.py"
+    return {**tree, path: SourceFile((_LICENCE + _migration(subject, revision, head, up, down)).encode())}
+
+
+def _head(files: Tree, project: str) -> tuple[str, str]:
+    """(the one revision that no other of `files` follows, its path)."""
+    revisions: dict[str, str] = {}
+    below: set[str] = set()
+    for path, file in files.items():
+        text = file.content.decode()
+        revisions |= dict.fromkeys(re.findall(r"^revision = '(\w+)'", text, re.M), path)
+        below |= set(re.findall(r"^down_revision = '(\w+)'", text, re.M))
+    heads = revisions.keys() - below
     if len(heads) != 1:
-        raise DevswapError(f"cannot add a migration to this heat: its migrations have {len(heads)} heads, not one")
-    return heads.pop()
+        raise DevswapError(f"cannot add a migration to this {project}: its migrations have {len(heads)} heads, not one")
+    head = heads.pop()
+    return head, revisions[head]
 
 
-def _migration(revision: str, head: str) -> str:
-    return f'''"""Add note column to stack table
+def _add_column(table: str) -> str:
+    margin = " " * len("    op.add_column(")
+    return f"    op.add_column('{table}',\n{margin}sa.Column('note', sa.String(length=255), nullable=True))"
+
+
+def _migration(subject: str, revision: str, head: str, up: str, down: str) -> str:
+    return f'''"""{subject}
 
 Revision ID: {revision}
 Revises: {head}
@@ -122,12 +174,11 @@ depends_on = None
 
 
 def upgrade():
-    op.add_column('stack',
-                  sa.Column('note', sa.String(length=255), nullable=True))
+{up}
 
 
 def downgrade():
-    op.drop_column('stack', 'note')
+{down}
 '''
 
 

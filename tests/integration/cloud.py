@@ -143,16 +143,17 @@ class Cloud:
     def sh(self, script: str, *words: str, on: str | None = None, ok: bool = True) -> str:
         return self.run(["sh", "-c", script, "sh", *words], on=on, ok=ok).stdout.strip()
 
-    def sql(self, statement: str) -> str:
+    def sql(self, statement: str, database: str = "heat") -> str:
         return self.run(
-            ["mariadb", "--batch", "--skip-column-names", "heat"], on=self.container("-galera-"), text=statement
+            ["mariadb", "--batch", "--skip-column-names", database], on=self.container("-galera-"), text=statement
         ).stdout.strip()
 
-    def schema(self) -> str:
-        """The schema with its revision, from the server's own dump tool; counters of rows left out."""
-        tool = ["mariadb-dump", "--no-data", "--skip-comments", "--compact", "heat"]
+    def schema(self, database: str = "heat") -> str:
+        """The schema with its revisions, from the server's own dump tool; counters of rows left out."""
+        tool = ["mariadb-dump", "--no-data", "--skip-comments", "--compact", database]
         text = self.run(tool, on=self.container("-galera-")).stdout
-        return re.sub(r" AUTO_INCREMENT=\d+", "", text) + self.sql("SELECT * FROM alembic_version ORDER BY 1")
+        revisions = self.sql("SELECT * FROM alembic_version ORDER BY 1", database)
+        return re.sub(r" AUTO_INCREMENT=\d+", "", text) + revisions
 
     def create_stack(self) -> Stack:
         """A new stack, made by whatever engine serves now."""
@@ -251,6 +252,15 @@ def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
         old, new = before.get(name, "").splitlines(), after.get(name, "").splitlines()
         found += [f"{name}: {line}" for line in difflib.unified_diff(old, new, lineterm="", n=0)][:20]
     return found
+
+
+def certificate(folder: Path) -> str:
+    """One that nobody has signed, with its key."""
+    key, own = folder / "key.pem", folder / "own.pem"
+    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    line = [*request, "-subj", "/CN=own.example", "-keyout", str(key), "-out", str(own)]
+    subprocess.run(line, check=True, capture_output=True)
+    return own.read_text() + key.read_text()
 
 
 def host_mounts() -> list[str]:

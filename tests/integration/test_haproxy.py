@@ -17,7 +17,7 @@ import pytest
 
 from devswap.sandbox import changes
 from devswap.sandbox.changes import HARMLESS
-from tests.integration.cloud import Cloud, wait_until
+from tests.integration.cloud import Cloud, certificate, wait_until
 from tests.integration.people import Desk
 
 pytestmark = pytest.mark.sandbox
@@ -117,50 +117,65 @@ def test_without_a_second_server_requests_fail_in_the_outage_that_is_printed_and
 _OWN = """
 set -e
 mkdir -p /srv/own/services.d
+cat >/srv/own/pem
 printf 'global\\n    stats socket /srv/own/socket level operator\\n    pidfile /srv/own/pid\\n' >/srv/own/haproxy.cfg
 printf 'defaults\\n    mode http\\n    timeout connect 5s\\n    timeout client 9s\\n    timeout server 9s\\n' \\
     >>/srv/own/haproxy.cfg
 cat >/srv/own/services.d/own.cfg <<END
 frontend own_front
-    bind 127.0.0.1:9000
+    bind 127.0.0.1:9000${1:+ ssl crt /srv/own/pem}
     default_backend own_back
 backend own_back
-    server one 127.0.0.1:9001 check   # the first
-    server two 127.0.0.1:9002 check
+    server one 127.0.0.1:9001 check${1:+ ssl verify none}   # the first
+    server two 127.0.0.1:9002 check${1:+ ssl verify none}
 END
 for port in 9001 9002; do
-    setsid python3 -m http.server --bind 127.0.0.1 --directory /srv/own/services.d $port >/dev/null 2>&1 &
+    setsid python3 -c "$2" $port $1 >/dev/null 2>&1 &
     echo $! >/srv/own/server-$port
 done
+"""
+_SERVER = """
+import http.server, ssl, sys
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler)
+if "tls" in sys.argv:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain("/srv/own/pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
+_ASK = """
+import ssl, sys, urllib.request
+context = ssl._create_unverified_context()
+print(urllib.request.urlopen(sys.argv[1], context=context if sys.argv[1].startswith("https") else None).status)
 """
 
 
 @pytest.fixture
-def own(cloud: Cloud, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A second HAProxy beside the cloud's, laid out as Kolla does and started by hand; its machine."""
-    on = balancer(cloud)
-    cloud.sh(_OWN, on=on)
-    cloud.sh(f"cd / && /usr/sbin/haproxy {request.param} -f /srv/own/haproxy.cfg -f /srv/own/services.d", on=on)
-    wait_until(lambda: cloud.sh(_ASK, on=on, ok=False) == "200", "the second HAProxy serves")
-    yield on
+def own(cloud: Cloud, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """A second HAProxy beside the cloud's, laid out as Kolla does and started by hand: its machine and its address."""
+    on, (how, tls) = balancer(cloud), request.param
+    url = f"http{'s' if tls else ''}://127.0.0.1:9000/"
+    cloud.run(["sh", "-c", _OWN, "sh", "tls" if tls else "", _SERVER], on=on, text=certificate(tmp_path))
+    cloud.sh(f"cd / && /usr/sbin/haproxy {how} -f /srv/own/haproxy.cfg -f /srv/own/services.d", on=on)
+    wait_until(lambda: cloud.run(["python3", "-c", _ASK, url], on=on, ok=False).stdout == "200\n", "it serves")
+    yield on, url
     cloud.sh("kill $(cat /srv/own/pid /srv/own/server-*); rm -rf /srv/own", on=on)
 
 
-_ASK = "python3 -c \"import urllib.request as u; print(u.urlopen('http://127.0.0.1:9000/').status)\" 2>/dev/null"
-
-
 @pytest.mark.eras("current")
-@pytest.mark.parametrize("own", ["-W -D", "-D"], indirect=True, ids=["master", "daemon"])
+@pytest.mark.parametrize("own", [("-W -D", False), ("-D", True)], indirect=True, ids=["master", "daemon in TLS"])
 def test_haproxy_without_systemd_and_with_an_operators_socket_is_narrowed_as_well(
-    cloud: Cloud, desk: Desk, own: str
+    cloud: Cloud, desk: Desk, own: tuple[str, str]
 ) -> None:
+    on, url = own
     files = "cat /srv/own/haproxy.cfg /srv/own/services.d/*; ls -A /srv/own/services.d"
-    before = cloud.sh(files, on=own)
-    with load("http://127.0.0.1:9000/", "lxc-attach", "--clear-env", "-n", own, "--", "python3") as seen:
+    before = cloud.sh(files, on=on)
+    with load(url, "lxc-attach", "--clear-env", "-n", on, "--", "python3") as seen:
         desk.devswap("haproxy", "narrow", "own", "--to", "two")
         assert [server["role"] for server in shown(desk, "own")] == ["backup", "active"]
-        assert "server one 127.0.0.1:9001 check backup   # the first" in cloud.sh(files, on=own)
+        first = "server one 127.0.0.1:9001 check" + (" ssl verify none" if url.startswith("https") else "")
+        assert f"{first} backup   # the first" in cloud.sh(files, on=on)
         desk.devswap("haproxy", "widen", "own")
     assert seen["failures"] == []
-    assert cloud.sh(files, on=own) == before
+    assert cloud.sh(files, on=on) == before
     assert [server["role"] for server in shown(desk, "own")] == ["active", "active"]

@@ -65,6 +65,9 @@ def test_the_migration_follows_the_head_of_the_real_release(root: Path, era: str
     names = git(root, "heat", "ls-tree", "-r", "--name-only", ref, "heat/db/migrations/versions/").splitlines()
     tree = {name: SourceFile(git(root, "heat", "show", f"{ref}:{name}").encode()) for name in names}
     assert edits.migration_head(tree) == changes.NEW_REVISION
+    change = changes.change("keystone", changes.MIGRATION, era)
+    added = git(root, "keystone", "diff", "--name-only", f"{change.ref(1)}^", change.ref(1)).splitlines()
+    assert [name.split("/")[-2] for name in added if "/versions/" in name] == ["expand", "contract"]
 
 
 @pytest.mark.parametrize("purpose", [changes.DEPENDS_ON, changes.NEEDS_LIBRARY])

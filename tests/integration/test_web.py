@@ -11,9 +11,9 @@ import pexpect
 import pytest
 
 from devswap.sandbox import changes
-from devswap.sandbox.changes import BROKEN_IMPORT, HARMLESS, Change
+from devswap.sandbox.changes import BROKEN_IMPORT, HARMLESS, MIGRATION, NEW_REVISIONS_OF_KEYSTONE, Change
 from tests.integration import cloud as clouds
-from tests.integration.cloud import Cloud, wait_until
+from tests.integration.cloud import Cloud, certificate, wait_until
 from tests.integration.people import Desk
 
 pytestmark = pytest.mark.sandbox
@@ -72,6 +72,38 @@ def keystone(cloud: Cloud, desk: Desk) -> Iterator[str]:
     yield from _whole(cloud, desk, cloud.container("-keystone-"), "keystone")
 
 
+_ENCRYPT = r"""
+set -e
+cat >/etc/ssl/keystone.pem
+cp -a /etc/apache2/sites-available/keystone-httpd.conf /root/
+told='SSLEngine on\n    SSLCertificateFile /etc/ssl/keystone.pem'
+sed -i "s|^<VirtualHost .*|&\n    $told|" /etc/apache2/sites-available/keystone-httpd.conf
+a2enmod -q ssl
+systemctl restart apache2
+"""
+_DECRYPT = """
+cp -a /root/keystone-httpd.conf /etc/apache2/sites-available/ && rm /root/keystone-httpd.conf /etc/ssl/keystone.pem
+a2dismod -q ssl socache_shmcb
+systemctl restart apache2
+"""
+
+
+@pytest.fixture
+def in_tls(cloud: Cloud, tmp_path: Path) -> Iterator[bool]:
+    """Whether Apache does TLS for keystone, and HAProxy speaks it with its server: where Apache runs it itself."""
+    if cloud.era != "2015":
+        yield False
+        return
+    on, balancer = cloud.container("-keystone-"), cloud.container("-haproxy-")
+    cloud.run(["sh", "-c", _ENCRYPT], on=on, text=certificate(tmp_path))
+    lines = f"/ {cloud.containers[on]}:\\(5000\\|35357\\) /"
+    change = f"cp -a /etc/haproxy/haproxy.cfg /root/ && sed -i '{lines}s/ check / check ssl verify none /' \"$1\""
+    cloud.sh(f"{change} && systemctl reload haproxy", "/etc/haproxy/haproxy.cfg", on=balancer)
+    yield True
+    cloud.sh("mv /root/haproxy.cfg /etc/haproxy/ && systemctl reload haproxy", on=balancer)
+    cloud.sh(_DECRYPT, on=on)
+
+
 def _whole(cloud: Cloud, desk: Desk, container: str, service: str) -> Iterator[str]:
     before = look(cloud, container)
     yield container
@@ -86,12 +118,14 @@ def look(cloud: Cloud, container: str) -> dict[str, str]:
     return dict(part.split("\n", 1) for part in text.split("\n== ")[1:] if "\n" in part)
 
 
-def ask(cloud: Cloud, container: str, port: int, path: str = "/v3") -> str:
+def ask(cloud: Cloud, container: str, port: int, path: str = "/v3", *, tls: bool = False) -> str:
     """The head of the answer that the machine itself gives."""
     address = cloud.containers[container]
+    how = "HTTPSConnection" if tls else "HTTPConnection"
+    trust = ", context=ssl._create_unverified_context()" if tls else ""
     script = f"""
-import http.client
-c = http.client.HTTPConnection("{address}", {port}, timeout=60)
+import http.client, ssl
+c = http.client.{how}("{address}", {port}, timeout=60{trust})
 c.request("GET", "{path}")
 r = c.getresponse()
 print(r.status, r.headers)
@@ -176,7 +210,7 @@ def test_a_keystone_that_does_not_import_costs_no_outage(cloud: Cloud, desk: Des
     assert "stopping" not in failed.stderr
 
 
-def test_keystone_on_a_terminal_with_a_breakpoint_in_a_request_and_then_detached(
+def test_keystone_on_a_terminal_with_a_breakpoint_in_a_request_and_then_detached_with_a_migration(
     cloud: Cloud, desk: Desk, keystone: str
 ) -> None:
     change = changes.change("keystone", HARMLESS, cloud.era)
@@ -196,23 +230,39 @@ def test_keystone_on_a_terminal_with_a_breakpoint_in_a_request_and_then_detached
         stop(again)
     finally:
         source.write_text(unedited)
-    desk.devswap("run", "keystone", "--machine", keystone, "--detach")
-    wait_for_token(cloud, header(change))
+    before, migration = cloud.schema("keystone"), changes.change("keystone", MIGRATION, cloud.era)
+    desk.devswap("checkout", "keystone", f"review/{migration.number}", "--machine", keystone, "--detach")
+    migrated = cloud.schema("keystone")
+    assert all(revision in migrated for revision in NEW_REVISIONS_OF_KEYSTONE)
+    assert ("`note` varchar(255)" in migrated, "`ix_actor_id`" in migrated) == (True, False)
+    assert "`ix_actor_id`" in before
+    wait_for_token(cloud, header(migration))
     desk.devswap("restore", "keystone", "--machine", keystone)
+    assert cloud.schema("keystone") == before
+    assert HEADER.lower() not in token(cloud).lower()
 
 
-def test_keystone_under_its_web_server_installed_and_in_place(cloud: Cloud, desk: Desk, keystone: str) -> None:
+def test_keystone_under_its_web_server_installed_and_in_place(
+    cloud: Cloud,
+    desk: Desk,
+    in_tls: bool,  # noqa: FBT001 - a fixture
+    keystone: str,
+) -> None:
     change = changes.change("keystone", HARMLESS, cloud.era)
     line = ("checkout", "keystone", f"review/{change.number}", "--machine", keystone, "--apache")
+    if in_tls:
+        refused = desk.devswap(*line[:-1], "--detach", code=1)
+        assert "Apache does TLS for it" in refused.stderr
+        assert f"devswap checkout keystone review/{change.number} --apache" in refused.stderr
     desk.devswap(*line, "--install")
     source = application(desk, change)
     unedited = source.read_text()
     try:
         _replace(source, header(change), "edited")
         desk.devswap("run", "keystone", "--machine", keystone, *background(cloud))
-        assert f"{HEADER}: {header(change)}" in ask(cloud, keystone, 5000)
+        assert f"{HEADER}: {header(change)}" in ask(cloud, keystone, 5000, tls=in_tls)
         desk.devswap("checkout", "keystone", str(source.parents[3]), "--machine", keystone, "--apache")
-        assert f"{HEADER}: edited" in ask(cloud, keystone, 5000)
+        assert f"{HEADER}: edited" in ask(cloud, keystone, 5000, tls=in_tls)
         source.write_text(unedited)
         desk.devswap("run", "keystone", "--machine", keystone, *background(cloud))
         wait_for_token(cloud, header(change))
@@ -221,7 +271,7 @@ def test_keystone_under_its_web_server_installed_and_in_place(cloud: Cloud, desk
     finally:
         source.write_text(unedited)
     desk.devswap("restore", "keystone", "--machine", keystone)
-    assert HEADER not in ask(cloud, keystone, 5000)
+    assert HEADER not in ask(cloud, keystone, 5000, tls=in_tls)
 
 
 def background(cloud: Cloud) -> tuple[str, ...]:

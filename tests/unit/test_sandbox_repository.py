@@ -130,6 +130,25 @@ def test_a_migration_follows_the_one_head_of_the_release() -> None:
         edits.migration_head(_migrations(a=None, b="a", c="a"))
 
 
+def test_keystones_migrations_follow_the_heads_of_both_branches() -> None:
+    folder = "keystone/common/sql/migrations/versions"
+    releases_of = {"a/expand": ("a1", None), "b/expand": ("b1", "a1"), "a/contract": ("c1", None)}
+    model = "    parent_id = sql.Column(sql.String(64), sql.ForeignKey('project.id'))\n"
+    tree = {
+        f"{folder}/{place}/{revision}_x.py": SourceFile(
+            f"revision = '{revision}'\ndown_revision = {before!r}\n".encode()
+        )
+        for place, (revision, before) in releases_of.items()
+    }
+    tree["keystone/resource/backends/sql_model.py"] = SourceFile(model.encode())
+    edited = edits.add_note_to_project("e9", "c9")(tree)
+    assert b"down_revision = 'b1'" in edited[f"{folder}/b/expand/e9_expand.py"].content
+    assert b"down_revision = 'c1'" in edited[f"{folder}/a/contract/c9_contract.py"].content
+    assert b"note = " in edited["keystone/resource/backends/sql_model.py"].content
+    with pytest.raises(DevswapError, match="this keystone: its migrations have 0 heads"):
+        edits.add_note_to_project("e9", "c9")({"keystone/x.py": SourceFile(b"")})
+
+
 def test_a_change_that_would_change_nothing_is_an_error() -> None:
     edit = changes.change("keystone", changes.HARMLESS).patchsets[0].edit
     with pytest.raises(DevswapError, match="has not exactly one"):
