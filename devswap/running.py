@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from devswap import attaching, debugging, development, edits, fingerprint, reloading, systemd, way
+from devswap import attaching, debugging, development, edits, fingerprint, kept_terminal, reloading, systemd, way
 from devswap.development import Command
 from devswap.errors import DevswapError
 from devswap.foreground import Ended, Foreground
@@ -218,6 +218,7 @@ class Announcement:
             self._serving(self._shown.say)
             seconds = f"{time.monotonic() - self._since:.1f} s"
             self._shown.say(f"{self._swap.service} answers from {self._swap.ref}; {self._what} {seconds}")
+            kept_terminal.tell_serving(self._swap.service)
         self._question = None
 
     def _ask(self, question: Question | None) -> None:

@@ -15,7 +15,6 @@ from devswap import (
     development,
     edits,
     hooks_of_swap,
-    kept_terminal,
     locate,
     newest,
     preparation,
@@ -270,7 +269,6 @@ def put_in_while_shown(host: Host, journal: Journal, say: Callable[[str], None])
         put_in(replace(host, say=say), journal, foreground=True)
     except DevswapError as error:
         say(f"{error.message}: it gets no requests through HAProxy")
-    kept_terminal.tell_serving(journal.swap.service)
 
 
 def restore(host: Host, journal: Journal, *, take_over: bool = False, kept: Kept = NOTHING_KEPT) -> Restored:

@@ -79,13 +79,15 @@ class Keeper:
     def _carry(self) -> bool:
         sources: list[Any] = [self._ours, self._listening, *(client.reader.connection for client in self._clients)]
         ready, _, _ = select.select(sources, [], [])
+        # First: who is told that a service answers has then seen what was said of it.
+        shown = self._ours not in ready or self._pass_on()
         for client in [client for client in self._clients if client.reader.connection in ready]:
             self._hear(client)
         if self._listening in ready:
             connection, _ = self._listening.accept()
             connection.settimeout(5.0)  # one that reads no more must not hold up the others
             self._clients.append(Client(Reader(connection)))
-        return self._ours not in ready or self._pass_on()
+        return shown
 
     def _pass_on(self) -> bool:
         try:

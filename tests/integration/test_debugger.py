@@ -8,7 +8,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.integration.cloud import TEMPLATE, Cloud, swaps
+from tests.integration.cloud import TEMPLATE, Cloud, swaps, wait_until
 from tests.integration.people import Desk, seen
 from tests.integration.test_foreground import PROMPT, stop
 
@@ -113,3 +113,32 @@ def test_a_save_starts_it_again_and_one_that_cannot_be_compiled_is_said(cloud: C
     terminal.expect("starting heat-engine again")
     terminal.expect(r"answers from .*; since the save \d+\.\d s")
     stop(terminal)
+
+
+def test_a_lost_connection_is_come_back_to_at_the_very_same_prompt(cloud: Cloud, taken: Desk) -> None:
+    there = ("heat-engine", "--machine", cloud.heat)
+    kept = ("--detach", "--terminal", "--no-break", "--break", f"{SERVICE}.list_resource_types")
+    begun = taken.terminal("run", *there, *kept)
+    begun.expect("answers from")
+    begun.expect("in the background; devswap attach heat-engine comes back")
+    begun.expect(pexpect.EOF)
+    asked = begin(cloud, cloud.heat, "sh", "-c", 'exec /openstack/venvs/heat-*/bin/python -c "$0"', CALL)
+    first = taken.terminal("attach", *there)
+    first.expect(PROMPT)
+    first.sendline("kept = 'still' + 'there'")
+    first.expect(PROMPT)
+    assert f"{taken.person.name} on pts/" in taken.devswap("attach").stdout
+    first.ptyproc.fileobj.close()  # type: ignore[attr-defined]
+    first.closed = True
+    wait_until(lambda: "nobody" in taken.devswap("attach").stdout, "the lost one is gone", seconds=20)
+    again = taken.terminal("attach", *there)
+    again.expect(PROMPT)
+    again.sendline("p kept")
+    again.expect("'stillthere'")
+    for _ in range(2):  # both calls have stopped
+        again.expect(PROMPT)
+        again.sendline("c")
+    assert len(asked.communicate(timeout=60)[0].split()) == 2
+    stop(again)
+    assert "there is no terminal" in taken.devswap("attach").stdout
+    assert cloud.engine_processes() == []

@@ -34,6 +34,13 @@ def swap_of(desk: Desk) -> dict[str, Any]:
     return mine
 
 
+def callers_wait(cloud: Cloud) -> list[str]:
+    """How long heat-api was told to wait for heat-engine's answers, as its process has it."""
+    api = cloud.container("-heat-apis-" if cloud.era == "2015" else "-heat-api-")
+    script = 'tr "\\0" "\\n" </proc/$(systemctl show heat-api --value -p MainPID)/environ | grep RPC_RESPONSE || true'
+    return [line.partition("=")[2] for line in cloud.sh(script, on=api).splitlines()]
+
+
 def test_list_shows_heat_engine_with_the_version_that_runs(cloud: Cloud, desk: Desk) -> None:
     listed = json.loads(desk.devswap("list", "--json").stdout)
     assert listed["version"] == 1
@@ -58,8 +65,9 @@ def test_list_shows_heat_engine_with_the_version_that_runs(cloud: Cloud, desk: D
 def test_a_harmless_change_serves_a_real_stack_and_goes_without_a_trace(cloud: Cloud, desk: Desk) -> None:
     change = cloud.change(HARMLESS)
     mark = change.patchsets[-1].shows
-    taken = desk.take(HARMLESS)
+    taken = desk.take(HARMLESS, "--patient")
     assert "answers from" in taken.stderr
+    assert callers_wait(cloud) == ["3600"]
     during = cloud.create_stack()
     assert during.word.startswith(mark)
     shown = desk.devswap("status").stdout
@@ -71,6 +79,7 @@ def test_a_harmless_change_serves_a_real_stack_and_goes_without_a_trace(cloud: C
     assert desk.devswap("status", "--check").code == 0
     assert f"{now['ref']} by {desk.person.name}" in desk.devswap("list").stdout
     given_back = desk.restore()
+    assert callers_wait(cloud) == []
     assert f"production is back in lxc:{cloud.heat}" in given_back.stdout
     assert int(given_back.stdout.split(" facts identical")[0].split()[-1]) > 5
     assert not cloud.create_stack().word.startswith(mark[:7])
