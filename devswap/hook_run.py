@@ -46,7 +46,7 @@ except OSError as error:
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _GRACE = 2
 _LATE = (124, 128 + 9, -9)
-"""timeout(1): ended at its deadline, or killed with it a little later, as its unit says it or as its parent sees it."""
+"""timeout(1): ended at its deadline, or killed a little later; in a group of its own it is killed as well."""
 _LARGEST = 256 * 1024
 # What production and its playbooks answer for, whoever asks.
 _NEVER = ("/proc/", "/sys/", "/dev/", "/run/systemd/", "/etc/systemd/", "/openstack/", "/etc/kolla/")
@@ -98,7 +98,8 @@ def _variables(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _in_machine(hook: Hook, machine: Machine, told: Mapping[str, Any], given: str) -> Result:
-    timeout = ["timeout", f"--kill-after={_GRACE}", str(hook.seconds)]
+    # in the foreground: in a group of its own it would be killed with what it watches, and its unit ends what is left
+    timeout = ["timeout", "--foreground", f"--kill-after={_GRACE}", str(hook.seconds)]
     return systemd.run_in_unit(
         machine,
         unit(told["service"]),

@@ -33,7 +33,8 @@ def interpret(machine: SimulatedMachine, call: Invocation) -> Effect:
         call = replace(call, argv=tuple(argv), env={**kept, **settings})
     tool, *rest = call.argv
     if tool == "timeout":
-        return interpret(machine, replace(call, argv=tuple(rest[2:])))
+        options = [word for word in rest if word.startswith("--")]
+        return interpret(machine, replace(call, argv=tuple(rest[len(options) + 1 :])))
     if tool == "systemctl":
         return _systemctl(machine, rest)
     if tool == "systemd-run":
