@@ -30,16 +30,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--era", action="append", metavar="ERA", help="only what needs this sandbox: current or 2015; repeatable"
     )
     group.addoption("--no-cloud", action="store_true", help="only what needs no sandbox")
+    group.addoption(
+        "--with", action="append", default=[], metavar="PROJECT", help="sandboxes have it too, and it is tested"
+    )
     group.addoption("--keep-sandbox", action="store_true", help="leave a sandbox that this run has built")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what --era and --no-cloud do not ask for, so that runs side by side do nothing twice."""
+    """Leave out what --era and --no-cloud do not ask for, so that runs side by side do nothing twice.
+
+    And what is about services that no sandbox has unless --with asks for them.
+    """
     wanted = {None} if config.getoption("--no-cloud") else set(config.getoption("--era") or ())
-    if wanted:
-        left_out = [item for item in items if _era(item) not in wanted]
+    added = set(config.getoption("--with"))
+    left_out = [item for item in items if (wanted and _era(item) not in wanted) or not _added(item) <= added]
+    if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def _added(item: pytest.Item) -> set[str]:
+    """What its sandbox must have besides."""
+    return {name for mark in item.iter_markers("added") for name in mark.args}
 
 
 def _era(item: pytest.Item) -> str | None:

@@ -10,6 +10,7 @@ import typer
 
 from devswap import console, sandbox, session
 from devswap.commands import examples
+from devswap.sandbox.additions import ADDITIONS
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
@@ -22,6 +23,9 @@ class Era(StrEnum):
 
 
 _ERA = typer.Option("--era", help="Whose layout: today's, or that of 2015 (on systemd).")
+
+
+_WITH = f"And this besides: {'; '.join(f'{each.name} ({each.what})' for each in ADDITIONS.values())}. Repeatable."
 
 
 @app.callback(
@@ -43,12 +47,19 @@ def group() -> None:
     epilog=examples(
         "devswap sandbox up",
         "devswap sandbox up --era 2015",
+        "devswap sandbox up --with glance",
     )
 )
-def up(era: Annotated[Era, _ERA] = Era.CURRENT) -> None:
-    """Build the sandbox, or start it, or go on where an interrupted one stopped."""
+def up(
+    era: Annotated[Era, _ERA] = Era.CURRENT,
+    with_: Annotated[list[str] | None, typer.Option("--with", metavar="PROJECT", help=_WITH)] = None,
+) -> None:
+    """Build the sandbox, or start it, or go on where an interrupted one stopped.
+
+    Keystone and Heat are always there; what was added to it stays.
+    """
     session.open_host()
-    built = sandbox.up(era=era.value, say=console.say)
+    built = sandbox.up(era=era.value, additions=with_ or (), say=console.say)
     rows = [(name, address) for name, address in built.containers.items()]
     console.show_table(("CONTAINER", "ADDRESS"), rows)
     state = "was up already" if built.already else f"is up after {built.seconds:.0f} s"

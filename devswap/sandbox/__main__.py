@@ -8,6 +8,7 @@ import time
 
 from devswap.errors import DevswapError
 from devswap.sandbox import down, status, up
+from devswap.sandbox.additions import ADDITIONS
 from devswap.sandbox.eras import ERAS
 
 
@@ -15,13 +16,17 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m devswap.sandbox", description=__doc__)
     parser.add_argument("command", choices=["up", "down", "status"])
     parser.add_argument("--era", choices=list(ERAS), default="current")
+    parser.add_argument(
+        "--with", action="append", default=[], choices=list(ADDITIONS), dest="additions", help="up: and this besides"
+    )
     parser.add_argument("--purge", action="store_true", help="down: remove the cache too")
     return parser.parse_args(arguments)
 
 
-def _print_up(era: str) -> None:
+def _print_up(era: str, additions: list[str]) -> None:
     began = time.monotonic()
-    built = up(era=era, say=lambda text: print(f"{time.monotonic() - began:6.1f} s  {text}", file=sys.stderr))
+    say = lambda text: print(f"{time.monotonic() - began:6.1f} s  {text}", file=sys.stderr)  # noqa: E731
+    built = up(era=era, additions=additions, say=say)
     for name, address in built.containers.items():
         print(f"{address:<16} {name}")
     state = "is up already" if built.already else f"is up after {built.seconds:.0f} s"
@@ -45,7 +50,7 @@ def main(arguments: list[str]) -> int:
     options = _parse(arguments)
     try:
         if options.command == "up":
-            _print_up(options.era)
+            _print_up(options.era, options.additions)
         elif options.command == "down":
             gone = down(era=options.era, purge=options.purge, say=lambda text: print(text, file=sys.stderr))
             print(f"removed {len(gone.removed)} containers")

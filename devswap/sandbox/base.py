@@ -6,10 +6,11 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devswap import process
+from devswap.sandbox.additions import ADDITIONS, grown
 from devswap.sandbox.eras import Era
 from devswap.sandbox.layers import CA_BUNDLE, CONTAINER_PATH, Building, Cache, Layer
 from devswap.sandbox.sources import Distribution, host_apt_proxies
@@ -47,10 +48,16 @@ class Workshop:
     distribution: Distribution
     cache: Cache
     say: Say
+    addition: str = ""
+    """What is built besides the era's own: see additions.py."""
+
+    def adding(self, name: str) -> Workshop:
+        """The one for an addition: with wheels of its own, so that nothing of the era's is built another time."""
+        return replace(self, era=grown(self.era, [name]), addition=name)
 
     @property
     def wheels(self) -> Path:
-        return self.cache.folder("wheels", self.era.name)
+        return self.cache.folder("wheels", f"{self.era.name}+{self.addition}" if self.addition else self.era.name)
 
     @property
     def wheels_url_path(self) -> str:
@@ -139,7 +146,7 @@ def _recipe() -> str:
     return template_text("install.sh") + template_text("venv.sh")
 
 
-_ACCOUNTS = {"heat": "heat", "keystone": "keystone"}
+_ACCOUNTS = {name: name for name in ("heat", "keystone", *ADDITIONS)}
 
 
 def install(building: Building, cache: Cache, name: str, packages: tuple[str, ...]) -> None:
@@ -155,19 +162,29 @@ def venv_path(era: Era, venv: str) -> str:
     return f"/openstack/venvs/{venv}-{era.version}" + ("-python3" if venv == "uwsgi" else "")
 
 
+# Where a virtualenv is not called as the package that it is for.
+_PACKAGES = {"heat": "openstack-heat", "placement": "openstack-placement", "utility": "python-openstackclient"}
+
+
 def _make_venv(workshop: Workshop, building: Building, venv: str) -> None:
     era = workshop.era
     path = venv_path(era, venv)
     uv = workshop.cache.root / "tools" / "uv"
-    requirement = {"heat": "openstack-heat", "utility": "python-openstackclient"}.get(venv, venv)
+    requirement = {
+        "heat": "openstack-heat",
+        "placement": "openstack-placement",
+        "utility": "python-openstackclient",
+    }.get(venv, venv)
     building.script(
         "venv.sh", path, requirement, *era.pins("tools").split(),
         binds={workshop.wheels: "/run/wheels", uv: "/run/uv"}, input=era.pins(venv),
     )  # fmt: skip
-    if venv == "heat" and era.name == "current":
+    own = building.folder / "upper" / path.lstrip("/") / "etc" / venv
+    configured = venv == "heat" or (venv in ADDITIONS and own.is_dir())
+    if configured and era.name == "current":
         # OSA links /etc/heat into the virtualenv; before, the files were copied out of it
-        building.run(["ln", "-sfn", f"{path}/etc/heat", "/etc/heat"])
-    elif venv == "heat":
-        building.run(["cp", "-a", f"{path}/etc/heat", "/etc/heat"])
+        building.run(["ln", "-sfn", f"{path}/etc/{venv}", f"/etc/{venv}"])
+    elif configured:
+        building.run(["cp", "-a", f"{path}/etc/{venv}", f"/etc/{venv}"])
     elif venv == "utility":
         building.run(["ln", "-sfn", f"{path}/bin/openstack", "/usr/local/bin/openstack"])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from devswap.sandbox.base import Workshop, build_base, build_layer
 from devswap.sandbox.containers import container_root, layers_in_use
 from devswap.sandbox.layers import Cache, Layer, end_builds
-from devswap.sandbox.wheels import build_wheels
+from devswap.sandbox.wheels import build_added_wheels, build_wheels
 
 
 def build_layers(workshop: Workshop) -> dict[str, Layer]:
@@ -29,6 +30,17 @@ def build_layers(workshop: Workshop) -> dict[str, Layer]:
             end_builds()
             raise
     _prune(workshop.cache, [base, *layers.values()])
+    return layers
+
+
+def build_added(workshop: Workshop, names: Sequence[str]) -> dict[str, Layer]:
+    """The layers of additions, one after the other; the era's own are there already."""
+    base, layers = build_base(workshop), {}
+    for name in names:
+        own = workshop.adding(name)
+        build_added_wheels(own, base)
+        layers[name] = build_layer(own, base, name)
+    _prune(workshop.cache, list(layers.values()))
     return layers
 
 

@@ -228,9 +228,43 @@ def _oslo_context(era: str) -> tuple[Change, ...]:
     )
 
 
+def _glance(era: str) -> tuple[Change, ...]:
+    number = _FIRST_NUMBER[era] + 401
+    return (
+        Change(
+            number,
+            "glance",
+            era,
+            HARMLESS,
+            "Name the change behind the name of every image",
+            "With several glances behind one address it is hard to see which one\nanswered.",
+            (Patchset(edits.mark_names_of_images(f"{number},1"), f"{number},1"),),
+        ),
+    )
+
+
+def _placement(era: str) -> tuple[Change, ...]:
+    number = _FIRST_NUMBER[era] + 501
+    return (
+        Change(
+            number,
+            "placement",
+            era,
+            HARMLESS,
+            "Name the change with every resource provider",
+            "With several placements behind one address it is hard to see which one\nanswered.",
+            (Patchset(edits.name_change_of_providers(f"{number},1"), f"{number},1"),),
+        ),
+    )
+
+
 CHANGES = tuple(change for era in ERAS for change in (*_heat(era), *_keystone(era), *_oslo_context(era)))
+# Those to projects that a sandbox can have besides: see additions.py.
+ADDED = tuple(change for era in ERAS for change in (*_glance(era), *_placement(era)))
 
 
 def change(project: str, purpose: str, era: str = "current") -> Change:
     """The change of `project` made for `purpose`: `change("heat", HARMLESS).ref(2)`."""
-    return next(each for each in CHANGES if (each.project, each.purpose, each.era) == (project, purpose, era))
+    return next(
+        each for each in (*CHANGES, *ADDED) if (each.project, each.purpose, each.era) == (project, purpose, era)
+    )

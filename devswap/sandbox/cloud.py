@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +12,7 @@ from devswap.sandbox.base import Workshop
 from devswap.sandbox.configuration import Configuration
 from devswap.sandbox.containers import Container, running_containers
 from devswap.sandbox.eras import Member
-from devswap.sandbox.files import EXTRACT, write_archive
+from devswap.sandbox.files import EXTRACT, link_tree, write_archive
 from devswap.sandbox.layers import Layer
 from devswap.sandbox.record import Record, Shelf
 from devswap.sandbox.sources import host_pip_environment
@@ -57,7 +55,7 @@ class Cloud:
             gateway=record.gateway,
         )
         if member.layer == "repo":
-            _link_tree(
+            link_tree(
                 configuration.workshop.wheels,
                 container.folder / "upper/var/www/repo" / configuration.workshop.wheels_url_path,
             )
@@ -136,13 +134,3 @@ def host_resolver() -> str:
     text = Path("/etc/resolv.conf").read_text()
     upstream = Path("/run/systemd/resolve/resolv.conf")
     return upstream.read_text() if "nameserver 127." in text and upstream.exists() else text
-
-
-def _link_tree(source: Path, target: Path) -> None:
-    """The same files again without their bytes, or copies where the cache is on another file system."""
-    target.mkdir(parents=True, exist_ok=True)
-    for path in source.iterdir():
-        try:
-            os.link(path, target / path.name)
-        except OSError:
-            shutil.copy2(path, target / path.name)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from pathlib import Path
 
 from devswap.errors import DevswapError
 from devswap.sandbox import network, repository
+from devswap.sandbox.added import fill_added, wait_until_added_serve
+from devswap.sandbox.additions import grown
 from devswap.sandbox.addresses import free_bridge, free_range, interface_names, routed_networks
 from devswap.sandbox.base import Workshop
-from devswap.sandbox.building import build_layers
+from devswap.sandbox.building import build_added, build_layers
 from devswap.sandbox.cloud import Cloud
 from devswap.sandbox.containers import container_root, containers_on, existing_containers, running_containers
 from devswap.sandbox.eras import Era, era_named
@@ -22,7 +24,7 @@ from devswap.sandbox.host import check_host, host_locked, prepare_host, release_
 from devswap.sandbox.layers import Cache
 from devswap.sandbox.names import free_prefix
 from devswap.sandbox.openstack import fill_cloud, wait_until_serving
-from devswap.sandbox.record import Record, Shelf, new_record
+from devswap.sandbox.record import Record, Shelf, new_record, with_additions
 from devswap.sandbox.results import ContainerStatus, Down, Status, Up
 from devswap.sandbox.sources import host_distribution
 
@@ -35,32 +37,43 @@ def shelf_path() -> Path:
     return Path(os.environ.get("DEVSWAP_STATE_DIR", "/var/lib/devswap")) / "sandbox"
 
 
-def up(*, era: str = "current", prefix: str = "aio1", cache: Path = CACHE, say: Say) -> Up:
-    """Build, start or continue the sandbox of an era; when everything runs already, only look and say so."""
+def up(
+    *, era: str = "current", additions: Sequence[str] = (), prefix: str = "aio1", cache: Path = CACHE, say: Say
+) -> Up:
+    """Build, start or continue the sandbox of an era; when everything runs already, only look and say so.
+
+    It keeps the `additions` it has, and gets those it lacks. Raises UsageError for one that it cannot have.
+    """
     began = time.monotonic()
+    chosen = era_named(era)
+    grown(chosen, additions)  # an impossible one is said before anything is done
     check_host()
-    shelf, chosen, root = Shelf(shelf_path()), era_named(era), container_root()
+    shelf, root = Shelf(shelf_path()), container_root()
     with shelf.locked():
         with host_locked():
-            record = shelf.read(chosen) or _new(shelf, chosen, prefix)
+            record = with_additions(shelf.read(chosen) or _new(shelf, chosen, prefix), additions)
+            shelf.write(record)
             prepare_host()
             # before the long work: whoever looks for a free prefix, range or bridge next sees that these are taken
             network.bring_up(record)
         cloud = Cloud(shelf, record, root)
         cloud.forget_missing()
         complete = cloud.is_done("serving")
+        workshop = Workshop(chosen, host_distribution(), Cache(cache), say)
         if not complete:
-            _make(cloud, cache, say)
+            _make(cloud, workshop, say)
         started = cloud.start()
         if started:
             say(f"started {len(started)} containers")
         with ThreadPoolExecutor(1) as beside:
             repositories = beside.submit(serve_repositories, cloud, cache, say)
             fill_cloud(cloud, say)
+            fill_added(cloud, workshop, say)
             repositories.result()
         if not complete or started:
             say("waiting for the cloud to answer")
             wait_until_serving(cloud)
+            wait_until_added_serve(cloud)
             cloud.mark_done("serving")
         return _up(cloud, already=complete and not started, seconds=time.monotonic() - began)
 
@@ -77,11 +90,10 @@ def _new(shelf: Shelf, era: Era, prefix: str) -> Record:
     return shelf.write(record)
 
 
-def _make(cloud: Cloud, cache_root: Path, say: Say) -> None:
+def _make(cloud: Cloud, workshop: Workshop, say: Say) -> None:
     era = cloud.record.era
-    workshop = Workshop(era, host_distribution(), Cache(cache_root), say)
     with workshop.cache.locked(say):
-        layers = build_layers(workshop)
+        layers = build_layers(workshop) | build_added(workshop, cloud.record.added)
     say(f"containers: {len(era.members)} named {cloud.record.prefix}{era.separator}… on {cloud.record.network}")
     cloud.make(workshop, layers)
     cloud.write_inventory()
@@ -89,7 +101,8 @@ def _make(cloud: Cloud, cache_root: Path, say: Say) -> None:
 
 def serve_repositories(cloud: Cloud, cache: Path, say: Say) -> None:
     """Into the running git server, so that a sandbox that is up gets the newest of them too."""
-    repository.build(cloud.of("git").live_root() / "srv/git", cache=cache, say=say)
+    root = cloud.of("git").live_root() / "srv/git"
+    repository.build(root, cache=cache, additions=cloud.record.added, say=say)
 
 
 def _up(cloud: Cloud, *, already: bool, seconds: float) -> Up:
@@ -120,7 +133,7 @@ def down(*, era: str = "current", purge: bool = False, cache: Path = CACHE, say:
         record = shelf.read(chosen)
         if record:
             cloud = Cloud(shelf, record, container_root())
-            removed = tuple(record.name(member) for member in chosen.members)
+            removed = tuple(record.name(member) for member in record.era.members)
             say(f"removing {len(removed)} containers")
             cloud.remove()
         with host_locked():

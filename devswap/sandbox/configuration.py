@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from devswap.sandbox.additions import ADDITIONS, Addition
 from devswap.sandbox.base import Workshop, venv_path
 from devswap.sandbox.eras import Member
 from devswap.sandbox.files import File, Folder
@@ -34,6 +35,7 @@ class Configuration:
             "git": self._git,
             "keystone": self._keystone,
             "heat": self._heat,
+            **dict.fromkeys(ADDITIONS, self._added),
         }
         return [*self._everywhere(member), *own[member.layer](member)]
 
@@ -49,9 +51,7 @@ class Configuration:
             "vip": record.vip,
             "version": era.version,
             "wheels_path": self.workshop.wheels_url_path,
-            "heat_venv": venv_path(era, "heat"),
             "keystone_venv": venv_path(era, "keystone"),
-            "uwsgi_venv": venv_path(era, "uwsgi"),
             **addresses,
             **names,
             **record.secrets,
@@ -99,10 +99,8 @@ class Configuration:
 
     def _repo(self, member: Member) -> Iterator[Entry]:
         yield self._file(member, "/etc/nginx/sites-enabled/openstack-slushee.vhost", "repo.vhost")
-        folder = "/var/www/repo/" + self.workshop.wheels_url_path
         for project in ("keystone", "heat", "utility"):
-            constraints = Path(folder).parent / "requirements" / f"{project}-{self.era.version}-constraints.txt"
-            yield File(str(constraints), self.era.pins(project))
+            yield File(*constraints_of(self.workshop, project))
 
     def _utility(self, member: Member) -> Iterator[Entry]:
         yield self._file(member, "/root/openrc", "openrc", mode=0o600)
@@ -121,6 +119,12 @@ class Configuration:
         if self.era.name == "current":
             yield from fragments
         yield File("/etc/haproxy/haproxy.cfg", "".join(fragment.text for fragment in fragments), mode=0o644)
+
+    def haproxy_fragment(self, addition: Addition) -> File:
+        """The part of HAProxy's file that is about an addition."""
+        member = addition.members[0]
+        more = {"backend": addition.backend, "port": str(addition.port)}
+        return self._file(member, f"/etc/haproxy/conf.d/{addition.backend}", "haproxy/added", more)
 
     def _keystone(self, member: Member) -> Iterator[Entry]:
         yield Folder("/etc/keystone", "keystone", mode=0o750)
@@ -154,6 +158,22 @@ class Configuration:
             yield from self._uwsgi(member, unit, "heat", "uwsgi.ini", port=port, module=module)
         yield from self._service(member, "heat-engine", "heat", f"{venv_path(self.era, 'heat')}/bin/heat-engine")
 
+    def _added(self, member: Member) -> Iterator[Entry]:
+        """What an addition's containers get: see additions.py."""
+        addition, current = ADDITIONS[member.layer], self.era.name == "current"
+        name = addition.name
+        logs = "use_journal = True" if current else f"log_dir = /var/log/{name}"
+        template = addition.config.rpartition("/")[2]
+        yield self._file(member, addition.config, template, {"logs": logs}, group=name, mode=0o640)
+        for folder in (*addition.folders, *([] if current else [f"/var/log/{name}"])):
+            yield Folder(folder, name, mode=0o750)
+        for unit in member.units:
+            if unit == addition.api and current:
+                port, module = str(addition.port), addition.module
+                yield from self._uwsgi(member, unit, name, "uwsgi.ini", port=port, module=module)
+            else:
+                yield from self._service(member, unit, name, f"{venv_path(self.era, name)}/bin/{unit}")
+
     def _uwsgi(self, member: Member, unit: str, project: str, template: str, **more: str) -> Iterator[Entry]:
         venv = venv_path(self.era, project)
         yield self._file(
@@ -173,8 +193,15 @@ class Configuration:
             "start": start,
             "reload": reload,
             "bin": f"{venv_path(self.era, project)}/bin",
+            "config": ADDITIONS[project].config if project in ADDITIONS else f"/etc/{project}/{project}.conf",
         }
         yield self._file(member, f"/etc/systemd/system/{unit}.service", "service.service", more)
         yield self._file(member, f"/etc/systemd/system/{unit}.service.d/override.conf", "override.conf", more)
         if self.era.name == "current":
             yield self._file(member, f"/etc/tmpfiles.d/openstack-{unit}.conf", "tmpfiles.conf", more)
+
+
+def constraints_of(workshop: Workshop, project: str) -> tuple[str, str]:
+    """(path, text) of the file in the repository that says which versions a project's virtualenv has."""
+    folder = Path("/var/www/repo", workshop.wheels_url_path).parent / "requirements"
+    return str(folder / f"{project}-{workshop.era.version}-constraints.txt"), workshop.era.pins(project)

@@ -235,6 +235,28 @@ def answer_with_header(value: str) -> Edit:
     return edit
 
 
+def mark_names_of_images(mark: str) -> Edit:
+    """The names of images are shown with `mark` behind them, so that a list shows which glance-api answered."""
+
+    def edit(tree: Tree) -> Tree:
+        first = "            image_view['tags'] = list(image.tags)\n"
+        marked = f"            image_view['name'] = '%s ({mark})' % image_view['name']\n"
+        return _replace(tree, "glance/api/v2/images.py", first, marked + first)
+
+    return edit
+
+
+def name_change_of_providers(value: str) -> Edit:
+    """Every resource provider is shown with a key `change`."""
+
+    def edit(tree: Tree) -> Tree:
+        first = "        'name': resource_provider.name,\n"
+        path = "placement/handlers/resource_provider.py"
+        return _replace(tree, path, first, f"{first}        'change': '{value}',\n")
+
+    return edit
+
+
 def _replace(tree: Tree, path: str, old: str, new: str) -> Tree:
     file = tree[path]
     if file.content.count(old.encode()) != 1:

@@ -6,6 +6,8 @@ Its own, so that user names mean the container's users and links inside it are i
 from __future__ import annotations
 
 import io
+import os
+import shutil
 import tarfile
 import time
 from collections.abc import Iterable
@@ -50,3 +52,15 @@ def write_archive(entries: Iterable[File | Folder], path: Path) -> None:
 
 
 EXTRACT = ("tar", "--extract", "--directory=/", "--keep-directory-symlink", "--no-overwrite-dir", "--file")
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """The same files again without their bytes, or copies where the cache is on another file system."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
+        if (target / path.name).exists():
+            continue
+        try:
+            os.link(path, target / path.name)
+        except OSError:
+            shutil.copy2(path, target / path.name)

@@ -83,17 +83,17 @@ def _bootstrap_keystone(cloud: Cloud) -> None:
 
 def _start_keystone(cloud: Cloud) -> None:
     for member in cloud.record.era.members_of("keystone"):
-        _start_units(cloud, member)
+        start_units(cloud, member)
         _start_apache(cloud.container(member), behind="keystone-wsgi-public" in member.units)
     put_into_rotation(cloud, "keystone_service")
 
 
 def _start_heat(cloud: Cloud) -> None:
     for member in cloud.record.era.members_of("heat"):
-        _start_units(cloud, member)
+        start_units(cloud, member)
 
 
-def _start_units(cloud: Cloud, member: Member) -> None:
+def start_units(cloud: Cloud, member: Member) -> None:
     """Enabled only now, with their schemas there, as OSA's roles do."""
     container = cloud.container(member)
     container.run(["systemctl", "enable", "--quiet", *member.units])
@@ -115,7 +115,12 @@ def _make_accounts(cloud: Cloud) -> None:
     wanted = {"vip": cloud.record.vip} | {
         name: secrets[name] for name in ("heat_service_password", "heat_domain_password")
     }
-    _python_in_utility(cloud, "accounts.python", given=json.dumps(wanted))
+    run_python(cloud, "accounts.python", given=json.dumps(wanted))
+
+
+def make_account(cloud: Cloud, **wanted: str) -> None:
+    """A service's account and endpoints: name, password, kind, description, url."""
+    run_python(cloud, "account.python", given=json.dumps(wanted))
 
 
 def wait_until_serving(cloud: Cloud, seconds: float = 120.0) -> None:
@@ -125,7 +130,7 @@ def wait_until_serving(cloud: Cloud, seconds: float = 120.0) -> None:
     """
     _repeat(lambda: _ask_broker_for_engine(cloud.of("rabbit_mq")), "heat-engine to listen on its queue")
     put_into_rotation(cloud, "galera", "keystone_service", "heat_api", "heat_api_cfn", "repo_all")
-    _python_in_utility(cloud, "check.python", str(seconds))
+    run_python(cloud, "check.python", str(seconds))
 
 
 def _ask_broker_for_engine(broker: Container) -> None:
@@ -137,14 +142,14 @@ def _ask_broker_for_engine(broker: Container) -> None:
 def put_into_rotation(cloud: Cloud, *services: str) -> None:
     """HAProxy saw its servers before they were up, and with OSA's timings it would believe in them 36 s later."""
     backends = [f"{service}-back" for service in services]
-    _run_script(cloud.of("haproxy"), "python3", "rotation.python", backends)
+    run_script(cloud.of("haproxy"), "python3", "rotation.python", backends)
 
 
-def _python_in_utility(cloud: Cloud, script: str, *arguments: str, given: str = "") -> None:
-    _run_script(cloud.of("utility"), f"{venv_path(cloud.record.era, 'utility')}/bin/python", script, arguments, given)
+def run_python(cloud: Cloud, script: str, *arguments: str, given: str = "") -> None:
+    run_script(cloud.of("utility"), f"{venv_path(cloud.record.era, 'utility')}/bin/python", script, arguments, given)
 
 
-def _run_script(container: Container, python: str, script: str, arguments: Sequence[str], given: str = "") -> None:
+def run_script(container: Container, python: str, script: str, arguments: Sequence[str] = (), given: str = "") -> None:
     """Run one of the sandbox's Python scripts in a container; it comes over standard input, before what it reads there.
 
     So neither the script nor a password is in an argument, where an error message and `ps` would show it.

@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from ipaddress import IPv4Network
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from devswap.errors import DevswapError
 from devswap.journal import make_private
+from devswap.sandbox.additions import grown
 from devswap.sandbox.addresses import GATEWAY_OFFSET, address
 from devswap.sandbox.eras import Era, Member, era_named
 from devswap.sandbox.names import container_name, new_suffix
@@ -45,10 +46,12 @@ class Record:
     suffixes: dict[str, str]
     secrets: dict[str, str]
     done: list[str] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
+    """What it has besides: see additions.py."""
 
     @property
     def era(self) -> Era:
-        return era_named(self.era_name)
+        return grown(era_named(self.era_name), self.added)
 
     def name(self, member: Member) -> str:
         return container_name(self.era, self.prefix, member, self.suffixes[member.key])
@@ -72,6 +75,22 @@ class Record:
     @property
     def prefix_length(self) -> int:
         return IPv4Network(self.network).prefixlen
+
+
+def with_additions(record: Record, names: Sequence[str]) -> Record:
+    """The record of a sandbox that shall have these too: it does not serve any more until they do."""
+    added = [*record.added, *(name for name in names if name not in record.added)]
+    if added == record.added:
+        return record
+    era = grown(era_named(record.era_name), added)
+    passwords = [f"{name}_{kind}_password" for name in added for kind in ("db", "service")]
+    return replace(
+        record,
+        added=added,
+        suffixes={member.key: record.suffixes.get(member.key) or new_suffix() for member in era.members},
+        secrets={**{name: secrets.token_hex(16) for name in passwords}, **record.secrets},
+        done=[step for step in record.done if step != "serving"],
+    )
 
 
 def new_record(era: Era, *, prefix: str, bridge: str, network: IPv4Network) -> Record:

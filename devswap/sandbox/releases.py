@@ -80,13 +80,40 @@ PROJECTS = (
     ),
 )
 
+# Those of what a sandbox can have besides: see additions.py.
+ADDED = (
+    Project(
+        "glance",
+        "glance",
+        (
+            Release("30.0.0", "2025-04-02"),
+            Release("30.2.0", "2026-03-23", after="30.0.0", branch="stable/2025.1"),
+            Release("31.0.0", "2025-10-01", after="30.0.0"),
+            Release("31.1.0", "2026-03-23", after="31.0.0", branch="stable/2025.2"),
+            Release("32.0.0", "2026-04-01", after="31.0.0", branch="stable/2026.1"),
+            Release("33.0.0", "2026-09-30", after="32.0.0", branch="master"),
+        ),
+    ),
+    Project(
+        "placement",
+        "openstack-placement",
+        (
+            Release("13.0.0", "2025-04-02"),
+            Release("13.0.1", "2026-10-09", after="13.0.0", branch="stable/2025.1"),
+            Release("14.0.0", "2025-10-01", after="13.0.0", branch="stable/2025.2"),
+            Release("15.0.0", "2026-04-01", after="14.0.0", branch="stable/2026.1"),
+            Release("16.0.0", "2026-09-30", after="15.0.0", branch="master"),
+        ),
+    ),
+)
+
 # The branch whose head is an era's production.
 ERAS: Mapping[str, str] = {"current": "stable/2026.1", "2015": "stable/2025.1"}
 
 
 def production_version(project: str, era: str) -> str:
     """The release of `project` that runs as production in `era`: `production_version("heat", "current")` is 26.0.2."""
-    return next(each for each in PROJECTS if each.name == project).head(ERAS[era])
+    return next(each for each in (*PROJECTS, *ADDED) if each.name == project).head(ERAS[era])
 
 
 @dataclass(frozen=True)

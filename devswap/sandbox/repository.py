@@ -12,13 +12,13 @@ import io
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from devswap import process
 from devswap.sandbox import changes, edits, package_index, releases
 from devswap.sandbox.changes import CHANGES
-from devswap.sandbox.releases import PROJECTS, Project, Release, Tree
+from devswap.sandbox.releases import ADDED, PROJECTS, Project, Release, Tree
 
 _ROBOT = "Release Robot <robot@example.org>"
 _DEVELOPER = "Ada Example <ada@example.org>"
@@ -33,12 +33,12 @@ _SETTINGS = {
 }
 
 
-def build(root: Path, *, cache: Path, say: Callable[[str], None]) -> None:
-    """Make `root`/openstack/heat.git and keystone.git, for `git daemon --base-path=root`, unless they are there.
+def build(root: Path, *, cache: Path, additions: Sequence[str] = (), say: Callable[[str], None]) -> None:
+    """Make `root`/openstack/heat.git and the others, for `git daemon --base-path=root`, unless they are there.
 
     Downloads what `cache` lacks. Whoever serves them must own them or trust them (git's safe.directory).
     """
-    for project in PROJECTS:
+    for project in (*PROJECTS, *(project for project in ADDED if project.name in additions)):
         target = root / "openstack" / f"{project.name}.git"
         if _recipe_of(target) == _recipe():
             continue
@@ -131,7 +131,7 @@ class _Import:
             tree = releases.tree(archives[release.version], project.name, release.branch)
             parent = commits[release.after] if release.after else None
             commits[release.version] = self._release(release, tree, parent)
-            for change in CHANGES:
+            for change in (*CHANGES, *changes.ADDED):
                 if change.project == project.name and change.branch == release.branch:
                     self._change(change, tree, commits[release.version])
 

@@ -192,9 +192,16 @@ class Cloud:
     def look(self) -> dict[str, str]:
         """Everything about production that a restore must bring back, by section."""
         units = "heat-engine" if self.era == "2015" else "heat-engine heat-api heat-api-cfn"
-        text = self.run(["sh", "-c", _LOOK.replace("UNITS", units)], ok=False).stdout
-        sections = dict(part.split("\n", 1) for part in text.split("\n== ")[1:] if "\n" in part)
-        return {**sections, "schema": self.schema()}
+        return {**self._sections(_LOOK.replace("UNITS", units)), "schema": self.schema()}
+
+    def look_at(self, project: str, unit: str, container: str) -> dict[str, str]:
+        """The same of another service, but for its database."""
+        script = _LOOK.replace("UNITS", unit).replace("heat-engine", unit).replace("/etc/heat/", f"/etc/{project}/")
+        return self._sections(script, container)
+
+    def _sections(self, script: str, container: str | None = None) -> dict[str, str]:
+        text = self.run(["sh", "-c", script], on=container, ok=False).stdout
+        return dict(part.split("\n", 1) for part in text.split("\n== ")[1:] if "\n" in part)
 
     def wait_for_production(self) -> None:
         """Until production's engine is what runs, settled and asked for work, and its API can be reached."""

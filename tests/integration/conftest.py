@@ -14,6 +14,7 @@ import pytest
 from devswap import sandbox
 from devswap.errors import DevswapError
 from devswap.machine import BackedMachine
+from devswap.sandbox.additions import ADDITIONS
 from devswap.sandbox.changes import HARMLESS
 from tests.containers import require_lxc
 from tests.integration import cloud as clouds
@@ -38,8 +39,9 @@ def cloud(request: pytest.FixtureRequest) -> Iterator[Cloud]:
     """The sandbox of an era, up and swept of what an aborted run left; nothing of devswap is in it at the end."""
     require_lxc()
     era, there = request.param, clouds.find(request.param) is not None
+    additions = [name for name in request.config.getoption("--with") if era in ADDITIONS[name].venvs]
     try:
-        sandbox.up(era=era, say=lambda line: print(line, file=sys.stderr))
+        sandbox.up(era=era, additions=additions, say=lambda line: print(line, file=sys.stderr))
     except DevswapError as error:
         if CI:
             raise

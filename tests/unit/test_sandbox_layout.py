@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from devswap.errors import UsageError
+from devswap.sandbox import releases
+from devswap.sandbox.additions import ADDITIONS, additions_named
 from devswap.sandbox.base import Workshop
 from devswap.sandbox.configuration import Configuration
 from devswap.sandbox.containers import containers_on, layers_in_use
@@ -21,7 +23,7 @@ from devswap.sandbox.files import File, Folder, write_archive
 from devswap.sandbox.host import needs_systemd_hierarchy
 from devswap.sandbox.layers import Cache
 from devswap.sandbox.rabbit import definitions, password_hash
-from devswap.sandbox.record import Record, Shelf, new_record
+from devswap.sandbox.record import Record, Shelf, new_record, with_additions
 from devswap.sandbox.sources import Distribution
 from devswap.sandbox.templates import fill
 
@@ -177,3 +179,87 @@ def test_each_project_has_its_own_virtual_host() -> None:
 )
 def test_the_systemd_hierarchy_is_missing_only_on_cgroup_v1_without_systemd(mounts: str, needed: bool) -> None:  # noqa: FBT001
     assert needs_systemd_hierarchy(mounts) is needed
+
+
+# --- what a sandbox can have besides ---------------------------------------------------------------------------------
+
+
+POSSIBLE = [(era, name) for name, addition in ADDITIONS.items() for era in addition.venvs]
+
+
+@pytest.mark.parametrize(("era_name", "name"), POSSIBLE)
+def test_what_is_added_has_its_containers_and_its_files(era_name: str, name: str, tmp_path: Path) -> None:
+    era = era_named(era_name)
+    record = with_additions(record_of(era), [name])
+    files = files_of(record.era, record, tmp_path)
+    added = [member.key for member in ADDITIONS[name].members]
+    assert [member.key for member in record.era.members if member not in era.members] == added
+    for key in added:
+        assert not any(re.search(r"\$\{?[a-z_]+_(password|address|name)\b", text) for text in files[key].values())
+        assert any(path.startswith(f"/etc/{name}/") for path in files[key])
+    offsets = [member.offset for member in record.era.members]
+    assert len(set(offsets)) == len(offsets)
+    for venv in record.era.venvs[name]:
+        assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in record.era.pins(venv).split())
+
+
+@pytest.mark.parametrize("era", ERAS.values(), ids=lambda era: era.name)
+def test_glance_answers_behind_haproxy_where_its_endpoint_says(era: Era, tmp_path: Path) -> None:
+    record = with_additions(record_of(era), ["glance"])
+    member = record.era.member("glance_api")
+    workshop = Workshop(era, Distribution("debian", "12", "bookworm", ()), Cache(tmp_path), say=lambda _: None)
+    fragment = Configuration(record, workshop, "", pip={}).haproxy_fragment(ADDITIONS["glance"]).text
+    assert "backend glance_api-back" in fragment
+    assert f"bind {record.vip}:9292" in fragment
+    assert f"server {record.name(member)} {record.address(member)}:9292 check" in fragment
+
+
+@pytest.mark.parametrize(("era_name", "name"), POSSIBLE)
+def test_what_runs_in_its_virtualenv_is_what_its_branch_ends_with(era_name: str, name: str) -> None:
+    (package,) = [project.package for project in releases.ADDED if project.name == name]
+    assert f"{package}=={releases.production_version(name, era_name)}" in era_named(era_name).pins(name).splitlines()
+
+
+def test_what_an_era_did_not_have_its_sandbox_cannot_have() -> None:
+    with pytest.raises(UsageError, match="the sandbox of 2015 cannot have placement") as error:
+        with_additions(record_of(LIBERTY), ["placement"])
+    assert error.value.hint == "that of current can"
+
+
+def test_an_addition_changes_nothing_of_a_sandbox_but_that_it_does_not_serve_yet(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    before = shelf.mark_done(shelf.mark_done(shelf.write(record_of(CURRENT)), "made galera"), "serving")
+    after = with_additions(before, ["glance"])
+    assert (after.done, after.added) == (["made galera"], ["glance"])
+    assert before.suffixes.items() <= after.suffixes.items()
+    assert before.secrets.items() <= after.secrets.items()
+    assert shelf.write(after) == shelf.read(CURRENT)
+    assert with_additions(after, ["glance"]) is after
+    assert with_additions(after, []) is after
+
+
+def test_the_record_of_an_older_devswap_has_no_additions(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    shelf.write(record_of(CURRENT))
+    path = tmp_path / "current/record.json"
+    read = json.loads(path.read_text())
+    del read["added"]
+    path.write_text(json.dumps(read))
+    found = shelf.read(CURRENT)
+    assert found is not None
+    assert found.era == CURRENT
+
+
+def test_an_addition_that_nobody_knows_is_named_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match="the sandbox cannot have swift") as error:
+        additions_named(["glance", "swift"])
+    assert error.value.hint == f"it can have: {', '.join(ADDITIONS)}"
+    assert error.value.exit_code == 2
+
+
+def test_the_wheels_of_an_addition_are_not_the_eras(tmp_path: Path) -> None:
+    """Or a sandbox without it would be built anew whenever one with it was."""
+    workshop = Workshop(CURRENT, Distribution("debian", "12", "bookworm", ()), Cache(tmp_path), say=lambda _: None)
+    own = workshop.adding("glance")
+    assert own.wheels != workshop.wheels
+    assert (own.era.pins("heat"), workshop.era) == (CURRENT.pins("heat"), CURRENT)

@@ -1,0 +1,4 @@
+CREATE DATABASE IF NOT EXISTS $name CHARACTER SET utf8mb3 COLLATE utf8mb3_general_ci;
+CREATE USER IF NOT EXISTS '$name'@'%' IDENTIFIED BY '$password';
+GRANT ALL ON $name.* TO '$name'@'%';
+FLUSH PRIVILEGES;
