@@ -11,7 +11,7 @@ from devswap.diff_files import File
 from devswap.diff_options import Options
 from devswap.diff_validator import Validation
 from devswap.errors import DevswapError
-from devswap.git import Git
+from devswap.git import of_checkout
 from devswap.host import Host
 from devswap.journal import Swap
 from devswap.machine import Machine
@@ -41,8 +41,7 @@ def of(host: Host, service: str, machine: str | None) -> Difference:
     here = host.machine(swap.machine)
     known = host.catalogue().get(swap.service)
     installed = diff_commits.installed(here, swap.deployment["interpreter"]["site_folders"], known.distribution)
-    # its hooks and monitors must not run, and root's trees are trusted as they are by checkout
-    git = Git(host.home(), Path(swap.checkout), {"safe.directory": "*"}, quiet=True)
+    git = of_checkout(host.home(), Path(swap.checkout))
     base = diff_commits.base(git, installed)
     notes = [] if base else [_unknown(installed, swap)]
     replaced = [

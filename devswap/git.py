@@ -96,6 +96,16 @@ class Git:
         }
 
 
+def of_checkout(home: UserHome, folder: Path) -> Git:
+    """git in a checkout that is only looked at; raises DevswapError for one that is neither theirs nor root's.
+
+    Its filters run with every look at its files: as whoever looks. Root's trees are trusted here, while git itself
+    would refuse them to anyone else.
+    """
+    home.check_owner(folder)
+    return Git(home, folder, {"safe.directory": "*"}, quiet=True)
+
+
 def _follow(
     argv: Sequence[str], home: UserHome, environment: Mapping[str, str], say: Callable[[str], None], lines: str | None
 ) -> None:

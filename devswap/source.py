@@ -16,7 +16,7 @@ from pathlib import Path
 from devswap import gerrit, refs
 from devswap.errors import DevswapError, UsageError
 from devswap.gerrit import Review
-from devswap.git import Git
+from devswap.git import Git, of_checkout
 from devswap.invoker import UserHome
 from devswap.mirror import Mirror, lock_of, open_mirror
 from devswap.pbr_version import version_of
@@ -149,18 +149,14 @@ def _own_tree(project: str, ref: str, meaning: refs.OwnTree, home: UserHome) -> 
     if not start.is_dir():
         raise DevswapError(f"cannot use {start}: there is no such folder", hint=f"give {refs.FORMS}")
     start = start.resolve()
-    home.check_owner(start)
-    # root's trees are trusted here as design says; git itself would refuse them to anyone else
-    trusted = {"safe.directory": "*"}
-    top = Git(home, start, trusted, quiet=True).run("rev-parse", "--show-toplevel", ok=(0, 128))
+    top = of_checkout(home, start).run("rev-parse", "--show-toplevel", ok=(0, 128))
     if top.code != 0:
         raise DevswapError(
             f"cannot use {start}: it is not in a git work tree",
             hint=f"its version comes from git: git -C {shlex.quote(str(start))} init, and commit",
         )
     path = Path(top.stdout.rstrip("\n"))
-    home.check_owner(path)
-    git = Git(home, path, trusted, quiet=True)
+    git = of_checkout(home, path)
     commit = git.commit("HEAD")
     if commit is None:
         raise DevswapError(f"cannot use {path}: it has no commit yet", hint=f"git -C {shlex.quote(str(path))} commit")

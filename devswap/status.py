@@ -11,6 +11,7 @@ from devswap import (
     development,
     edits,
     fingerprint,
+    git,
     narrowing,
     newest,
     plan,
@@ -21,7 +22,6 @@ from devswap import (
     way,
 )
 from devswap.errors import DevswapError, MachineGone
-from devswap.git import Git
 from devswap.host import Host
 from devswap.journal import Journal, Swap
 from devswap.machine import Machine
@@ -101,12 +101,13 @@ def _review(host: Host, review: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _of_checkout(host: Host, swap: Swap) -> tuple[str, int]:
-    """(the commit it is on, how many files are edited), as its person's own git sees it."""
+    """(the commit it is on, how many files are edited), as git sees it for the person who asks, if it is theirs."""
     if not swap.checkout:
         return "", 0
-    git = Git(host.home(), Path(swap.checkout), {"safe.directory": "*"}, quiet=True)
     try:
-        told = git.read("status", "--porcelain=v2", "--branch").splitlines()
+        told = (
+            git.of_checkout(host.home(), Path(swap.checkout)).read("status", "--porcelain=v2", "--branch").splitlines()
+        )
     except (DevswapError, OSError):
         return "", 0
     head = next((line.rpartition(" ")[2] for line in told if line.startswith("# branch.oid ")), "")

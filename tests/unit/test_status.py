@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,6 +96,28 @@ def test_what_became_of_the_checkout_since(
     (folder / "new.py").write_text("1")
     (folder / "newer.py").write_text("")
     assert shown() == f"{first} (now {second}, 2 files edited)"
+
+
+def test_nothing_that_is_in_somebody_elses_repository_runs_as_whoever_looks(
+    cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, ran = cloud.folder / "checkouts" / "plain", cloud.folder / "ran"
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message", "First")
+    swap.checkout(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
+    git(folder, "config", "filter.ours.clean", f"touch {ran}; cat")
+    (folder / ".gitattributes").write_text("*.py filter=ours\n")
+    for path in folder.rglob("*.py"):
+        os.utime(path)
+    os.chown(folder, 4711, 4711)
+    capsys.readouterr()
+    person.types("devswap status")
+    assert SERVICE in capsys.readouterr().out
+    assert not ran.exists()
+    os.chown(folder, os.geteuid(), os.getegid())
+    git(folder, "status")
+    assert ran.exists()  # it would have been run
 
 
 def test_it_is_watched_on_a_terminal_only(person: Person) -> None:
