@@ -15,6 +15,7 @@ from devswap.errors import DevswapError
 from devswap.fingerprint import Watched
 from devswap.host import Host
 from devswap.journal import Journal, Swap
+from devswap.masking import mask
 from devswap.source import Checkout
 
 _PREFIX = "tests:"
@@ -38,7 +39,10 @@ def claimed(host: Host, service: str, machine: str) -> Iterator[None]:
     """One run of the tests of a service in a machine at a time."""
 
     def busy(holder: Holder) -> None:
-        raise DevswapError(f"tests of {service} run already: process {holder.owner.pid} of {holder.owner.user}")
+        raise DevswapError(
+            f"tests of {service} run already: process {holder.owner.pid} of {holder.owner.user}",
+            hint="wait for their end, or end that process",
+        )
 
     path = host.journals.claim_path(f"{_PREFIX}{service}", machine)
     with claims.claim(path, Holder(host.owner, "test"), busy=busy):
@@ -59,7 +63,7 @@ def journal(host: Host, found: Found, checkout: Checkout) -> Iterator[Journal]:
         unit="",
         owner=host.owner,
         since=host.now(),
-        ref=checkout.ref,
+        ref=mask(checkout.ref),
         commit=checkout.commit,
         subject=checkout.subject,
         checkout=str(checkout.path),
