@@ -5,7 +5,8 @@
 
 They are root's, in a folder of root's alone: what holds a password in production holds it here too. Development sees
 each by a bind mount in the namespace of its own unit, so that nobody else does, and nothing of it outlives the unit.
-They are kept after a restore, and in force again only if somebody wants that.
+They are kept after a restore, and in force again only if somebody wants that. The machine's root may write them, so
+the host follows no symlink out of their folder.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import json
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from devswap import plan
+from devswap import plan, rootfs
 from devswap.host import Host
 from devswap.journal import Swap, make_private, write_durably
 from devswap.machine import Machine
@@ -64,9 +66,11 @@ class Edits:
         if path not in self.copies:
             return None
         try:
-            return self._file(path).read_text(encoding="utf-8")
+            with rootfs.opened(self.files) as files:
+                content = files.read_bytes(path)
         except FileNotFoundError:
             return None
+        return None if content is None else content.decode()
 
     def of_swap(self, swap: Swap) -> list[str]:
         """The paths of those that are in force for `swap`."""
@@ -86,11 +90,9 @@ class Edits:
 
     def without(self, path: str) -> Edits:
         left = self._saved({name: each for name, each in self.copies.items() if name != path})
-        self._file(path).unlink(missing_ok=True)
+        with suppress(FileNotFoundError), rootfs.opened(self.files) as files:
+            files.remove(path)
         return left
-
-    def _file(self, path: str) -> Path:
-        return self.files / path.lstrip("/")
 
     def _saved(self, copies: Mapping[str, Copy]) -> Edits:
         make_private(self.folder)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
-from devswap import conversation, mounts, process, pty
+from devswap import conversation, mounts, process, pty, rootfs
 from devswap.errors import DevswapError
 from devswap.process import Popen, Result
 from devswap.rootfs import Rootfs
@@ -311,8 +311,5 @@ class BackedMachine:
 
     @contextmanager
     def _files(self) -> Iterator[Rootfs]:
-        files = Rootfs(self._pid())
-        try:
+        with rootfs.opened(Path(f"/proc/{self._pid()}/root")) as files:
             yield files
-        finally:
-            files.close()

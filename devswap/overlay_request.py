@@ -12,7 +12,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from devswap import overlay_tools, package_index, requirements
+from devswap import overlay_tools, package_index, requirements, rootfs
 from devswap.deployment import Interpreter
 from devswap.errors import DevswapError
 from devswap.machine import Machine
@@ -151,8 +151,9 @@ def build_system(source: Path) -> dict[str, Any]:
 
 
 def read(path: Path) -> str:
-    """Empty where there is no such file."""
+    """Of a file at the top of a checkout, out of which no symlink leads; empty where there is no such file."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        with rootfs.opened(path.parent) as files:
+            return (files.read_bytes(path.name) or b"").decode(errors="replace")
     except (FileNotFoundError, IsADirectoryError):
         return ""

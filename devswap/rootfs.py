@@ -1,7 +1,8 @@
-"""Files of a running machine, seen from the host through its init process.
+"""Files below a folder that others write: of a running machine, seen from the host through its init process.
 
 Reading this way needs no process in the machine, which makes looking at forty containers cheap. Every path is resolved
 as the machine itself would: an absolute symlink (/etc/heat into a virtualenv) stays inside, none leads out to the host.
+The same holds for any other folder in which somebody else may leave a symlink for root to follow.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from devswap import syscalls
 
 
 class Rootfs:
-    """The root folder of the process `pid`; opened once, closed with `close`."""
+    """All below `root`, the root folder of a process or any other; see `opened`."""
 
-    def __init__(self, pid: int) -> None:
-        self._root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    def __init__(self, root: Path) -> None:
+        self._root = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def close(self) -> None:
         os.close(self._root)
@@ -149,3 +151,13 @@ class Rootfs:
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Rootfs]:
+    """Raises FileNotFoundError where there is no such folder."""
+    files = Rootfs(root)
+    try:
+        yield files
+    finally:
+        files.close()

@@ -286,3 +286,23 @@ def test_what_an_editor_leaves_is_not_believed(tmp_path: Path, script: str, said
 def test_without_an_editor_and_a_terminal_it_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no editor"):
         editor.edit(nobody(tmp_path), "x", "text", {})
+
+
+def test_no_link_among_the_copies_has_root_read_or_remove_what_is_elsewhere(
+    cloud: SimulatedCloud, tmp_path: Path
+) -> None:
+    take_over(cloud)
+    edit(cloud, PASTE, "mine")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "api-paste.ini").write_text("of the host")
+    copy = edits.of(cloud.host(), SERVICE, f"lxc:{images.HEAT}").files / "etc/heat/api-paste.ini"
+    copy.unlink()
+    copy.symlink_to(elsewhere / "api-paste.ini")
+    assert "of the host" not in "\n".join(editing.differences(cloud.host(), SERVICE, None, None))
+    copy.unlink()
+    copy.parent.rmdir()
+    copy.parent.symlink_to(elsewhere)
+    assert "of the host" not in "\n".join(editing.differences(cloud.host(), SERVICE, None, None))
+    editing.drop(cloud.host(), SERVICE, None, None)
+    assert (elsewhere / "api-paste.ini").read_text() == "of the host"

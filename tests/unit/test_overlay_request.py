@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devswap.deployment import Interpreter
-from devswap.overlay_request import Request, look
+from devswap.overlay_request import Request, look, read
 from devswap.package_index import IndexPolicy
 from tests.packages import make_project
 from tests.simulated import images
@@ -51,3 +51,17 @@ def test_code_makes_none_and_a_version_only_a_copy(machine: SimulatedMachine, wa
     assert look(machine, wanted) == first
     next_one = look(machine, replace(wanted, version="2.0.1.dev1"))
     assert (next_one.kin, next_one.key != first.key) == (first.kin, True)
+
+
+def test_no_link_of_a_checkout_has_root_read_what_is_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of-the-host")
+    (tmp_path / "checkout").mkdir()
+    (tmp_path / "checkout/requirements.txt").write_text("a>=1\n")
+    for name, target in (
+        ("absolute.txt", tmp_path / "secret"),
+        ("up.txt", "../secret"),
+        ("own.txt", "requirements.txt"),
+    ):
+        (tmp_path / "checkout" / name).symlink_to(target)
+    found = {name: read(tmp_path / "checkout" / name) for name in ("absolute.txt", "up.txt", "own.txt", "none.txt")}
+    assert found == {"absolute.txt": "", "up.txt": "", "own.txt": "a>=1\n", "none.txt": ""}
