@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from devswap import development, peers
 from devswap.deployment import Deployment
 from devswap.discovery import units
@@ -9,7 +11,7 @@ from devswap.discovery.units import Found
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.steps.patience import LengthenWait
-from devswap.steps.step import from_json
+from devswap.steps.step import Step, from_json
 
 SECONDS = 3600
 _USUAL = 60
@@ -18,9 +20,13 @@ _USUAL = 60
 
 def steps(host: Host, deployment: Deployment, journal: Journal | None = None) -> tuple[LengthenWait, ...]:
     """What makes the callers of the same cloud wait, as far as `journal` has not done so; what they cost is said."""
-    done = [from_json(entry.step) for entry in journal.entries] if journal else []
+    done = list(_steps_of(journal)) if journal else []
     found = [LengthenWait(each.machine.address, unit=each.unit, seconds=SECONDS) for each in _callers(host, deployment)]
     wanted = tuple(step for step in found if step not in done)
+    for step, by in _of_others(host, journal):
+        if step in wanted:
+            host.say(f"{step.unit} in {step.on} waits already, as long as {by} is swapped")
+            wanted = tuple(each for each in wanted if each != step)
     if not found:
         host.say(f"nobody is known to call {deployment.service.name} by RPC here: --patient changes nothing")
     if wanted:
@@ -30,6 +36,17 @@ def steps(host: Host, deployment: Deployment, journal: Journal | None = None) ->
             "an outage of a few seconds each"
         )
     return wanted
+
+
+def _of_others(host: Host, ours: Journal | None) -> Iterator[tuple[Step, str]]:
+    """(step, the swap that has done it) of the other swaps."""
+    for journal in host.journals.all():
+        if ours is None or journal.folder != ours.folder:
+            yield from ((step, journal.called) for step in _steps_of(journal))
+
+
+def _steps_of(journal: Journal) -> Iterator[Step]:
+    return (from_json(entry.step) for entry in journal.entries)
 
 
 def _callers(host: Host, deployment: Deployment) -> list[Found]:

@@ -76,7 +76,7 @@ class Prepared:
     """Of the applications that are stopped while the database is loaded on the way back."""
 
     patient: tuple[LengthenWait, ...] = ()
-    """Its callers are restarted, so that they wait."""
+    """Its callers are restarted, so that they wait: before anything is stopped, with an outage of their own."""
     in_apache: bool = False
     """Apache runs development, as it does production."""
     keeps_before: bool = False
@@ -88,11 +88,11 @@ class Prepared:
 
     def steps(self, drop_in: str) -> list[Step]:
         own = plan.takeover(self.deployment, drop_in, self._place, between=self._between, in_apache=self.in_apache)
-        return [*self.patient, *self.fronts, *self.leaving, *own]
+        return [*self.fronts, *self.leaving, *own]
 
     def switch_steps(self) -> list[Step]:
         run = plan.run_step(self.deployment, self._place, in_apache=self.in_apache)
-        return [*self.patient, *self.fronts, *self._between, run]
+        return [*self.fronts, *self._between, run]
 
     @property
     def _between(self) -> list[Step]:

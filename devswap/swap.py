@@ -76,7 +76,8 @@ def plan(host: Host, wish: Wish, makers: Makers = MAKERS) -> Planned:
 def _planned(host: Host, prepared: Prepared) -> Planned:
     swap, described = prepared.journal.swap, prepared.description
     mounted = [from_json(entry.step) for entry in prepared.journal.entries] if not prepared.replaces else []
-    steps = [*mounted, *(prepared.switch_steps() if prepared.replaces else prepared.steps(""))]
+    own = prepared.switch_steps() if prepared.replaces else prepared.steps("")
+    steps = [*mounted, *prepared.patient, *own]
     steps += traffic.planned(prepared.leaving, host, narrow=bool(described["traffic"]["narrow"]))
     return Planned(
         service=swap.service,
@@ -327,6 +328,7 @@ def take_over(host: Host, prepared: Prepared, terminal: Terminal | None, questio
     """From production serving to development allowed to start: the outage begins here."""
     journal = prepared.journal
     with host.journals.changing():
+        transaction.apply(prepared.patient, journal, host.cloud(journal))
         host.say(f"stopping {journal.swap.service} in {journal.swap.machine}")
         stopped_at = time.monotonic()
         if prepared.replaces:

@@ -28,7 +28,10 @@ class LengthenWait(Step):
     def capture(self, cloud: Cloud) -> Any:
         machine = cloud.machine(self.on)
         if machine.exists(self._path) or machine.exists(self._leaving):
-            raise DevswapError(f"{self._path} in {machine.name} is of devswap, but no swap knows of it")
+            raise DevswapError(
+                f"{self._path} in {machine.name} is of devswap, but no swap knows of it",
+                hint=f"{shell(self.on, 'rm', '-f', self._path, self._leaving)}, then try again",
+            )
         return {"active": systemd.state(machine, self.unit).is_active}
 
     def do(self, cloud: Cloud) -> None:

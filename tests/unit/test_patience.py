@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,27 @@ def test_a_second_checkout_does_not_restart_them_again(cloud: SimulatedCloud) ->
     (journal,) = cloud.host().journals.all()
     assert journal.swap.traffic["patient"] == 3600
     swap.restore(cloud.host(), journal)
+    assert differences(cloud, whole) == []
+
+
+def test_nobody_is_restarted_once_something_is_stopped(cloud: SimulatedCloud) -> None:
+    swap.checkout(cloud.host(), Wish("heat-engine", "plain", None, None, detach=True), cloud.makers)
+    cloud.calls.begin()
+    swap.checkout(cloud.host(), patient("other"), cloud.makers)
+    last = max(number for number, name in enumerate(cloud.calls.names) if name.endswith(f"start -- {CFN[2]}"))
+    gone = min(number for number, name in enumerate(cloud.calls.names) if "stop -- heat-engine.service" in name)
+    assert last < gone
+
+
+def test_a_caller_waits_for_one_swap_at_a_time_and_that_is_said(cloud: SimulatedCloud) -> None:
+    cloud.add_peer()
+    whole = cloud.take()
+    swap.checkout(cloud.host(), replace(patient(), machine=images.HEAT), cloud.makers)
+    swap.checkout(cloud.host(), replace(patient(), machine=images.HEAT_PEER), cloud.makers)
+    said = f"heat-api.service in lxc:{images.HEAT} waits already, as long as heat-engine --machine lxc:{images.HEAT} is"
+    assert any(line.startswith(said) for line in cloud.said), cloud.said
+    for journal in cloud.host().journals.all():
+        swap.restore(cloud.host(), journal)
     assert differences(cloud, whole) == []
 
 
