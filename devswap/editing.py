@@ -152,7 +152,7 @@ def _text(machine: Machine, path: str) -> str | None:
     try:
         return None if content is None else content.decode()
     except UnicodeDecodeError as error:
-        raise DevswapError(f"cannot edit {path}: it is no text") from error
+        raise DevswapError(f"cannot edit {path}: it is no text", hint="only text in UTF-8 can be edited") from error
 
 
 def _put(place: _Place, path: str, text: str, before: str | None) -> None:
@@ -185,7 +185,10 @@ def _try(place: _Place, path: str) -> None:
     except CommandFailed as error:
         user, name = swap.deployment["user"], place.machine.name
         if error.result.code == _UNREADABLE:
-            raise DevswapError(f"{user} in {name} could not read {path}: nothing was changed") from error
+            raise DevswapError(
+                f"{user} in {name} could not read {path}: nothing was changed",
+                hint=f"may {user} read production's, and pass the folders above it?",
+            ) from error
         raise DevswapError(
             f"{name} cannot show {swap.service} a file of its own: {error.result.tail or error.result.code}",
             hint="does its container allow mounts? systemd says more: journalctl -b",

@@ -46,7 +46,9 @@ def read_as(home: UserHome, path: str) -> str:
     try:
         return process.run(["cat", "--", path], identity=home.identity).stdout
     except CommandFailed as error:
-        raise UsageError(f"cannot read {path}: {error.result.tail}") from error
+        raise UsageError(
+            f"cannot read {path} as {home.user}: {error.result.tail}", hint="--from a file of yours, or -"
+        ) from error
 
 
 def _editor(environment: Mapping[str, str]) -> list[str]:
@@ -69,7 +71,7 @@ def _wait_for(argv: list[str], home: UserHome, environment: Mapping[str, str]) -
             except KeyboardInterrupt:
                 continue  # it is the editor's: the terminal sent it there too
     if code:
-        raise DevswapError(f"{argv[0]} ended with {code}: nothing was changed")
+        raise DevswapError(f"{argv[0]} ended with {code}: nothing was changed", hint="EDITOR=… names another editor")
 
 
 def _read(path: Path, home: UserHome) -> str:

@@ -87,7 +87,10 @@ def call(hook: Hook, machine: Machine, told: Mapping[str, Any], say: Callable[[s
     except CommandFailed as error:
         code = error.result.code
         why = f"had not ended after {hook.seconds} s" if code in _LATE else f"failed with {code}"
-        raise DevswapError(f"the hook {hook.path} {why}: {error.result.tail}".rstrip(": ")) from error
+        raise DevswapError(
+            f"the hook {hook.path} {why}: {error.result.tail}".rstrip(": "),
+            hint=f"mend it, or move it out of {posixpath.dirname(hook.path)}",
+        ) from error
     for line in result.stderr.splitlines():
         say(f"{hook.path}: {mask(line)}")
     return _answer(hook, result.stdout, told["service"])
@@ -162,7 +165,10 @@ def _answer(hook: Hook, said: str, service: str) -> tuple[Declared, ...]:
             hint='nothing, or {"files": […]}; what people shall read goes to standard error',
         )
     if files and hook.stage != PREPARED:
-        raise DevswapError(f"the hook {hook.path} declares files, which only {PREPARED} may: there is time to refuse")
+        raise DevswapError(
+            f"the hook {hook.path} declares files, which only {PREPARED} may: there is time to refuse",
+            hint=f"declare them in a hook called {PREPARED} beside it",
+        )
     return tuple(_declared(hook, files, service))
 
 
@@ -170,21 +176,31 @@ def _declared(hook: Hook, files: list[Any], service: str) -> Iterator[Declared]:
     for file in files:
         fits = isinstance(file, dict) and {"path", "text"} <= file.keys() <= {"path", "text", "mode"}
         if not fits or not all(isinstance(value, str) for value in file.values()):
-            raise DevswapError(f"the hook {hook.path} declares a file that is not path, text and mode")
+            raise DevswapError(
+                f"the hook {hook.path} declares a file that is not path, text and mode",
+                hint='{"path": "/…", "text": "…", "mode": "0644"}, all of them text',
+            )
         path, mode = file["path"], file.get("mode", "0644")
         if not re.fullmatch(r"0[4-7][0-7]{2}", mode):
-            raise DevswapError(f'the hook {hook.path} declares {path} with mode {mode}, which must be like "0644"')
+            raise DevswapError(
+                f"the hook {hook.path} declares {path} with mode {mode}",
+                hint='"0644", or another that its owner can read',
+            )
         _require_allowed(hook, path, service)
         yield Declared(path, file["text"], int(mode, 8))
 
 
 def _require_allowed(hook: Hook, path: str, service: str) -> None:
     own = f"{folder(service)}/"
-    plain = path.startswith("/") and posixpath.normpath(path) == path and path.isprintable()
+    # normpath keeps two slashes at the beginning, which are one to the kernel
+    plain = re.match(r"/(?!/)", path) and posixpath.normpath(path) == path and path.isprintable()
     if plain and path.startswith(own):
         return
     if not plain or path.startswith((*_NEVER, "/run/devswap/")) or posixpath.basename(path) == "pip.conf":
         raise DevswapError(f"the hook {hook.path} must not make {path}", hint=f"below {own} it may")
     if hook.uid != 0:
         # root writes them: a user's word for one in /etc/sudoers.d or /etc/cron.d would be root's
-        raise DevswapError(f"the hook {hook.path} is no file of root's: it may make files below {own} only, not {path}")
+        raise DevswapError(
+            f"the hook {hook.path} is no file of root's: it may make files below {own} only, not {path}",
+            hint="root may put it into /etc/devswap/hooks",
+        )

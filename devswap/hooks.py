@@ -82,7 +82,9 @@ def read(path: str, stage: str, uid: int, text: str) -> Hook:
     """Raises UsageError for a text that is no script, or declares something else than it may."""
     lines = text.splitlines()
     if not lines or not re.match(r"#!\s*/\S", lines[0]):
-        raise UsageError(f"the hook {path} is no script: its first line must name its interpreter, as in #!/bin/sh")
+        raise UsageError(
+            f"the hook {path} is no script: its first line names no interpreter", hint="begin it with #!/bin/sh"
+        )
     declared = dict(_declared(path, lines))
     if declared.keys() - {"run-on", "seconds"}:
         unknown = ", ".join(sorted(declared.keys() - {"run-on", "seconds"}))
@@ -92,7 +94,7 @@ def read(path: str, stage: str, uid: int, text: str) -> Hook:
         raise UsageError(f"the hook {path} does not declare where it runs", hint=hint)
     seconds = declared.get("seconds", str(_SECONDS))
     if not (seconds.isascii() and seconds.isdecimal() and 1 <= int(seconds) <= _LONGEST):
-        raise UsageError(f"the hook {path} declares seconds = {seconds}, which must be from 1 to {_LONGEST}")
+        raise UsageError(f"the hook {path} declares seconds = {seconds}", hint=f"a number from 1 to {_LONGEST}")
     return Hook(path, stage, declared["run-on"], int(seconds), uid, text)
 
 
@@ -148,7 +150,10 @@ def _text(path: Path, trusted: frozenset[int] | None) -> str:
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
-            raise UsageError(f"the hook {path} is no file of at most {_LARGEST // 1024} KiB")
+            raise UsageError(
+                f"the hook {path} is no file of at most {_LARGEST // 1024} KiB",
+                hint="let a short script of that name run what is larger",
+            )
         if trusted is not None:
             _require_trusted(path, found, trusted)
         if not found.st_mode & stat.S_IXUSR:
@@ -156,7 +161,9 @@ def _text(path: Path, trusted: frozenset[int] | None) -> str:
         try:
             return file.read().decode()
         except UnicodeDecodeError as error:
-            raise UsageError(f"the hook {path} is no script: it is not text") from error
+            raise UsageError(
+                f"the hook {path} is no script: it is not text", hint="let a script of that name run it"
+            ) from error
 
 
 def _require_trusted(path: Path, found: os.stat_result, trusted: frozenset[int]) -> None:

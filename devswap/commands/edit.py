@@ -60,7 +60,8 @@ def edit(
 def _require_one(file: str | None, source: str | None, *, diff: bool, drop: bool, again: bool) -> None:
     named = [name for name, said in (("--diff", diff), ("--drop", drop), ("--again", again)) if said]
     if len(named) > 1 or (named and source):
-        raise UsageError(f"{' and '.join([*named, *(['--from'] if source else [])])} exclude each other")
+        both = " and ".join([*named, *(["--from"] if source else [])])
+        raise UsageError(f"{both} exclude each other", hint="one of them at a time")
     if again and file:
         raise UsageError("--again takes all files of the earlier swap", hint="leave FILE out")
     if not named and file is None:

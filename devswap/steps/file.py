@@ -30,7 +30,10 @@ class MakeFile(Step):
     def do(self, cloud: Cloud) -> None:
         machine = cloud.machine(self.on)
         if machine.read_text(self.path) not in (None, self.text):
-            raise DevswapError(f"{self.path} in {self.on} was changed by somebody else meanwhile")
+            raise DevswapError(
+                f"{self.path} in {self.on} was changed by somebody else meanwhile",
+                hint="let the hook declare a file of another name, or see who else makes this one",
+            )
         machine.write_text(self.path, self.text, mode=self.mode)
 
     def undo(self, cloud: Cloud, captured: Any) -> None:
