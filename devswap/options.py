@@ -1,4 +1,4 @@
-"""Which options of `checkout`, `plan` and `run` go together."""
+"""Which options of `checkout`, `plan`, `run` and `up` go together."""
 
 from __future__ import annotations
 
@@ -6,51 +6,11 @@ import math
 import re
 import sys
 from collections.abc import Sequence
-from typing import Annotated
-
-import typer
 
 from devswap import breakpoints, tuning
 from devswap.constraints import OFF
 from devswap.errors import UsageError
 from devswap.tuning import Changes
-
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="GROUP.OPTION=VALUE", help="A setting for this swap; repeatable."),
-]
-Unset = Annotated[
-    list[str] | None, typer.Option("--unset", metavar="GROUP.OPTION", help="As production has it; repeatable.")
-]
-Debug = Annotated[bool, typer.Option("--debug", help="As --set DEFAULT.debug=true.")]
-Workers = Annotated[int | None, typer.Option("--workers", metavar="N", help="Worker processes; 1 at first.")]
-Break = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--break",
-        metavar="PLACE",
-        help="Stop there: FILE:LINE or MODULE:QUALNAME, also with 'if CONDITION'; repeatable.",
-    ),
-]
-NoBreak = Annotated[bool, typer.Option("--no-break", help="Forget the breakpoints there were.")]
-Debugger = Annotated[str | None, typer.Option("--debugger", metavar="NAME", help="pdb, pudb or debugpy.")]
-Listen = Annotated[
-    str | None,
-    typer.Option("--listen", metavar="ADDRESS:PORT", help="Where debugpy does; the machine's own address, port 5678."),
-]
-WaitForClient = Annotated[
-    bool | None, typer.Option("--wait-for-client/--no-wait-for-client", help="debugpy: before the service starts.")
-]
-WriteLaunch = Annotated[
-    str | None, typer.Option("--write-launch", metavar="FOLDER", help="debugpy: launch.json there, as in .vscode.")
-]
-Terminal = Annotated[
-    bool, typer.Option("--terminal", help="With --detach: on a terminal that devswap attach comes back to.")
-]
-Reload = Annotated[bool, typer.Option("--reload", help="Start it again when a file of the checkout is saved.")]
-PostMortem = Annotated[
-    bool | None, typer.Option("--post-mortem/--no-post-mortem", help="Stop at exceptions that nobody handles.")
-]
 
 
 def check(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import claims, console, kept_terminal, locate, session
+from devswap import arguments, claims, console, kept_terminal, locate, session
 from devswap.commands import examples
 from devswap.errors import DevswapError
 from devswap.host import Host
@@ -27,7 +27,7 @@ def attach(
         str | None,
         typer.Argument(metavar="[SERVICE]", help="One that runs with --detach --terminal; default: show all."),
     ] = None,
-    machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
+    machine: arguments.Machine = None,
 ) -> None:
     """Come back to the terminal of a service that runs in the background.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import kept_terminal, libraries, options, outcome, session, several, swap
+from devswap import arguments, kept_terminal, libraries, options, outcome, session, several, swap
 from devswap.commands import examples
 from devswap.errors import UsageError
 from devswap.wish import Wish
@@ -40,20 +40,13 @@ def checkout(
             metavar="REF", help="review/N[/PATCHSET], a Gerrit URL, a branch, tag or commit, URL@REF, or a path."
         ),
     ],
-    machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Answer questions with the first choice.")] = False,  # noqa: FBT002
-    remote: Annotated[str | None, typer.Option("--remote", metavar="URL", help="Where REF is.")] = None,
-    with_: Annotated[
-        list[str] | None,
-        typer.Option("--with", metavar="LIB=REF", help="Run this library from a checkout too; may be repeated."),
-    ] = None,
-    with_depends: Annotated[  # noqa: FBT002
-        bool, typer.Option("--with-depends", help="And the libraries that its Depends-On footers name.")
-    ] = False,
-    detach: Annotated[  # noqa: FBT002
-        bool, typer.Option("--detach", help="In the background; returns when it serves.")
-    ] = False,
-    terminal: options.Terminal = False,  # noqa: FBT002
+    machine: arguments.Machine = None,
+    yes: arguments.Yes = False,  # noqa: FBT002
+    remote: arguments.Remote = None,
+    with_: arguments.With = None,
+    with_depends: arguments.WithDepends = False,  # noqa: FBT002
+    detach: arguments.Detach = False,  # noqa: FBT002
+    terminal: arguments.Terminal = False,  # noqa: FBT002
     apache: Annotated[  # noqa: FBT002
         bool, typer.Option("--apache", help="Under the web server that production has, in the background.")
     ] = False,
@@ -63,34 +56,24 @@ def checkout(
     snapshot: Annotated[  # noqa: FBT002
         bool, typer.Option("--snapshot", help="Dump the database even if nothing is to be migrated.")
     ] = False,
-    restore_on_exit: Annotated[  # noqa: FBT002
-        bool, typer.Option("--restore-on-exit", help="Give production back when the foreground run ends, however.")
-    ] = False,
-    take_over: Annotated[bool, typer.Option("--take-over", help="Even if another user swapped it.")] = False,  # noqa: FBT002
-    wait: Annotated[
-        float | None, typer.Option("--wait", metavar="SECONDS", help="How long --detach may take to serve.")
-    ] = None,
-    index_policy: Annotated[
-        str | None,
-        typer.Option("--index-policy", metavar="POLICY", help="private, fallback or public: where packages come from."),
-    ] = None,
-    constraints: Annotated[
-        str | None,
-        typer.Option("--constraints", metavar="URL|FILE|cloud", help="Upper constraints of the branch."),
-    ] = None,
-    no_constraints: Annotated[bool, typer.Option("--no-constraints", help="Any version that fits.")] = False,  # noqa: FBT002
-    settings: options.Set = None,
-    unset: options.Unset = None,
-    debug: options.Debug = False,  # noqa: FBT002
-    workers: options.Workers = None,
-    stops: options.Break = None,
-    no_break: options.NoBreak = False,  # noqa: FBT002
-    post_mortem: options.PostMortem = None,
-    debugger: options.Debugger = None,
-    listen: options.Listen = None,
-    wait_for_client: options.WaitForClient = None,
-    write_launch: options.WriteLaunch = None,
-    reload: options.Reload = False,  # noqa: FBT002
+    restore_on_exit: arguments.RestoreOnExit = False,  # noqa: FBT002
+    take_over: arguments.TakeOver = False,  # noqa: FBT002
+    wait: arguments.Wait = None,
+    index_policy: arguments.IndexPolicy = None,
+    constraints: arguments.Constraints = None,
+    no_constraints: arguments.NoConstraints = False,  # noqa: FBT002
+    settings: arguments.Set = None,
+    unset: arguments.Unset = None,
+    debug: arguments.Debug = False,  # noqa: FBT002
+    workers: arguments.Workers = None,
+    stops: arguments.Break = None,
+    no_break: arguments.NoBreak = False,  # noqa: FBT002
+    post_mortem: arguments.PostMortem = None,
+    debugger: arguments.Debugger = None,
+    listen: arguments.Listen = None,
+    wait_for_client: arguments.WaitForClient = None,
+    write_launch: arguments.WriteLaunch = None,
+    reload: arguments.Reload = False,  # noqa: FBT002
     narrow: Annotated[  # noqa: FBT002
         bool, typer.Option("--narrow/--no-narrow", help="Whether its peers in HAProxy become backups.")
     ] = True,
@@ -105,7 +88,7 @@ def checkout(
         bool,
         typer.Option("--patient", help="Restart its RPC callers, now and at the restore, to wait for a prompt."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the steps, as devswap plan does.")] = False,  # noqa: FBT002
+    dry_run: arguments.DryRun = False,  # noqa: FBT002
 ) -> None:
     """Take a service over with a checkout.
 

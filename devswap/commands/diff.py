@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import console, diff, session
+from devswap import arguments, console, diff, session
 from devswap.commands import examples
 from devswap.diff import Difference
 from devswap.diff_commits import Commits
@@ -28,8 +28,8 @@ _MOST = 20
 )
 def show(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="A swapped one.")],
-    machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
+    machine: arguments.Machine = None,
+    as_json: arguments.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Show what the checkout changes against production's version.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import console, doctor, session
+from devswap import arguments, console, doctor, session
 from devswap.commands import examples
 from devswap.errors import UsageError
 from devswap.recovery import Recovery
@@ -23,7 +23,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
     )
 )
 def check(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
+    as_json: arguments.AsJson = False,  # noqa: FBT002
     install_recovery: Annotated[  # noqa: FBT002
         bool, typer.Option("--install-recovery", help="Install a unit that restores after a restart of this host.")
     ] = False,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import dump, session
+from devswap import arguments, dump, session
 from devswap.commands import examples
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -20,7 +20,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 )
 def show(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="As devswap list shows it.")],
-    machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
+    machine: arguments.Machine = None,
 ) -> None:
     """Show what a running service is doing.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import editing, editor, session
+from devswap import arguments, editing, editor, session
 from devswap.commands import examples
 from devswap.errors import UsageError
 from devswap.host import Host
@@ -30,7 +30,7 @@ def edit(
     file: Annotated[
         str | None, typer.Argument(metavar="FILE", help="Of its folder in /etc: api-paste.ini, policy.yaml …")
     ] = None,
-    machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
+    machine: arguments.Machine = None,
     source: Annotated[
         str | None, typer.Option("--from", metavar="FILE", help="Take this file, or - for standard input; no editor.")
     ] = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import beside, session, unit_tests
+from devswap import arguments, beside, session, unit_tests
 from devswap.commands import examples
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -24,7 +24,7 @@ _NOT_FOUND = 127  # env(1)
 def run(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="A swapped one.")],
     command: Annotated[list[str], typer.Argument(metavar="-- CMD...", help="The command with its arguments.")],
-    machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
+    machine: arguments.Machine = None,
 ) -> None:
     """Run a command beside a swapped service, and end with its exit code.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import console, narrowing, session, swap
+from devswap import arguments, console, narrowing, session, swap
 from devswap.commands import examples
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
@@ -34,7 +34,7 @@ def group() -> None:
 def show(
     service: Annotated[str, _SERVICE],
     machine: Annotated[str | None, _MACHINE] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
+    as_json: arguments.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Show a service's servers: role, state, weight, last check, sessions."""
     servers = narrowing.show(session.open_host(), service, machine)
@@ -69,7 +69,7 @@ def narrow(
     exclusive: Annotated[  # noqa: FBT002
         bool, typer.Option("--exclusive", help="The others are taken out, instead of being backups.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Answer questions with the first choice.")] = False,  # noqa: FBT002
+    yes: arguments.Yes = False,  # noqa: FBT002
 ) -> None:
     """Let one server take all requests; the others are its backups."""
     done = narrowing.narrow(session.open_host(yes=yes), service, to=to, exclusive=exclusive)

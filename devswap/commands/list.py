@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import console, session
+from devswap import arguments, console, session
 from devswap.commands import examples
 from devswap.discovery import units
 from devswap.errors import MachineGone, UsageError
@@ -60,7 +60,7 @@ def show(
     everything: Annotated[  # noqa: FBT002
         bool, typer.Option("--all", help="The whole catalogue, and which file each entry is from.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
+    as_json: arguments.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Show what can be swapped here.
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import logs, session
+from devswap import arguments, logs, session
 from devswap.commands import examples
 from devswap.errors import UsageError
 
@@ -32,7 +32,7 @@ def show(
         str | None,
         typer.Argument(metavar="[SERVICE]", help="As devswap list shows it; with --request any of its cloud."),
     ] = None,
-    machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
+    machine: arguments.Machine = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,  # noqa: FBT002
     lines: Annotated[
         int | None, typer.Option("--lines", "-n", min=0, help=f"How many to begin with; {_LINES}, or all with --since.")

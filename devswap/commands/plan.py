@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import libraries, options, outcome, session, swap
+from devswap import arguments, libraries, options, outcome, session, swap
 from devswap.commands import examples
 from devswap.wish import Wish
 
@@ -22,26 +22,15 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def plan(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="As devswap list shows it.")],
     ref: Annotated[str, typer.Argument(metavar="REF", help="As for devswap checkout.")],
-    machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Answer questions with the first choice.")] = False,  # noqa: FBT002
-    remote: Annotated[str | None, typer.Option("--remote", metavar="URL", help="Where REF is.")] = None,
-    index_policy: Annotated[
-        str | None,
-        typer.Option("--index-policy", metavar="POLICY", help="private, fallback or public: where packages come from."),
-    ] = None,
-    constraints: Annotated[
-        str | None,
-        typer.Option("--constraints", metavar="URL|FILE|cloud", help="Upper constraints of the branch."),
-    ] = None,
-    no_constraints: Annotated[bool, typer.Option("--no-constraints", help="Any version that fits.")] = False,  # noqa: FBT002
-    with_: Annotated[
-        list[str] | None,
-        typer.Option("--with", metavar="LIB=REF", help="Run this library from a checkout too; may be repeated."),
-    ] = None,
-    with_depends: Annotated[  # noqa: FBT002
-        bool, typer.Option("--with-depends", help="And the libraries that its Depends-On footers name.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
+    machine: arguments.Machine = None,
+    yes: arguments.Yes = False,  # noqa: FBT002
+    remote: arguments.Remote = None,
+    index_policy: arguments.IndexPolicy = None,
+    constraints: arguments.Constraints = None,
+    no_constraints: arguments.NoConstraints = False,  # noqa: FBT002
+    with_: arguments.With = None,
+    with_depends: arguments.WithDepends = False,  # noqa: FBT002
+    as_json: arguments.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Show what checkout would do, without doing it: each step with its way back."""
     chosen = tuple(map(libraries.parse, with_ or []))

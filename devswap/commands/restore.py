@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import console, locate, narrowing, recovery, session, swap, transaction
+from devswap import arguments, console, locate, narrowing, recovery, session, swap, transaction
 from devswap.commands import examples
 from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
@@ -27,8 +27,8 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 )
 def restore(
     services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Which; all by default.")] = None,
-    machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
+    machine: arguments.Machine = None,
+    as_json: arguments.AsJson = False,  # noqa: FBT002
     keep_database: Annotated[  # noqa: FBT002
         bool, typer.Option("--keep-database", help="Leave a migrated database as it is; its dump is kept.")
     ] = False,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import kept_terminal, options, outcome, session, several, swap
+from devswap import arguments, kept_terminal, options, outcome, session, several, swap
 from devswap.commands import examples
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -23,30 +23,24 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 )
 def run(
     services: Annotated[list[str], typer.Argument(metavar="SERVICE...", help="A swapped one; several of one project.")],
-    machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
-    detach: Annotated[  # noqa: FBT002
-        bool, typer.Option("--detach", help="In the background; returns when it serves.")
-    ] = False,
-    terminal: options.Terminal = False,  # noqa: FBT002
-    restore_on_exit: Annotated[  # noqa: FBT002
-        bool, typer.Option("--restore-on-exit", help="Give production back when the foreground run ends, however.")
-    ] = False,
-    take_over: Annotated[bool, typer.Option("--take-over", help="Even if another user swapped it.")] = False,  # noqa: FBT002
-    wait: Annotated[
-        float | None, typer.Option("--wait", metavar="SECONDS", help="How long --detach may take to serve.")
-    ] = None,
-    settings: options.Set = None,
-    unset: options.Unset = None,
-    debug: options.Debug = False,  # noqa: FBT002
-    workers: options.Workers = None,
-    stops: options.Break = None,
-    no_break: options.NoBreak = False,  # noqa: FBT002
-    post_mortem: options.PostMortem = None,
-    debugger: options.Debugger = None,
-    listen: options.Listen = None,
-    wait_for_client: options.WaitForClient = None,
-    write_launch: options.WriteLaunch = None,
-    reload: options.Reload = False,  # noqa: FBT002
+    machine: arguments.Machine = None,
+    detach: arguments.Detach = False,  # noqa: FBT002
+    terminal: arguments.Terminal = False,  # noqa: FBT002
+    restore_on_exit: arguments.RestoreOnExit = False,  # noqa: FBT002
+    take_over: arguments.TakeOver = False,  # noqa: FBT002
+    wait: arguments.Wait = None,
+    settings: arguments.Set = None,
+    unset: arguments.Unset = None,
+    debug: arguments.Debug = False,  # noqa: FBT002
+    workers: arguments.Workers = None,
+    stops: arguments.Break = None,
+    no_break: arguments.NoBreak = False,  # noqa: FBT002
+    post_mortem: arguments.PostMortem = None,
+    debugger: arguments.Debugger = None,
+    listen: arguments.Listen = None,
+    wait_for_client: arguments.WaitForClient = None,
+    write_launch: arguments.WriteLaunch = None,
+    reload: arguments.Reload = False,  # noqa: FBT002
 ) -> None:
     """Start a swapped service again, after an edit of its checkout."""
     if terminal and not kept_terminal.is_inside():

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import console, sandbox, session
+from devswap import arguments, console, sandbox, session
 from devswap.commands import examples
 from devswap.sandbox.additions import ADDITIONS
 
@@ -92,7 +92,7 @@ def down(
     )
 )
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
+    as_json: arguments.AsJson = False,  # noqa: FBT002
 ) -> None:
     """Show which sandboxes this host has."""
     session.open_host()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import beside, session
+from devswap import arguments, beside, session
 from devswap.commands import examples
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -19,7 +19,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 )
 def shell(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="A swapped one.")],
-    machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
+    machine: arguments.Machine = None,
 ) -> None:
     """Open a shell beside a swapped service.
 

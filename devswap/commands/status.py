@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from devswap import console, newest, overlay_table, session, status
+from devswap import arguments, console, newest, overlay_table, session, status
 from devswap.commands import examples
 from devswap.errors import UsageError
 from devswap.host import Host
@@ -31,7 +31,7 @@ _NOTHING = "nothing is swapped; production runs everywhere"
     )
 )
 def show(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for scripts.")] = False,  # noqa: FBT002
+    as_json: arguments.AsJson = False,  # noqa: FBT002
     check: Annotated[bool, typer.Option("--check", help="Exit 1 unless every swap is healthy.")] = False,  # noqa: FBT002
     watch: Annotated[  # noqa: FBT002
         bool, typer.Option("--watch", help=f"Go on, looking every {_EVERY_SECONDS:.0f} s, until Ctrl-C.")

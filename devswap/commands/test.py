@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import session, unit_tests
+from devswap import arguments, session, unit_tests
 from devswap.commands import examples
 from devswap.errors import UsageError
 
@@ -27,7 +27,7 @@ def run(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[-- ARGS...]", help="What stestr run or pytest is told.")
     ] = None,
-    machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
+    machine: arguments.Machine = None,
     ref: Annotated[
         str | None, typer.Option("--ref", metavar="REF", help="Test this, and not the checkout that is swapped in.")
     ] = None,

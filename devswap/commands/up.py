@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import libraries, options, outcome, session, several, swap, tree_file
+from devswap import arguments, libraries, options, outcome, session, several, swap, tree_file
 from devswap.commands import examples
 from devswap.tree_file import TreeFile
 from devswap.tuning import Changes
@@ -25,16 +25,14 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 )
 def up(
     tree: Annotated[Path, typer.Argument(metavar="[TREE]", help="Your working tree; default: where you are.")] = Path(),
-    machine: Annotated[str | None, typer.Option("--machine", metavar="ADDRESS", help="Where, if in several.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Answer questions with the first choice.")] = False,  # noqa: FBT002
+    machine: arguments.Machine = None,
+    yes: arguments.Yes = False,  # noqa: FBT002
     detach: Annotated[
         bool | None, typer.Option("--detach/--foreground", help="In the background or not, whatever the file says.")
     ] = None,
-    take_over: Annotated[bool, typer.Option("--take-over", help="Even if another user swapped it.")] = False,  # noqa: FBT002
-    wait: Annotated[
-        float | None, typer.Option("--wait", metavar="SECONDS", help="How long --detach may take to serve.")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the steps, as devswap plan does.")] = False,  # noqa: FBT002
+    take_over: arguments.TakeOver = False,  # noqa: FBT002
+    wait: arguments.Wait = None,
+    dry_run: arguments.DryRun = False,  # noqa: FBT002
 ) -> None:
     """Take over what devswap.toml in your tree names.
 
