@@ -53,7 +53,11 @@ def read_as(home: UserHome, path: str) -> str:
 
 def _editor(environment: Mapping[str, str]) -> list[str]:
     for name in _NAMED:
-        if words := shlex.split(environment.get(name, "")):
+        try:
+            words = shlex.split(environment.get(name, ""))
+        except ValueError as error:
+            raise UsageError(f"cannot read {name}, {environment[name]!r}: {error}", hint=f"{name}=vim") from error
+        if words:
             return words
     found = next((path for name in _USUAL if (path := shutil.which(name))), None)
     if found is None or not sys.stdin.isatty():
@@ -63,7 +67,11 @@ def _editor(environment: Mapping[str, str]) -> list[str]:
 
 def _wait_for(argv: list[str], home: UserHome, environment: Mapping[str, str]) -> None:
     settings = home.environment(environment)
-    with process.popen(argv, identity=home.identity, env=settings, cwd=home.home, new_session=False) as running:
+    try:
+        running = process.popen(argv, identity=home.identity, env=settings, cwd=home.home, new_session=False)
+    except OSError as error:
+        raise UsageError(f"cannot run {argv[0]}: {error.strerror}", hint="EDITOR=vim devswap edit …") from error
+    with running:
         while True:
             try:
                 code = running.wait()

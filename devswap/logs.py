@@ -70,15 +70,14 @@ def show_request(host: Host, name: str | None, machine: str | None, wanted: Want
 
 def moment(text: str, now: datetime) -> datetime:
     """10m, 2h, 1d ago, or a time as logs write it; raises UsageError for anything else."""
-    if match := _AGO.fullmatch(text.strip()):
-        return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
     try:
-        found = datetime.fromisoformat(text.strip())
-    except ValueError as error:
+        if match := _AGO.fullmatch(text.strip()):
+            return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
+        return datetime.fromisoformat(text.strip()).astimezone()
+    except (ValueError, OverflowError) as error:
         raise UsageError(
             f"--since takes a time, not {text!r}", hint="--since 10m, or --since '2026-01-31 12:00'"
         ) from error
-    return found.astimezone()
 
 
 def pattern(text: str) -> re.Pattern[str]:

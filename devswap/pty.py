@@ -15,6 +15,15 @@ _TIOCSPTLCK = 0x40045431
 _TIOCGPTPEER = 0x5441
 
 
+_LARGEST = 0xFFFF
+
+
+def resize(descriptor: int, rows: int, columns: int) -> None:
+    """Give a terminal that size, as far as it can have it: $COLUMNS may say anything."""
+    size = [min(max(each, 0), _LARGEST) for each in (rows, columns)]
+    fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+
+
 @dataclass(frozen=True)
 class Terminal:
     """`descriptor` is our end; `path` is the device a process in the machine opens."""
@@ -23,7 +32,7 @@ class Terminal:
     path: str
 
     def resize(self, rows: int, columns: int) -> None:
-        fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        resize(self.descriptor, rows, columns)
 
     def is_at_prompt(self) -> bool:
         """Whether somebody reads keys who wants Ctrl-C for himself: no key sends a signal then (termios(3))."""

@@ -8,12 +8,10 @@ again, and types; the connection may go at any time. The keeper ends with its co
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
 import socket
-import struct
 import sys
 import termios
 from collections.abc import Sequence
@@ -23,7 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from devswap import frames, process
+from devswap import frames, process, pty
+from devswap.foreground import INTERRUPT
 from devswap.frames import Reader
 
 SOCKET = "DEVSWAP_TERMINAL"
@@ -48,6 +47,7 @@ class Keeper:
         self._path, self._command = path, command
         self._since = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
         self._shown = b""
+        self._typed = b""
         self._clients: list[Client] = []
         self._serving: list[str] = []
         self._listening = socket.socket(socket.AF_UNIX)
@@ -63,6 +63,7 @@ class Keeper:
             new_session=False,
         )
         os.close(theirs)
+        os.set_blocking(self._ours, False)  # a command that reads nothing must not keep us from showing what it writes
 
     def run(self) -> int:
         """Until the command has ended and all that it has shown is passed on."""
@@ -78,7 +79,9 @@ class Keeper:
 
     def _carry(self) -> bool:
         sources: list[Any] = [self._ours, self._listening, *(client.reader.connection for client in self._clients)]
-        ready, _, _ = select.select(sources, [], [])
+        ready, writable, _ = select.select(sources, [self._ours] if self._typed else [], [])
+        if writable:
+            self._type(b"")
         # First: who is told that a service answers has then seen what was said of it.
         shown = self._ours not in ready or self._pass_on()
         for client in [client for client in self._clients if client.reader.connection in ready]:
@@ -89,9 +92,27 @@ class Keeper:
             self._clients.append(Client(Reader(connection)))
         return shown
 
+    def _type(self, keys: bytes) -> None:
+        """As much of what was typed as the command's terminal takes now; the rest when it takes more.
+
+        An interrupt does not wait for that: what it has not read by then is thrown away.
+        """
+        if INTERRUPT in keys and self._typed:
+            termios.tcflush(self._ours, termios.TCOFLUSH)
+            self._typed, keys = b"", keys[keys.index(INTERRUPT) :]
+        self._typed += keys
+        try:
+            self._typed = self._typed[os.write(self._ours, self._typed) :]
+        except BlockingIOError:
+            return
+        except OSError:  # EIO: nobody has the other end open any more
+            self._typed = b""
+
     def _pass_on(self) -> bool:
         try:
             read = os.read(self._ours, _CHUNK)
+        except BlockingIOError:
+            return True
         except OSError:  # EIO: nobody has the other end open any more
             return False
         self._shown = (self._shown + read)[-_AGAIN:]
@@ -102,10 +123,10 @@ class Keeper:
     def _hear(self, client: Client) -> None:
         for kind, content in client.reader.frames():
             if kind == frames.KEYS:
-                os.write(self._ours, content)
+                self._type(content)
             elif kind == frames.SIZE:
                 rows, columns = json.loads(content)
-                fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+                pty.resize(self._ours, rows, columns)
             elif kind == frames.SERVING:
                 self._serving.append(content.decode())
                 self._tell_all()

@@ -24,6 +24,8 @@ from devswap.invoker import UserHome
 from devswap.schema import Form
 
 NAME = "devswap.toml"
+_LARGEST = 64 * 1024
+_SECONDS = 10
 _EXAMPLE = 'services = ["heat-api", "heat-engine"]'
 
 
@@ -36,7 +38,11 @@ def _listed(called: str, pattern: str) -> Form:
 
 def _is_settings(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(text, str) and re.fullmatch(r"[\w.:,+-]*", text) and ".." not in text for text in value.values()
+        re.fullmatch(r"[\w.-]+", name)  # with more in it a name could bring a value along
+        and isinstance(text, str)
+        and re.fullmatch(r"[\w.:,+-]*", text)
+        and ".." not in text
+        for name, text in value.items()
     )
 
 
@@ -91,18 +97,29 @@ def read(folder: Path, home: UserHome) -> TreeFile:
     if (owner := path.stat().st_uid) not in (home.uid, 0):
         raise UsageError(f"cannot use {path}: it belongs to uid {owner}, not to {home.user}", hint="chown it")
     try:
-        shown = process.run(["cat", "--", str(path)], env=home.environment(), cwd="/", identity=home.identity).stdout
-        found = tomllib.loads(shown)
-    except CommandFailed as error:
-        raise UsageError(f"cannot read {path}: {error.result.tail}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
+        found = tomllib.loads(_text(path, home))
+    except (ValueError, RecursionError) as error:  # besides what is no TOML: endless numbers, tables without a bottom
+        raise UsageError(f"cannot read {path}: {error}", hint=_EXAMPLE) from error
     for key, value in found.items():
         _check(path, key, value)
     if not found.get("services"):
         raise UsageError(f"{path} names no services", hint=_EXAMPLE)
     services = tuple(found.pop("services"))
     return TreeFile(folder, services, found)
+
+
+def _text(path: Path, home: UserHome) -> str:
+    """Of a plain file and not too much: a link in a tree may lead to a pipe or a device, which has no end."""
+    if not path.is_file():
+        raise UsageError(f"cannot read {path}: it is no plain file", hint=_EXAMPLE)
+    argv = ["head", f"--bytes={_LARGEST + 1}", "--", str(path)]
+    try:
+        shown = process.run(argv, env=home.environment(), cwd="/", timeout=_SECONDS, identity=home.identity).stdout
+    except CommandFailed as error:
+        raise UsageError(f"cannot read {path}: {error.result.tail}") from error
+    if len(shown) > _LARGEST:
+        raise UsageError(f"cannot read {path}: it has more than {_LARGEST // 1024} KiB", hint=_EXAMPLE)
+    return shown
 
 
 def _check(path: Path, key: str, value: Any) -> None:

@@ -306,3 +306,12 @@ def test_no_link_among_the_copies_has_root_read_or_remove_what_is_elsewhere(
     assert "of the host" not in "\n".join(editing.differences(cloud.host(), SERVICE, None, None))
     editing.drop(cloud.host(), SERVICE, None, None)
     assert (elsewhere / "api-paste.ini").read_text() == "of the host"
+
+
+@pytest.mark.parametrize(
+    ("named", "said"), [("vi 'x", "cannot read EDITOR"), ("/etc/hostname", "cannot run"), ("/none", "cannot run")]
+)
+def test_an_editor_that_cannot_be_run_is_named(tmp_path: Path, named: str, said: str) -> None:
+    with pytest.raises(DevswapError, match=said):
+        editor.edit(nobody(tmp_path), "x", "text", {"EDITOR": named, "PATH": os.environ["PATH"]})
+    assert not list(Path("/run").glob("devswap-edit-*"))

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pexpect
 import pytest
 
-from devswap import kept_terminal
+from devswap import frames, kept_terminal
 from devswap.terminal_keeper import SOCKET
 
 COMMAND = """
-import os
+import os, time
 print("this is a terminal:", os.isatty(0), open("/dev/tty").isatty(), flush=True)
 while (typed := input("(Pdb) ")) != "end":
+    if typed == "busy":
+        print("begun", flush=True)
+        time.sleep(1000)
     print("answer", typed * 2, os.get_terminal_size().columns, flush=True)
 raise SystemExit(7)
 """
 ATTACH = """
 import sys
 from pathlib import Path
-from devswap import kept_terminal
+from devswap import frames, kept_terminal
 from devswap.journal import Owner
 left = kept_terminal.attach(Path(sys.argv[1]), Owner(sys.argv[2], 0, "here", "pts/7", 1), until=sys.argv[3:])
 print("left with", left.code)
@@ -55,9 +60,12 @@ class Kept:
         assert found is not None
         return found.people
 
-    def attach(self, who: str, *until: str, columns: int = 80) -> pexpect.spawn[str]:
+    def attach(
+        self, who: str, *until: str, columns: int = 80, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> pexpect.spawn[str]:
         argv = [str(self._scripts["attach"]), str(self.path), who, *until]
         env: Any = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        env.update(environment)
         return pexpect.spawn(sys.executable, argv, env=env, encoding="utf-8", timeout=20, dimensions=(24, columns))
 
 
@@ -99,6 +107,25 @@ def test_two_see_the_same_and_who_is_attached_is_known(kept: Kept) -> None:
     ada.sendline("y")
     ada.expect("answer yy")
     assert kept.people() == "ada on pts/7"
+
+
+def test_a_command_that_reads_nothing_does_not_hold_up_the_keeper(kept: Kept) -> None:
+    ada = kept.attach("ada")
+    ada.expect(PROMPT)
+    ada.sendline("busy")
+    ada.expect("begun")
+    with socket.socket(socket.AF_UNIX) as pasting:
+        pasting.connect(str(kept.path))
+        frames.send(pasting, frames.KEYS, b"line\n" * 100_000)  # more than its terminal holds
+        assert kept_terminal.look(kept.path) is not None
+
+
+@pytest.mark.parametrize("columns", [0, 70_000])
+def test_a_size_that_no_terminal_has_ends_nothing(kept: Kept, columns: int) -> None:
+    odd = kept.attach("ada", environment={"COLUMNS": str(columns)})
+    odd.expect(PROMPT)
+    odd.sendline("x")
+    odd.expect("answer xx")
 
 
 def test_its_end_is_told_with_the_code_and_nothing_is_left(kept: Kept) -> None:

@@ -214,6 +214,12 @@ def test_since_when() -> None:
     assert logs.moment("2026-01-01T00:00:00+00:00", now) == datetime(2026, 1, 1, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("text", ["soon", "99999999999d", f"{'9' * 30}d", "0001-01-01", "10000-01-01"])
+def test_a_time_that_there_is_not(text: str) -> None:
+    with pytest.raises(UsageError, match="--since takes a time"):
+        logs.moment(text, datetime(2026, 1, 2, tzinfo=UTC))
+
+
 def test_what_comes_is_shown_as_it_comes(cloud: SimulatedCloud) -> None:
     source = Source("heat-engine", cloud.machine(images.HEAT), unit="heat-engine.service")
     script = "printf '2026-01-01T00:00:0%s+0000 x\\n' 2 1; sleep 0.5; printf 'its end'; echo .; printf cut"

@@ -53,6 +53,11 @@ def test_it_names_services_and_options(tmp_path: Path) -> None:
         ('set = { "DEFAULT.log_file" = "/etc/passwd" }', "set, which must be"),
         ('set = { "DEFAULT.log_file" = "..x" }', "set, which must be"),
         ('set = { "agent.root_helper" = "sh -c id" }', "set, which must be"),
+        ('set = { "DEFAULT.log_file=/etc/passwd" = "" }', "set, which must be"),
+        ('set = { "DEFAULT.transport_url=rabbit://elsewhere" = "" }', "set, which must be"),
+        (f"workers = {'9' * 5000}", "cannot read"),
+        (f"workers = {'[' * 3000}", "cannot read"),
+        (f"# {'x' * 70000}", "has more than 64 KiB"),
         ('break = ["/etc/x.py:1"]', "break, which must be"),
         ('break = ["a/../../x.py:1"]', "break, which must be"),
         ("break = [\"heat.api:main if __import__('os')\"]", "break, which must be"),
@@ -84,6 +89,15 @@ def test_a_link_to_somebody_elses_is_not_read_either(tmp_path: Path) -> None:
     os.chown(target, 12345, -1)
     (tmp_path / tree_file.NAME).symlink_to(target)
     with pytest.raises(UsageError, match="belongs to uid 12345"):
+        tree_file.read(tmp_path, home(tmp_path))
+
+
+@pytest.mark.parametrize("target", ["pipe", "/dev/zero", "/dev/tty", "folder"])
+def test_what_has_no_end_is_not_read(tmp_path: Path, target: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / tree_file.NAME).symlink_to(target)
+    with pytest.raises(UsageError, match="no plain file"):
         tree_file.read(tmp_path, home(tmp_path))
 
 
