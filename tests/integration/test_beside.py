@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pexpect
@@ -75,13 +76,63 @@ def test_a_program_that_does_not_exist_is_127_as_in_any_shell(taken: Desk, at: t
     assert "no-such-program" in taken.devswap("exec", *at, "--", "no-such-program", code=127).stderr
 
 
-def test_logs_show_development_while_it_is_swapped(cloud: Cloud, taken: Desk, at: tuple[str, ...]) -> None:
-    mark = cloud.change(HARMLESS).patchsets[-1].shows
-    assert f"Random strings carry the mark {mark}" in taken.devswap("logs", *at, "--lines", "2000").stdout
+def test_logs_show_development_behind_production_while_it_is_swapped(
+    cloud: Cloud, taken: Desk, at: tuple[str, ...]
+) -> None:
+    mark = f"Random strings carry the mark {cloud.change(HARMLESS).patchsets[-1].shows}"
+    shown = taken.devswap("logs", *at, "--lines", "2000").stdout.splitlines()
+    begins = next(number for number, line in enumerate(shown) if line.startswith("---- development, from "))
+    assert any(mark in line for line in shown[begins:])
+    assert not any(mark in line for line in shown[:begins])
+    assert any("heat-engine" in line for line in shown[:begins])
     assert len(taken.devswap("logs", *at, "--lines", "3").stdout.splitlines()) <= 4
 
 
-def test_followed_logs_show_what_comes_and_end_with_ctrl_c(cloud: Cloud, taken: Desk, at: tuple[str, ...]) -> None:
+def test_status_is_watched_until_ctrl_c(taken: Desk) -> None:
+    terminal = taken.terminal("status", "--watch")
+    terminal.expect(f"heat-engine in lxc:{taken.cloud.heat}: running, serving")
+    terminal.expect("until Ctrl-C.*until Ctrl-C")
+    terminal.sendcontrol("c")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+
+
+def test_development_reads_its_own_copies_of_files_of_etc(cloud: Cloud, taken: Desk, at: tuple[str, ...]) -> None:
+    production = cloud.sh("cat /etc/heat/heat.conf; ls -A /etc/heat; stat -c '%A %U %G' /etc/heat/heat.conf")
+    editor = taken.person.home / "edit"
+    taken.person.run(
+        "sh", "-c", f'printf \'#!/bin/sh\nsed -i "1i# of $(id -un)" "$1"\n\' > {editor}; chmod +x {editor}'
+    )
+    taken.devswap("edit", *at, "heat.conf", environment={"SUDO_EDITOR": str(editor)})
+    with taken.start("edit", *at, "policy.yaml", "--from", "-", feed="# policy\n") as process:
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    taken.devswap("run", *at, "--detach")
+    pid = cloud.sh("systemctl show --value --property=MainPID heat-engine.service").strip()
+    seen = cloud.sh(f"nsenter -t {pid} -m head -qn1 /etc/heat/policy.yaml /etc/heat/heat.conf")
+    assert seen.splitlines() == ["# policy", f"# of {taken.person.name}"]
+    beside = taken.devswap(
+        "exec", *at, "--", "sh", "-c", "head -1 /etc/heat/policy.yaml; ls /etc/heat/heat.conf"
+    ).stdout
+    assert beside.splitlines() == ["# policy", "/etc/heat/heat.conf"]
+    assert cloud.sh("cat /etc/heat/heat.conf; ls -A /etc/heat; stat -c '%A %U %G' /etc/heat/heat.conf") == production
+    assert "own copy: /etc/heat/policy.yaml\n" in taken.devswap("status").stdout
+    assert "+# policy" in taken.devswap("edit", *at, "--diff").stdout
+    taken.devswap("edit", *at, "--drop")
+
+
+def test_the_projects_own_tests_run_in_an_overlay_of_their_own(cloud: Cloud, taken: Desk, at: tuple[str, ...]) -> None:
+    before = cloud.sh("findmnt --raw --noheadings --output TARGET | grep /run/devswap")
+    module = "heat.tests.test_auth_url"
+    said = taken.devswap("test", *at, "--", "--no-discover", module).stdout
+    assert re.search(r"Passed: [1-9]\d*\n.*Failed: 0", said, re.DOTALL)
+    assert cloud.sh("findmnt --raw --noheadings --output TARGET | grep /run/devswap") == before
+
+
+def test_followed_logs_show_what_comes_and_one_request_is_followed_through_all_services(
+    cloud: Cloud, taken: Desk, at: tuple[str, ...]
+) -> None:
     follower = taken.terminal("logs", *at, "--follow", "--lines", "1", columns=250)
     wait_until(lambda: bool(follower.read_nonblocking(100)), "the last line")
     name = cloud.create_stack().name
@@ -90,6 +141,12 @@ def test_followed_logs_show_what_comes_and_end_with_ctrl_c(cloud: Cloud, taken: 
     follower.expect(pexpect.EOF)
     follower.close()
     assert follower.exitstatus == 0
+    said = taken.devswap("logs", *at, "--since", "5m", "--grep", name).stdout
+    request = re.findall(r"req-[0-9a-f-]{36}", said)[-1]
+    shown = taken.devswap("logs", *at, "--request", request, "--since", "5m").stdout.splitlines()
+    assert {line[:28].strip() for line in shown} >= {"heat-api", "heat-engine (development)"}
+    assert all(request in line for line in shown)
+    wait_until(lambda: "journalctl" not in cloud.sh("ps -eo args"), "no reader goes on")
 
 
 def test_a_shell_that_is_left_open_does_not_keep_restore_waiting(
