@@ -82,6 +82,11 @@ def guard_unit(service: str) -> str:
     return f"devswap-{service}-guard.service"
 
 
+def log_name(service: str) -> str:
+    """What development is called in systemd's journal, for as long as that keeps it; else all of it is from `env`."""
+    return f"devswap-{service}"
+
+
 def beside_units(service: str) -> str:
     """The pattern of the units that shells and commands beside the service run as."""
     return f"devswap-{service}-beside-*.service"
@@ -109,6 +114,7 @@ def drop_in(
         f"ExecStart={command_line(overriding(command.argv, command.environment))}",
         "Restart=no",
         *(f"{name}={value}" for name, value in settings.items()),
+        f"SyslogIdentifier={log_name(service)}",
         *_streams(terminal),
     ]
     return _sealed(service, lines)

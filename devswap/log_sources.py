@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from devswap import apache, locate, way
+from devswap import apache, development, locate, way
 from devswap.configuration import Configuration, files_of
 from devswap.discovery import units
 from devswap.discovery.units import Found
@@ -18,6 +18,7 @@ from devswap.journal import Swap
 from devswap.machine import Machine
 from devswap.service import Service
 
+_SYSTEMD = re.compile(r" systemd\[1\]: ")
 PRODUCTION, DEVELOPMENT = "production", "development"
 _APACHE = re.compile(r"\$\{APACHE_LOG_DIR\}")
 # Where a host has no ErrorLog of its own: Debian's, and httpd's.
@@ -33,7 +34,7 @@ class Source:
     unit: str = ""
     file: str = ""
     swapped: datetime | None = None
-    """What is in it from then on is development's."""
+    """What is in it from then on is development's; in the journal development has a name of its own besides."""
 
     def reader(self, *, lines: int | None, since: datetime | None, follow: bool) -> list[str]:
         """The command that prints it; the last `lines`, or everything."""
@@ -45,8 +46,12 @@ class Source:
         found += [f"--since=@{since.timestamp():.0f}"] if since else []
         return [*found, *(["--follow"] if follow else []), *(["--no-tail"] if follow and lines is None else [])]
 
-    def whose(self, at: datetime | None) -> str:
-        """Whether production or development wrote what it has from the time `at`."""
+    def whose(self, at: datetime | None, text: str) -> str | None:
+        """Whether production or development wrote `text` at that time; None for systemd's own words on both."""
+        if self.unit and f" {development.log_name(self.service)}[" in text:
+            return DEVELOPMENT
+        if self.unit and _SYSTEMD.search(text):
+            return None
         return DEVELOPMENT if self.swapped and at and at >= self.swapped else PRODUCTION
 
 

@@ -64,7 +64,8 @@ def show_request(host: Host, name: str | None, machine: str | None, wanted: Want
     machines.require_name(machine)
     beginning = machine.removeprefix("lxc:") if machine else ""
     if name is not None:
-        beginning = units.cloud_of(locate.one(host, host.catalogue().get(name), machine).machine.name)
+        meant = machine or locate.of_only_swap(host, name)
+        beginning = units.cloud_of(locate.one(host, host.catalogue().get(name), meant).machine.name)
     return _show(log_sources.of_cloud(host, beginning), wanted, _Named(wanted).show)
 
 
@@ -114,7 +115,7 @@ class _Marked:
         self._wanted, self._whose = wanted, log_sources.PRODUCTION
 
     def show(self, line: Line) -> None:
-        whose = line.source.whose(line.at)
+        whose = line.source.whose(line.at, line.text) or self._whose
         if whose != self._whose:
             mark = f"---- {whose}, from {line.at.astimezone().isoformat(sep=' ', timespec='seconds')} on ----"
             print(f"\033[1m{mark}\033[0m" if self._wanted.colour else mark)
@@ -129,7 +130,7 @@ class _Named:
         self._wanted = wanted
 
     def show(self, line: Line) -> None:
-        whose = line.source.whose(line.at)
+        whose = line.source.whose(line.at, line.text)
         name = f"{line.source.service}{' (development)' if whose == log_sources.DEVELOPMENT else ''}"
         text = coloured(line.text) if self._wanted.colour else line.text
         print(f"{name:<28} {text}", flush=True)

@@ -134,6 +134,20 @@ def test_a_line_marks_where_development_begins(cloud: SimulatedCloud, capsys: py
     assert len(shown) == 5
 
 
+def test_what_an_earlier_swap_has_said_is_marked_too(cloud: SimulatedCloud, capsys: pytest.CaptureFixture[str]) -> None:
+    cloud.log[ENGINE] = [
+        "2026-01-01T00:00:01.000000+0000 heat heat-engine[1]: production",
+        "2026-01-01T00:00:02.000000+0000 heat systemd[1]: Stopped heat-engine.service.",
+        "2026-01-01T00:00:03.000000+0000 heat devswap-heat-engine[2]: development",
+        "2026-01-01T00:00:04.000000+0000 heat systemd[1]: Stopped heat-engine.service.",
+        "2026-01-01T00:00:05.000000+0000 heat heat-engine[3]: production again",
+    ]
+    logs.show(cloud.host(), "heat-engine", images.HEAT, Wanted(lines=9))
+    shown = [line[:17] for line in capsys.readouterr().out.splitlines()]
+    assert [shown.index(mark) for mark in ("---- development,", "---- production, ")] == [2, 5]
+    assert len(shown) == 7
+
+
 def test_only_what_was_asked_for(cloud: SimulatedCloud, capsys: pytest.CaptureFixture[str]) -> None:
     cloud.log[ENGINE] = [
         f"2026-01-01T00:0{minute}:00.000000+0000 heat heat-engine[1]: {word}"
