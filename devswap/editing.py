@@ -48,7 +48,7 @@ def edit(host: Host, service: str, machine: str | None, file: str, change: Calla
     place = _of_swap(host, service, machine)
     path = _path(place.swap, file)
     theirs, found = _text(place.machine, path), place.edits
-    mine = found.text(path)
+    mine = _to_go_on_from(place, found, path)
     text = change(posixpath.basename(path), mine if mine is not None else theirs or "")
     if text == (theirs or ""):
         if path in found.copies:
@@ -57,10 +57,19 @@ def edit(host: Host, service: str, machine: str | None, file: str, change: Calla
         return f"{path} was not changed"
     if text == mine and path in found.of_swap(place.swap):
         return f"{path} was not changed"
-    _put(place, path, text, mine)
-    made_of = found.copies[path].production if path in found.copies else _digest(theirs)
+    _put(place, path, text, found.text(path))
+    made_of = found.copies[path].production if mine is not None else _digest(theirs)
     found.with_copy(path, Copy(host.home().user, made_of, place.swap.since))
     return _told(service, [path])
+
+
+def _to_go_on_from(place: _Place, found: Edits, path: str) -> str | None:
+    """The copy that is in force, or the person's own from an earlier swap; somebody else's is not asked for."""
+    if path in found.of_others(place.swap):
+        if found.copies[path].user != place.host.home().user:
+            return None
+        place.host.say(f"going on from what you made of {path} for an earlier swap; --drop forgets that")
+    return found.text(path)
 
 
 def again(host: Host, service: str, machine: str | None) -> str:

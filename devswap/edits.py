@@ -133,7 +133,8 @@ def offer(host: Host, swap: Swap) -> None:
     names = ", ".join(found.of_others(swap))
     if not names:
         return
-    answer = host.choose(f"{names} was edited for an earlier swap", ["use that again", "leave it"])
+    users = ", ".join(sorted({found.copies[path].user for path in found.of_others(swap)}))
+    answer = host.choose(f"{users} has edited {names} for an earlier swap", ["use that again", "leave it"])
     if answer == 0:
         try:
             found.for_swap(swap)
@@ -142,7 +143,8 @@ def offer(host: Host, swap: Swap) -> None:
         else:
             host.say(f"{swap.service} reads its own copy of {names}")
     elif answer is None:
-        host.say(f"{names} was edited for an earlier swap: devswap edit {swap.service} --again uses that again")
+        again = f"devswap edit {swap.service} --again uses that again"
+        host.say(f"{users} has edited {names} for an earlier swap: {again}")
 
 
 def view(machine: Machine, place: Slot, paths: Sequence[str]) -> dict[str, str]:

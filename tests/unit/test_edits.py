@@ -138,7 +138,7 @@ def test_what_is_kept_is_offered_at_the_next_swap(cloud: SimulatedCloud, machine
     edit(cloud, PASTE, "mine")
     restore(cloud)
     take_over(cloud, now=LATER)
-    assert f"{PASTE} was edited for an earlier swap: devswap edit {SERVICE} --again uses that again" in cloud.said
+    assert f"ada has edited {PASTE} for an earlier swap: devswap edit {SERVICE} --again uses that again" in cloud.said
     assert settings(machine) == []
     editing.again(cloud.host(), SERVICE, None)
     swap.run(cloud.host(), SERVICE, None, detach=True)
@@ -148,6 +148,20 @@ def test_what_is_kept_is_offered_at_the_next_swap(cloud: SimulatedCloud, machine
         take_over(cloud, now=f"{LATER}{answer}", answer=answer)
         assert len(settings(machine)) == seen
         restore(cloud)
+
+
+def test_an_edit_goes_on_from_ones_own_copy_of_an_earlier_swap_only(cloud: SimulatedCloud) -> None:
+    take_over(cloud)
+    edit(cloud, PASTE, "of ada")
+    restore(cloud)
+    take_over(cloud, now=LATER)
+    shown: list[str] = []
+    for user in ("bob", "ada"):
+        host = replace(cloud.host(), home=lambda user=user: replace(cloud.host().home(), user=user))  # type: ignore[misc]
+        with pytest.raises(ZeroDivisionError):
+            editing.edit(host, SERVICE, None, PASTE, lambda name, text: f"{shown.append(text)}{1 / 0}")  # type: ignore[func-returns-value]
+    assert shown[0].startswith("[pipeline:heat]")
+    assert shown[1] == "of ada"
 
 
 def test_it_is_shown_compared_and_forgotten(cloud: SimulatedCloud, machine: SimulatedMachine) -> None:
