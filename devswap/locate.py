@@ -120,6 +120,12 @@ def is_swapped(host: Host, name: str) -> bool:
     return any(journal.swap.service == name for journal in host.journals.all()) or bool(host.journals.unreadable())
 
 
+def of_only_swap(host: Host, name: str) -> str | None:
+    """The address of the machine in which `name` is swapped, where that is one."""
+    found = [journal.swap.machine for journal in host.journals.all() if journal.swap.service == name]
+    return found[0] if len(found) == 1 else None
+
+
 def is_meant(journal: Journal, wanted: str | None) -> bool:
     """Whether `wanted` names the machine of a swap: its address, its name or the beginning of its name."""
     return is_named(journal.swap.machine, wanted)

@@ -13,7 +13,16 @@ from devswap import owed, way_back
 from devswap.errors import DevswapError, MachineGone, NotWhole, Postponed, Unrecognised
 from devswap.journal import Entry, Journal
 from devswap.shared import Record, Shelf
-from devswap.steps import apache, database, file, hook, mount, patience, unit  # noqa: F401 - all that a journal may name
+from devswap.steps import (  # noqa: F401 - all that a journal may name
+    apache,
+    beside,
+    database,
+    file,
+    hook,
+    mount,
+    patience,
+    unit,
+)
 from devswap.steps.step import Cloud, Step, from_json, shell
 
 

@@ -25,12 +25,14 @@ from devswap.overlay_request import read
 from devswap.requirements import requirement_lines
 from devswap.slot import Slot
 from devswap.sources import Sources, gather
+from devswap.steps.beside import RunBeside
 from devswap.wish import MAKERS, Makers
 
 STESTR, PYTEST = "stestr", "pytest"
 RUNNERS = (STESTR, PYTEST)
-# Only look at the text of the code, and would bring half an index along.
-_LINTERS = frozenset({"hacking", "flake8", "pylint", "bandit", "doc8", "pre-commit", "ruff", "mypy", "reno"})
+# What only looks at the text of the code, and what only a whole cloud is tested with: half an index would come along.
+# Projects have tests of their own checks, which need hacking.
+_NOT_NEEDED = {"pylint", "bandit", "doc8", "pre-commit", "ruff", "mypy", "reno", "tempest"}
 # A folder that reads like the checkout and can be written: stestr keeps what it has seen where it is started.
 _RUN = """
 import os, sys
@@ -58,6 +60,8 @@ def run(
     makers: Makers = MAKERS,
 ) -> int:
     """The exit code of the tests of the swap's checkout, or of `ref`."""
+    if machine is None:
+        machine = locate.of_only_swap(host, service)
     found = locate.one(host, host.catalogue().get(service), machine)
     existing = host.journals.find(service, found.machine.address)
     if ref is None and (existing is None or not existing.swap.checkout):
@@ -90,13 +94,19 @@ def _prepare(
     built = overlay_of_swap.build(host, apart, journal, request, place, makers.build)
     uid, gid = overlay.ids(deployment.machine, deployment.user, deployment.group)
     mounts = overlay.mounts(built, request, place, cache=overlay_of_swap.cache(host), uid=uid, gid=gid)
-    transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), journal, host.cloud(journal))
+    runs = RunBeside(deployment.machine.address, unit=_unit(deployment))
+    steps = [*overlay_of_swap.mount_steps(deployment, mounts), runs]
+    transaction.apply(steps, journal, host.cloud(journal))
     return place
 
 
 def _name(deployment: Deployment) -> str:
     """What their unit and their folder in the machine are called."""
     return f"{deployment.service.name}-tests"
+
+
+def _unit(deployment: Deployment) -> str:
+    return f"devswap-{_name(deployment)}.service"
 
 
 def _runner(checkout: Path) -> str:
@@ -115,7 +125,7 @@ def _tools(checkout: Path, runner: str) -> tuple[str, ...]:
             name = canonicalize_name(Requirement(line).name)
         except InvalidRequirement:
             continue
-        if name not in _LINTERS:
+        if name not in _NOT_NEEDED:
             found[name] = line
     return (*found.values(), *([] if runner in found else [runner]))
 
@@ -125,11 +135,10 @@ def _invocation(runner: str) -> list[str]:
 
 
 def _tests(deployment: Deployment, place: Slot, argv: Sequence[str]) -> int:
-    machine, unit = deployment.machine, f"devswap-{_name(deployment)}.service"
     own = f"{place.bytecode}/tests"
     environment = {"PATH": f"{place.overlay}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": own, "LANG": "C.UTF-8"}
     line = systemd.unit_argv(
-        unit,
+        _unit(deployment),
         development.overriding([place.python, "-B", "-c", _RUN, place.checkout, own, *argv], environment),
         user=deployment.user,
         group=deployment.group,
@@ -142,9 +151,6 @@ def _tests(deployment: Deployment, place: Slot, argv: Sequence[str]) -> int:
             "TimeoutStopSec": "5s",
         },
     )
-    try:
-        shown = ["--pty" if word == "--pipe" and sys.stdin.isatty() else word for word in line]
-        with machine.popen(shown, new_session=False) as process:
-            return process.wait()
-    finally:
-        systemd.stop(machine, unit)
+    shown = ["--pty" if word == "--pipe" and sys.stdin.isatty() else word for word in line]
+    with deployment.machine.popen(shown, new_session=False) as process:
+        return process.wait()

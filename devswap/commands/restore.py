@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import arguments, console, locate, narrowing, recovery, session, swap, transaction
+from devswap import arguments, console, locate, narrowing, recovery, session, swap, testing, transaction
 from devswap.commands import examples
 from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
@@ -126,6 +126,9 @@ def _meant(host: Host, services: list[str], machine: str | None) -> list[Journal
 
 
 def _show(result: Restored) -> None:
+    if testing.is_one(result.service):
+        print(f"{result.service}: what was mounted for them in {result.machine} is taken away")
+        return
     if not result.facts:
         print(f"{result.service}: was given back already, or is gone, in {result.machine}")
         return

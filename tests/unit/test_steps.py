@@ -16,6 +16,7 @@ from devswap.database_source import Source
 from devswap.errors import DevswapError
 from devswap.hooks import Hook
 from devswap.steps.apache import LetGo, PointSite, RefreshFront
+from devswap.steps.beside import RunBeside
 from devswap.steps.database import SyncDatabase
 from devswap.steps.file import MakeFile
 from devswap.steps.haproxy import ACTIVE, BACKUP, OUT, MoveTraffic
@@ -82,6 +83,7 @@ def example(kind: str, simulated: SimulatedCloud) -> Step:
             digest="",
         ),
         "hold-peer": HoldPeer(ON, service="heat-engine", unit=UNIT, text=development.held("heat-engine")),
+        "run-beside": RunBeside(ON, unit="devswap-heat-engine-tests.service"),
         "make-file": MakeFile(ON, path="/etc/sudoers.d/devswap-heat", text="heat ALL = …\n", mode=0o440),
         "run-hook": RunHook(ON, service="heat-engine", hook=HOOK, told=json.dumps(TOLD)),
         "lengthen-wait": LengthenWait(ON, unit="heat-api.service", seconds=3600),
@@ -173,7 +175,7 @@ def test_do_changes_something_and_undo_puts_it_back(step: Step, cloud: Cloud, si
     captured, before = captured_by(step, cloud), simulated.take()
     step.do(cloud)
     # what these change is a memory, or nothing
-    assert isinstance(step, RefreshFront | RunHook) or differences(simulated, before) != []
+    assert isinstance(step, RefreshFront | RunBeside | RunHook) or differences(simulated, before) != []
     step.undo(cloud, captured)
     assert without_development(step, differences(simulated, before)) == []
 

@@ -31,7 +31,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated
         found.checkout(name)
     (tmp_path / "checkouts" / "plain" / ".stestr.conf").write_text("[DEFAULT]\ntest_path=./heat/tests\n")
     (tmp_path / "checkouts" / "plain" / "test-requirements.txt").write_text(
-        "# what the tests need\nhacking<8,>=7\noslotest>=3.2.0 # Apache-2.0\n-e git+https://nowhere/x\n"
+        "# what the tests need\ntempest>=17\noslotest>=3.2.0 # Apache-2.0\n-e git+https://nowhere/x\n"
     )
     with no_waiting(monkeypatch):
         yield found
@@ -114,16 +114,21 @@ def test_without_a_swap_it_must_be_told_what_to_test(cloud: SimulatedCloud, monk
     assert "runner" in Person(cloud, monkeypatch).is_told("test", SERVICE, "--runner", "nose", code=2).message
 
 
-def test_an_interrupted_run_is_shown_and_taken_away(cloud: SimulatedCloud, whole: Snapshot) -> None:
+def test_an_interrupted_run_is_shown_and_taken_away(
+    cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_killed(cloud)
     (journal,) = cloud.host().journals.all()
     shown = status.of(cloud.host(), journal)
     assert (shown.service, shown.state, shown.healthy) == (TESTS, "interrupted", False)
+    machine = cloud.machine(images.HEAT)
+    machine.run(["systemd-run", "--quiet", "--unit=devswap-heat-engine-tests.service", "--", "sleep", "9"])
     with claims.claim(cloud.host().journals.claim_path(TESTS, f"lxc:{images.HEAT}"), holder(cloud), busy=print):
         assert status.of(cloud.host(), journal).healthy
         with pytest.raises(DevswapError, match="run already"):
             run(cloud, ref="plain")
-    swap.restore(cloud.host(), journal)
+    Person(cloud, monkeypatch).types(f"devswap restore {TESTS}")
+    assert not machine.init.is_active("devswap-heat-engine-tests.service")
     assert differences(cloud, whole) == []
 
 
