@@ -177,6 +177,7 @@ def ready(
     journal = locate.swap(host, service, machine)
     locate.require_owner(host, journal, take_over=take_over)
     transaction.require_complete(journal)
+    way.require_not_given_back(host.machine(machine), journal)
     newest.ask_all(host.state, journal.swap)
     for line in newest.newer(host.state, journal.swap):
         host.say(line)

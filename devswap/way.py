@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from devswap import development
 from devswap.development import Command
-from devswap.journal import Swap
+from devswap.errors import NotWhole
+from devswap.journal import Journal, Swap
 from devswap.machine import Machine
 from devswap.steps import apache
 
@@ -24,3 +25,16 @@ def is_held(machine: Machine, swap: Swap) -> bool:
     if hosted and is_in_apache(swap):
         return apache.is_shown(machine, hosted["path"])
     return machine.exists(development.path(swap.unit))
+
+
+def require_not_given_back(machine: Machine, journal: Journal) -> None:
+    """Raise where a restore has begun and production runs: what is left in the journal is there to be undone only.
+
+    Its database is as before by now, and what was captured of it is gone.
+    """
+    swap = journal.swap
+    if swap.mode == "restoring" and not (machine.is_running() and is_held(machine, swap)):
+        raise NotWhole(
+            f"{swap.service} was given back, but not all that was changed for it",
+            hint=f"devswap restore {journal.called} goes on",
+        )
