@@ -107,6 +107,15 @@ def put_in(balancer: Balancer, servers: Sequence[Server]) -> None:
         balancer.tell(haproxy_socket.set_health(server.key, up=True))
 
 
+def believe(balancer: Balancer, servers: Sequence[Server]) -> None:
+    """Have HAProxy believe in those that it thinks are down, and that answer: by its own checks it takes a while."""
+    rows = balancer.rows()
+    for server in servers:
+        row = rows.get(server.key)
+        if row is not None and row.status.startswith("DOWN") and answers(balancer.machine, server):
+            balancer.tell(haproxy_socket.set_health(server.key, up=True))
+
+
 def _drain(balancer: Balancer, servers: Sequence[Server], say: Callable[[str], None]) -> None:
     balancer.tell(*(haproxy_socket.set_state(server.key, "drain") for server in servers))
     _wait_for_end(balancer, servers, say)

@@ -78,6 +78,8 @@ class MoveTraffic(Step):
 
     def do(self, cloud: Cloud) -> None:
         balancer = self._running(cloud)
+        if self.stops:
+            rotation.believe(balancer, self._peers(balancer))
         change = rotation.plan(balancer, self._edits(self._apart(cloud, balancer)), self._of_others(cloud))
         for server in change.coming:
             if server.key in self.own:
@@ -147,6 +149,11 @@ class MoveTraffic(Step):
                 rotation.put_in(balancer, [server])
             else:
                 balancer.tell(haproxy_socket.set_state(key, admin))
+
+    def _peers(self, balancer: Balancer) -> list[Server]:
+        """Whoever takes the requests meanwhile."""
+        servers = balancer.configuration().of_backends(self.backends)
+        return [server for server in servers if server.key not in self.own and not server.disabled]
 
     def _respect(self, cloud: Cloud, change: Change) -> Unrecognised | None:
         """A line of ours that is somebody else's by now stays as it is: why, where nobody has said that it shall.

@@ -85,6 +85,15 @@ def test_the_file_and_its_fragment_carry_what_the_socket_was_told(
     assert simulated.haproxy.servers[images.OURS].status == "MAINT"
 
 
+def test_a_peer_that_answers_takes_the_requests_though_haproxy_still_thinks_it_down(
+    simulated: SimulatedCloud, cloud: Cloud
+) -> None:
+    """For half a minute after it was stopped for a load of the database, say."""
+    simulated.haproxy.servers[images.THEIRS].up = False
+    TAKE_OUT.do(cloud)
+    assert simulated.haproxy.serving(images.BACKEND) == [images.THEIRS]
+
+
 def test_narrowed_traffic_goes_to_one_and_to_the_others_when_that_fails(
     simulated: SimulatedCloud, cloud: Cloud
 ) -> None:
