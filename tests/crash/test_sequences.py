@@ -23,9 +23,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from devswap import development, narrowing, rotation, swap, systemd
 from devswap.errors import DevswapError, NotWhole
+from devswap.hooks import STAGES
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.wish import Wish
+from tests.crash.test_crash import hooks
 from tests.simulated import disk, images
 from tests.simulated.cloud import SimulatedCloud, Snapshot, World
 from tests.simulated.comparison import differences
@@ -154,6 +156,10 @@ class Sequences(RuleBasedStateMachine):
         if machine.is_running() and machine.exists(path):
             machine.write_text(path, (machine.read_text(path) or "") + "Environment=MINE=1\n")
             systemd.reload(machine)
+
+    @rule(failing=st.sampled_from(["", *STAGES]), there=st.booleans())
+    def the_administrator_has_other_hooks(self, *, failing: str, there: bool) -> None:
+        self.cloud.hooks = hooks(failing) if there else []
 
     @rule()
     def somebody_writes_a_row(self) -> None:
