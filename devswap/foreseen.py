@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 
-from devswap import development, plan, systemd
+from devswap import development, owed, plan, systemd
 from devswap.deployment import Deployment
 from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.overlay import Overlay
 from devswap.shared import Shelf
-from devswap.steps.database import SyncDatabase
+from devswap.steps.database import SyncDatabase, is_stopped_for_a_load
 from devswap.wish import Wish
 
 
@@ -46,6 +46,22 @@ def require_nothing_left(host: Host, deployment: Deployment) -> None:
             if others
             else f"if the database is as it was: rm -r {shlex.quote(str(shelf.vault(record.name)))}",
         )
+
+
+def require_not_stopped(host: Host, deployment: Deployment) -> None:
+    """Raise where production is stopped by a load that was interrupted: that is not how it is to come back.
+
+    The caller holds the lock for changes, so that no load is under way.
+    """
+    shelf, on, unit = Shelf(host.state / "shared"), deployment.machine.address, deployment.unit
+    stopped = [record for record in shelf.all() if is_stopped_for_a_load(shelf.vault(record.name), on, unit)]
+    for journal in host.journals.all():
+        held = any(journal.folder.name in record.holders for record in stopped)
+        if held or owed.is_owed(host.cloud(journal).owed, on, unit):
+            raise DevswapError(
+                f"{unit} in {deployment.machine.name} was stopped for a load of its database, and does not run again",
+                hint=f"devswap restore {journal.called}, then try again",
+            )
 
 
 def require_last_word(deployment: Deployment) -> None:

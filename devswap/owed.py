@@ -40,6 +40,11 @@ def settle(cloud: Cloud) -> list[str]:
     return wrong
 
 
+def is_owed(path: Path, on: str, unit: str) -> bool:
+    """Whether the unit is noted there: it does not run as it did."""
+    return (on, unit) in _read(path)
+
+
 def is_held_by_another(cloud: Cloud, on: str, unit: str) -> bool:
     """Whether another swap holds it stopped: then it starts when that one is given back, and is owed by nobody else."""
     for entry in (entry for entries in cloud.other_swaps() for entry in entries):

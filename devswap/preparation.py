@@ -156,6 +156,7 @@ def _prepare_first(host: Host, deployment: Deployment, sources: Sources, wish: W
     host.say(f"taking the fingerprint of production's {deployment.service.name}")
     # A restore of another swap may stop this service for an instant: that is not how production was.
     with host.journals.changing(say=host.say):
+        foreseen.require_not_stopped(host, deployment)
         before = fingerprint.take(watched, host.machine)
         if watched.database and Shelf(host.state / "shared").find(shared_database(watched.database)):
             # Another swap has migrated it: how it was before is in that swap's fingerprint.

@@ -50,10 +50,12 @@ class Shelf:
 
     def held_by(self, swap: str) -> Iterator[Record]:
         """The records that name `swap` as a holder."""
+        yield from (record for record in self.all() if swap in record.holders)
+
+    def all(self) -> Iterator[Record]:
         for path in sorted(self._folder.glob("*/record.json")):
-            name = json.loads(path.read_text(encoding="utf-8"))["name"]
-            record = self.find(name)
-            if record is not None and swap in record.holders:
+            record = self.find(json.loads(path.read_text(encoding="utf-8"))["name"])
+            if record is not None:
                 yield record
 
     def keep(self, record: Record) -> None:

@@ -257,6 +257,12 @@ def is_half_loaded(vault: Path) -> bool:
     return (vault / _LOADING).exists()
 
 
+def is_stopped_for_a_load(vault: Path, on: str, unit: str) -> bool:
+    """Whether a load from the capture in `vault` has stopped the unit and was interrupted: it starts it again."""
+    path = vault / _STOPPED
+    return path.exists() and [on, unit] in json.loads(path.read_text())
+
+
 def shared_database(source: Source) -> str:
     """The name that all swaps with this database share it under."""
     loopback = source.address.rpartition(":")[0] in ("", "localhost", "127.0.0.1", "::1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from devswap import swap
+from devswap.errors import DevswapError
 from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
@@ -27,8 +29,34 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated
         yield found
 
 
+def take_over(cloud: SimulatedCloud, service: str, ref: str) -> None:
+    swap.checkout(cloud.host(), Wish(service, ref, None, None, detach=True), cloud.makers)
+
+
 def revision(cloud: SimulatedCloud) -> str:
     return cloud.schema(images.ACCOUNT).column("alembic_version")[0]
+
+
+@pytest.mark.parametrize("noted", ["before a load that was interrupted", "after one, since it did not start"])
+def test_what_another_swap_has_to_start_is_not_taken_over_as_if_it_had_been_stopped(
+    cloud: SimulatedCloud, noted: str
+) -> None:
+    whole = cloud.take()
+    take_over(cloud, "heat-engine", "migrates")
+    (journal,) = cloud.host().journals.all()
+    (vault,) = cloud.state.glob("shared/*")
+    unit = [(f"lxc:{images.HEAT}", "heat-api.service")]
+    path = vault / "stopped-for-the-load.json" if noted.startswith("before") else journal.folder / "owed.json"
+    path.write_text(json.dumps(unit))
+    cloud.machine(images.HEAT).run(["systemctl", "stop", "--", "heat-api.service"])
+    with pytest.raises(DevswapError, match="stopped for a load of its database") as refused:
+        take_over(cloud, "heat-api", "plain")
+    assert refused.value.hint == "devswap restore heat-engine, then try again"
+    swap.restore(cloud.host(), journal)
+    take_over(cloud, "heat-api", "plain")
+    (second,) = cloud.host().journals.all()
+    swap.restore(cloud.host(), second)
+    assert differences(cloud, whole) == []
 
 
 @pytest.mark.parametrize("order", list(permutations(SERVICES)))
@@ -38,7 +66,7 @@ def test_what_one_needs_stays_until_it_leaves(
 ) -> None:
     whole = cloud.take()
     for service, ref in zip(SERVICES, refs, strict=True):
-        swap.checkout(cloud.host(), Wish(service, ref, None, None, detach=True), cloud.makers)
+        take_over(cloud, service, ref)
     migrated = revision(cloud)
     left = dict(zip(SERVICES, refs, strict=True))
     for service in order:

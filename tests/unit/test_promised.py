@@ -1,0 +1,123 @@
+"""Promises about databases and machines that a person may ask for by an option, or that only a disaster asks for."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devswap import swap
+from devswap.errors import DevswapError
+from devswap.wish import Wish
+from tests.simulated import images
+from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting
+from tests.simulated.comparison import differences
+from tests.simulated.person import Person
+
+SERVICE = "heat-engine"
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
+    found = SimulatedCloud(tmp_path)
+    for name, revisions in (("plain", ("a1",)), ("migrates", ("a1", "b2"))):
+        found.checkout(name, revisions=revisions)
+    with no_waiting(monkeypatch):
+        yield found
+
+
+@pytest.fixture
+def whole(cloud: SimulatedCloud) -> Snapshot:
+    return cloud.take()
+
+
+@pytest.fixture
+def person(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> Person:
+    return Person(cloud, monkeypatch)
+
+
+def take_over(cloud: SimulatedCloud, ref: str, *, snapshot: bool = False) -> None:
+    swap.checkout(cloud.host(), Wish(SERVICE, ref, None, None, detach=True, snapshot=snapshot), cloud.makers)
+
+
+def dumps(cloud: SimulatedCloud, where: str) -> list[str]:
+    return [gzip.decompress(path.read_bytes()).decode() for path in cloud.state.glob(f"{where}/*.sql.gz")]
+
+
+@pytest.mark.parametrize("snapshot", [False, True])
+def test_a_dump_is_taken_without_a_migration_where_it_is_asked_for(
+    cloud: SimulatedCloud, whole: Snapshot, *, snapshot: bool
+) -> None:
+    take_over(cloud, "plain", snapshot=snapshot)
+    assert len(dumps(cloud, "shared/*")) == int(snapshot)
+    (journal,) = cloud.host().journals.all()
+    swap.restore(cloud.host(), journal)
+    assert differences(cloud, whole) == []
+
+
+def test_a_migrated_database_stays_where_that_is_asked_for_and_its_dump_is_kept(
+    cloud: SimulatedCloud, person: Person
+) -> None:
+    take_over(cloud, "migrates")
+    person.types("devswap restore heat-engine --keep-database")
+    schema = cloud.schema(images.ACCOUNT)
+    assert schema.column("alembic_version") == ["b2"]
+    assert cloud.machine(images.HEAT).init.unit(f"{SERVICE}.service").argv[0].startswith(images.VENV)
+    (kept,) = dumps(cloud, "saved")
+    assert "'a1'" in kept
+    assert cloud.host().journals.all() == []
+
+
+def test_a_dump_for_which_there_is_no_room_is_not_begun(
+    cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = shutil.disk_usage(cloud.folder)._replace(free=100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: free)
+    with pytest.raises(DevswapError, match="cannot save the database: it needs up to") as refused:
+        take_over(cloud, "migrates")
+    assert "DEVSWAP_STATE_DIR" in (refused.value.hint or "")
+    assert differences(cloud, whole) == []
+
+
+def test_a_machine_that_was_destroyed_takes_its_steps_along_and_the_database_comes_back(
+    cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A playbook rebuilds it then: exit 0, and what could still be put back was."""
+    take_over(cloud, "migrates")
+    del cloud.world.machines[images.HEAT]
+    person.types("devswap restore")
+    assert f"heat-engine: was given back already, or is gone, in lxc:{images.HEAT}" in capsys.readouterr().out
+    assert any(f"no LXC container {images.HEAT}" in line for line in cloud.said)
+    assert cloud.schema(images.ACCOUNT).column("alembic_version") == ["a1"]
+    assert cloud.machine(images.HEAT_CFN).init.is_active("heat-api-cfn.service")
+    assert cloud.host().journals.all() == []
+    assert list(cloud.state.glob("shared/*/record.json")) == []
+
+
+def test_each_fact_that_was_compared_is_listed_for_scripts(
+    cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    take_over(cloud, "migrates")
+    capsys.readouterr()
+    person.types("devswap restore --json")
+    (restored,) = json.loads(capsys.readouterr().out)["restored"]
+    kinds = ("unit state", "unit enablement", "unit command", "unit file ", "mounts", "file ", "database ", "serving")
+    assert all(any(fact.startswith(kind) for fact in restored["facts"]) for kind in kinds)
+    assert restored["identical"] == len(restored["facts"])
+
+
+def test_the_databases_password_is_on_no_command_line_in_no_journal_and_in_nothing_said(cloud: SimulatedCloud) -> None:
+    cloud.calls.begin()
+    take_over(cloud, "migrates")
+    written = "".join(path.read_text() for path in cloud.state.rglob("*") if path.suffix in (".json", ".sh"))
+    (journal,) = cloud.host().journals.all()
+    swap.restore(cloud.host(), journal)
+    said = "\n".join((*cloud.calls.names, *cloud.said))
+    assert "mariadb-dump" in said
+    for secret in (images.PASSWORD, "s%40cr%25t"):
+        assert secret not in said
+        assert secret not in written
