@@ -163,6 +163,17 @@ def test_development_ends_with_its_devswap(cloud: Cloud, desk: Desk, how: str) -
     assert "facts identical" in desk.restore().stdout
 
 
+@pytest.mark.eras("current")
+def test_production_comes_back_by_itself_after_a_kill_where_that_was_asked_for(cloud: Cloud, desk: Desk) -> None:
+    at = ("--machine", cloud.heat)
+    terminal = desk.terminal("checkout", "heat-engine", harmless(desk), *at, "--restore-on-exit")
+    terminal.expect("answers from")
+    assert terminal.pid is not None
+    os.kill(terminal.pid, signal.SIGKILL)
+    wait_until(lambda: "nothing is swapped" in desk.devswap("status").stdout, "production is back", seconds=60)
+    assert "nothing is swapped" in desk.devswap("restore").stdout
+
+
 def test_ctrl_c_while_it_prepares_costs_production_nothing(cloud: Cloud, desk: Desk) -> None:
     before = cloud.start_of_production()
     terminal = take(desk, harmless(desk))
