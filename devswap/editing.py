@@ -117,7 +117,13 @@ def _of_swap(host: Host, service: str, machine: str | None) -> _Place:
         raise DevswapError(
             f"Apache runs {service}, and reads production's files", hint="leave --apache out of its checkout"
         )
-    if not place.machine.mounted(place.slot.edited):
+    mounted = place.machine.mounted(place.slot.checkout), place.machine.mounted(place.slot.edited)
+    if mounted[0] and not mounted[1]:
+        raise DevswapError(
+            f"{service} was taken over by a devswap that knew nothing of edited files",
+            hint=f"once more: devswap checkout {service} {journal.swap.ref}",
+        )
+    if not mounted[1]:
         raise DevswapError(
             f"the checkout of {service} is not in {place.machine.name}: its machine was restarted",
             hint=f"devswap run {service}, or devswap restore {service}",

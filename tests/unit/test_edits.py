@@ -104,6 +104,16 @@ def test_it_is_there_after_a_restart_of_the_machine(cloud: SimulatedCloud, machi
     assert settings(machine)
 
 
+def test_a_swap_from_before_there_were_copies_is_to_be_checked_out_again(
+    cloud: SimulatedCloud, machine: SimulatedMachine
+) -> None:
+    take_over(cloud)
+    machine.unmount(EDITED)
+    with pytest.raises(DevswapError, match="knew nothing of edited files") as told:
+        edit(cloud, PASTE, "mine")
+    assert told.value.hint == f"once more: devswap checkout {SERVICE} plain"
+
+
 def test_a_file_that_production_lacks_is_not_made_there(
     cloud: SimulatedCloud, machine: SimulatedMachine, whole: Snapshot
 ) -> None:
