@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devswap import development, process, systemd
-from devswap.errors import CommandFailed, DevswapError
+from devswap.errors import CommandFailed, CommandTimeout, DevswapError
 from devswap.hooks import MACHINE, PREPARED, Hook
 from devswap.machine import Machine
 from devswap.masking import mask
@@ -86,7 +86,8 @@ def call(hook: Hook, machine: Machine, told: Mapping[str, Any], say: Callable[[s
         result = _in_machine(hook, machine, told, given) if hook.on == MACHINE else _on_host(hook, given)
     except CommandFailed as error:
         code = error.result.code
-        why = f"had not ended after {hook.seconds} s" if code in _LATE else f"failed with {code}"
+        is_late = code in _LATE or isinstance(error, CommandTimeout)  # that: by what it has left in the background
+        why = f"had not ended after {hook.seconds} s" if is_late else f"failed with {code}"
         raise DevswapError(
             f"the hook {hook.path} {why}: {error.result.tail}".rstrip(": "),
             hint=f"mend it, or move it out of {posixpath.dirname(hook.path)}",

@@ -26,6 +26,8 @@ Popen = subprocess.Popen
 TimeoutExpired = subprocess.TimeoutExpired
 
 _TAIL_LINES = 15
+_LEFT_SECONDS = 1.0
+"""So long what a killed process has written is still read."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,8 @@ def run(
             out, err = process.communicate(input.encode() if input is not None else None, timeout=timeout)
         except subprocess.TimeoutExpired as error:
             process.kill()
-            out, err = process.communicate()
-            late = _result(argv, process.returncode, out, err)
+            out, err = _left(process)
+            late = _result(argv, process.wait(), out, err)
             raise CommandTimeout(f"{shown} had not ended after {timeout:.0f} s", result=late) from error
         except BaseException:
             process.kill()
@@ -97,6 +99,14 @@ def run(
     if result.code not in ok:
         raise CommandFailed(f"{shown} failed with {result.code}: {result.tail}", result=result)
     return result
+
+
+def _left(killed: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """What it has written; something that it left in the background may hold its output as long as it likes."""
+    try:
+        return killed.communicate(timeout=_LEFT_SECONDS)
+    except subprocess.TimeoutExpired as held:
+        return held.output or b"", held.stderr or b""
 
 
 def popen(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -208,12 +209,15 @@ def test_a_users_hook_is_the_users_on_the_host() -> None:
         ("echo broken >&2; exit 7", "the hook /hooks/it failed with 7: broken"),
         ("sleep 60", "the hook /hooks/it had not ended after 1 s"),
         ("trap '' TERM; sleep 60; sleep 60", "the hook /hooks/it had not ended after 1 s"),
+        ("sleep 60 &", "the hook /hooks/it had not ended after 1 s"),
     ],
 )
 def test_a_hook_that_fails_or_does_not_end_is_told(script: str, said: str) -> None:
+    began = time.monotonic()
     with pytest.raises(DevswapError) as caught:
         called(on_host(f"#!/bin/sh\n{script}\n", seconds=1))
     assert caught.value.message == said
+    assert time.monotonic() - began < 40
 
 
 def test_an_interpreter_that_is_not_there_is_told() -> None:
