@@ -129,7 +129,9 @@ def test_the_lists_are_read_as_oslo_config_has_them(tmp_path: Path) -> None:
     metadata = tmp_path / "listing-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: listing\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[oslo.config.opts]\na = listing:opts\nb = listing:broken\n")
+    (metadata / "entry_points.txt").write_text(
+        "[oslo.config.opts]\na = listing:opts\nb = listing:broken\nc = nowhere:opts\n"
+    )
     script = known_options._LIST
     result = process.run([sys.executable, "-c", script], env={"PYTHONPATH": str(tmp_path)})
     found = json.loads(result.stdout.splitlines()[-1])
