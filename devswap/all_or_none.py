@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from devswap import hooks_of_swap, preparation, running, swap, traffic, transaction
+from devswap import coming_back, hooks_of_swap, preparation, running, swap, traffic, transaction
 from devswap.discovery.units import Found
 from devswap.errors import DevswapError, NotWhole
 from devswap.host import Host
@@ -28,7 +28,7 @@ def prepared(host: Host, places: Sequence[Found], wish: Wish, makers: Makers) ->
             found.append(preparation.prepare(host, own(wish, place), place, makers))
             _require_simple_switch(found[-1])
     except BaseException:
-        with swap.undisturbed(host):
+        with coming_back.undisturbed(host):
             for one in reversed(found):
                 preparation.abandon(host, one)
         raise
@@ -98,8 +98,8 @@ def taking_over(host: Host, group: Sequence[Prepared]) -> Iterator[Callable[[Pre
     except NotWhole:
         raise
     except BaseException as error:
-        with swap.undisturbed(host):
-            host.say(f"{swap.reason(error)}: bringing all of them back")
+        with coming_back.undisturbed(host):
+            host.say(f"{coming_back.reason(error)}: bringing all of them back")
             failed = [why for one in reversed(group) if (why := _back(host, one, begun)) is not None]
         if failed:
             raise failed[0] from error
@@ -114,10 +114,10 @@ def _back(host: Host, one: Prepared, begun: Mapping[str, _Before]) -> NotWhole |
         if one.replaces and before is None:
             preparation.abandon(host, one)
         elif one.replaces and before is not None:
-            with swap.still_held(one.journal.called):
+            with coming_back.still_held(one.journal.called):
                 _switch_back(host, one, before)
         elif (left := host.journals.find(service, machine)) is not None:
-            restored = swap.bring_back(host, left)
+            restored = coming_back.bring_back(host, left)
             if before is not None:
                 host.say(f"production's {service} is back: {restored.identical} facts identical")
     except NotWhole as error:

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from devswap.errors import DevswapError
+from devswap.host import Host
 from devswap.journal import Owner, make_private
 
 RESTORE = "restore"
@@ -29,6 +30,27 @@ class Holder:
 
     owner: Owner
     doing: str
+
+
+@contextmanager
+def held(host: Host, service: str, machine: str, doing: str, *, take_over: bool) -> Iterator[None]:
+    """The claim on a swap, for as long as it is worked on."""
+
+    def busy(found: Holder) -> None:
+        owner = found.owner
+        where = f"{owner.user} on {owner.terminal or owner.host} (process {owner.pid})"
+        if found.doing == RESTORE:
+            host.say(f"waiting for the restore of {where}")
+            return
+        if (owner.uid, owner.host) != (host.owner.uid, host.owner.host) and not take_over:
+            raise DevswapError(
+                f"{service} is in the hands of {where}: devswap {found.doing}", hint="ask them, or say --take-over"
+            )
+        host.say(f"ending devswap {found.doing} of {where}")
+        end(found)
+
+    with claim(host.journals.claim_path(service, machine), Holder(host.owner, doing), busy=busy):
+        yield
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 
-from devswap import all_or_none, edits, preparation, rerun, running, several_places, swap, way
+from devswap import all_or_none, claims, coming_back, edits, preparation, rerun, running, several_places, swap, way
 from devswap.errors import UsageError
 from devswap.host import Host
 from devswap.preparation import Prepared
@@ -26,8 +26,8 @@ def checkout(host: Host, services: Sequence[str], wish: Wish, makers: Makers = M
     with ExitStack() as claimed:
         for place in sorted(places, key=lambda place: place.service.name):
             where = (place.service.name, place.machine.address)
-            claimed.enter_context(swap.claimed(host, *where, "checkout", take_over=wish.take_over))
-            claimed.enter_context(swap.cleaned_up(host, *where))
+            claimed.enter_context(claims.held(host, *where, "checkout", take_over=wish.take_over))
+            claimed.enter_context(coming_back.cleaned_up(host, *where))
         group = all_or_none.prepared(host, places, wish, makers)
         for one in group:
             preparation.show_packages(host, one)
@@ -66,7 +66,7 @@ def run(
         return None
     with ExitStack() as until_ended:
         for name in sorted(found):
-            until_ended.enter_context(swap.claimed(host, name, found[name], "run", take_over=take_over))
+            until_ended.enter_context(claims.held(host, name, found[name], "run", take_over=take_over))
         wanted = [
             swap.ready(host, name, address, take_over=take_over, changes=changes) for name, address in found.items()
         ]
@@ -75,8 +75,8 @@ def run(
             raise UsageError(f"a web server runs {in_apache[0]}", hint=f"devswap run {in_apache[0]}")
         if restore_on_exit:
             for journal in journals:
-                until_ended.enter_context(swap.given_back(host, journal))
-        with swap.still_held(" ".join(services)), ExitStack() as begun:
+                until_ended.enter_context(coming_back.given_back(host, journal))
+        with coming_back.still_held(" ".join(services)), ExitStack() as begun:
             runs = Runs(host, until_ended, begun)
             for journal, tuned in wanted:
                 rerun.refresh(host, journal)
@@ -104,7 +104,7 @@ def _foreground_first(host: Host, group: Sequence[Prepared], wish: Wish) -> Endi
         with all_or_none.taking_over(host, group) as begin:
             if wish.restore_on_exit:
                 for one in group:
-                    until_ended.enter_context(swap.given_back(host, one.journal))
+                    until_ended.enter_context(coming_back.given_back(host, one.journal))
             # Within the other: development must have ended before production starts.
             with ExitStack() as begun:
                 runs = Runs(host, until_ended, begun)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 
-from devswap import running, swap, systemd, traffic
+from devswap import coming_back, running, swap, systemd, traffic
 from devswap.foreground import Ended
 from devswap.host import Host
 from devswap.journal import Journal
@@ -45,12 +45,15 @@ class Runs:
         except KeyboardInterrupt:
             return {part.name: Ended(by_user=True) for part in self._parts}
         except Exception:
-            with swap.still_held(self._names):
+            with coming_back.still_held(self._names):
                 raise
             raise
         finally:
             for start in self._starts:
-                with swap.still_held(self._names), self._host.journals.changing(seconds=None, say=self._host.say):
+                with (
+                    coming_back.still_held(self._names),
+                    self._host.journals.changing(seconds=None, say=self._host.say),
+                ):
                     traffic.take_out(self._host, start.journal)
 
     def _show(self) -> Endings:

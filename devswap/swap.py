@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from devswap import (
     claims,
+    coming_back,
     database_needs,
     development,
     edits,
@@ -18,7 +18,6 @@ from devswap import (
     locate,
     newest,
     preparation,
-    proof,
     rerun,
     running,
     systemd,
@@ -27,8 +26,7 @@ from devswap import (
     tuning_of_swap,
     way,
 )
-from devswap.claims import Holder
-from devswap.errors import DevswapError, NotWhole
+from devswap.errors import DevswapError
 from devswap.foreground import Ended
 from devswap.host import Host
 from devswap.journal import Journal
@@ -37,9 +35,8 @@ from devswap.probe import Question
 from devswap.proof import Restored
 from devswap.pty import Terminal
 from devswap.running import Start
-from devswap.steps.step import NOTHING_KEPT, Kept, Step, from_json
+from devswap.steps.step import NOTHING_KEPT, Kept, from_json
 from devswap.tuning import UNCHANGED, Changes, Tuning
-from devswap.watcher import Watcher
 from devswap.wish import MAKERS, Makers, Wish
 
 
@@ -64,12 +61,12 @@ class Planned:
 def plan(host: Host, wish: Wish, makers: Makers = MAKERS) -> Planned:
     """Everything that `checkout` does while production serves, and then nothing more: it is all taken away again."""
     place = preparation.locate_place(host, wish)
-    with claimed(host, wish.service, place.machine.address, "plan", take_over=wish.take_over):
+    with claims.held(host, wish.service, place.machine.address, "plan", take_over=wish.take_over):
         prepared = preparation.prepare(host, wish, place, makers)
         try:
             return _planned(host, prepared)
         finally:
-            with undisturbed(host):
+            with coming_back.undisturbed(host):
                 preparation.abandon(host, prepared)
 
 
@@ -102,8 +99,8 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
     """
     place = preparation.locate_place(host, wish)
     with (
-        claimed(host, wish.service, place.machine.address, "checkout", take_over=wish.take_over),
-        cleaned_up(host, wish.service, place.machine.address),
+        claims.held(host, wish.service, place.machine.address, "checkout", take_over=wish.take_over),
+        coming_back.cleaned_up(host, wish.service, place.machine.address),
     ):
         prepared = preparation.prepare(host, wish, place, makers)
         preparation.show_packages(host, prepared)
@@ -115,7 +112,7 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
 
 
 def _detached_first(host: Host, prepared: Prepared) -> None:
-    with _or_back(host, prepared.journal), running.standing_by(host, prepared.journal.swap) as question:
+    with coming_back.or_back(host, prepared.journal), running.standing_by(host, prepared.journal.swap) as question:
         start = take_over(host, prepared, None, question)
         running.detached(host, start, seconds=host.settings.wait)
         put_in(host, prepared.journal, foreground=False)
@@ -124,9 +121,9 @@ def _detached_first(host: Host, prepared: Prepared) -> None:
 def _foreground_first(host: Host, prepared: Prepared, wish: Wish) -> Ended:
     journal = prepared.journal
     with ExitStack() as until_ended:
-        with _or_back(host, journal):
+        with coming_back.or_back(host, journal):
             if wish.restore_on_exit:
-                until_ended.enter_context(given_back(host, journal))
+                until_ended.enter_context(coming_back.given_back(host, journal))
             terminal = until_ended.enter_context(terminal_of(host, journal))
             question = until_ended.enter_context(running.standing_by(host, journal.swap))
             start = take_over(host, prepared, terminal, question)
@@ -149,12 +146,12 @@ def run(
     Raises NotWhole if it does not serve: the swap stays.
     """
     found = locate.swap(host, service, machine)
-    with claimed(host, service, found.swap.machine, "run", take_over=take_over):
+    with claims.held(host, service, found.swap.machine, "run", take_over=take_over):
         journal, tuned = ready(host, service, found.swap.machine, take_over=take_over, changes=changes)
         with ExitStack() as until_ended:
             if restore_on_exit:
-                until_ended.enter_context(given_back(host, journal))
-            with still_held(journal.called):
+                until_ended.enter_context(coming_back.given_back(host, journal))
+            with coming_back.still_held(journal.called):
                 rerun.refresh(host, journal)
                 question = until_ended.enter_context(running.standing_by(host, journal.swap))
                 if tuned is not None:
@@ -195,51 +192,6 @@ def _detached_again(host: Host, journal: Journal, question: Question | None) -> 
     put_in(host, journal, foreground=False)
 
 
-@contextmanager
-def still_held(called: str) -> Iterator[None]:
-    """What goes wrong inside leaves the swap as it is, and production is not whole meanwhile."""
-    hint = f"mend it and devswap run {called}, or devswap restore {called} gives production back"
-    try:
-        yield
-    except NotWhole:
-        raise
-    except KeyboardInterrupt as error:
-        raise NotWhole("interrupted; the service is still swapped", hint=hint) from error
-    except Exception as error:
-        if isinstance(error, DevswapError):
-            raise NotWhole(error.message, hint="; then ".join(filter(None, (error.hint, hint)))) from error
-        raise NotWhole(f"{type(error).__name__}: {error}", hint=hint) from error
-
-
-@contextmanager
-def cleaned_up(host: Host, service: str, machine: str) -> Iterator[None]:
-    """An interrupt in the instant between preparing and taking over leaves mounts: they go too."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        with undisturbed(host):
-            left = host.journals.find(service, machine)
-            if left is not None and left.swap.mode == "preparing":
-                bring_back(host, left)
-        raise
-
-
-@contextmanager
-def given_back(host: Host, journal: Journal) -> Iterator[None]:
-    """Production comes back when the run ends, even if devswap is killed."""
-    swap = journal.swap
-    watcher = Watcher(swap.service, swap.machine)
-    try:
-        yield
-    finally:
-        with undisturbed(host):
-            left = host.journals.find(swap.service, swap.machine)
-            if left is not None:
-                restored = bring_back(host, left)
-                host.say(f"production is back: {restored.identical} facts identical")
-            watcher.dismiss()
-
-
 def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool) -> Ended:
     """A kill or a lost terminal ends the run as Ctrl-C does; the swap stays."""
     journal = start.journal
@@ -249,11 +201,11 @@ def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool) -
     except KeyboardInterrupt:
         return Ended(by_user=True)
     except Exception:
-        with still_held(journal.called):
+        with coming_back.still_held(journal.called):
             raise
         raise
     finally:
-        with still_held(journal.called), host.journals.changing(seconds=None, say=host.say):
+        with coming_back.still_held(journal.called), host.journals.changing(seconds=None, say=host.say):
             traffic.take_out(host, journal)
 
 
@@ -280,49 +232,14 @@ def restore(host: Host, journal: Journal, *, take_over: bool = False, kept: Kept
     NotWhole with what is left or with what differs.
     """
     swap = journal.swap
-    with claimed(host, swap.service, swap.machine, claims.RESTORE, take_over=take_over), undisturbed(host):
+    with (
+        claims.held(host, swap.service, swap.machine, claims.RESTORE, take_over=take_over),
+        coming_back.undisturbed(host),
+    ):
         current = host.journals.find(swap.service, swap.machine)
         if current is None:  # another restore, or the one we ended, was quicker
             return Restored(swap.service, swap.machine, 0, {}, [], [])
-        return bring_back(host, current, kept)
-
-
-@contextmanager
-def claimed(host: Host, service: str, machine: str, doing: str, *, take_over: bool) -> Iterator[None]:
-    """The claim on a swap, for as long as it is worked on."""
-
-    def busy(found: Holder) -> None:
-        owner = found.owner
-        where = f"{owner.user} on {owner.terminal or owner.host} (process {owner.pid})"
-        if found.doing == claims.RESTORE:
-            host.say(f"waiting for the restore of {where}")
-            return
-        if (owner.uid, owner.host) != (host.owner.uid, host.owner.host) and not take_over:
-            raise DevswapError(
-                f"{service} is in the hands of {where}: devswap {found.doing}", hint="ask them, or say --take-over"
-            )
-        host.say(f"ending devswap {found.doing} of {where}")
-        claims.end(found)
-
-    with claims.claim(host.journals.claim_path(service, machine), Holder(host.owner, doing), busy=busy):
-        yield
-
-
-def bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Restored:
-    """Undo everything, then compare; the caller has the claim."""
-    swap, cloud = journal.swap, replace(host.cloud(journal), kept=kept)
-    holding = {kind for kind, step in Step.known.items() if step.holds}
-    untouched = swap.mode == "preparing" and not holding & set(swap.touched)
-    with transaction.whole_or_said(journal), host.journals.changing(seconds=None, say=host.say):
-        if not untouched:
-            with suppress(OSError):  # a full disk: it only tells `run` that there is nothing to run any more
-                journal.describe(mode="restoring")
-        transaction.rollback(journal, cloud)
-    with transaction.whole_or_said(journal):
-        restored = proof.prove(host, journal, kept)
-    if not untouched:
-        hooks_of_swap.restored(host, swap)
-    return restored
+        return coming_back.bring_back(host, current, kept)
 
 
 def take_over(host: Host, prepared: Prepared, terminal: Terminal | None, question: Question | None) -> Start:
@@ -378,44 +295,6 @@ def start_again(host: Host, journal: Journal, terminal: Terminal | None, questio
                 step.do(host.cloud(journal))
         journal.describe(mode=_mode(journal, terminal), owner=host.owner)
     return Start(journal, stopped_at, question)
-
-
-@contextmanager
-def _or_back(host: Host, journal: Journal) -> Iterator[None]:
-    """Whatever goes wrong inside, an interrupt included: production comes back before anybody hears of it."""
-    try:
-        yield
-    except NotWhole:
-        raise
-    except BaseException as error:
-        with undisturbed(host):
-            host.say(f"{reason(error)}: bringing production back")
-            left = host.journals.find(journal.swap.service, journal.swap.machine)
-            if left is not None:
-                restored = bring_back(host, left)
-                host.say(f"production is back: {restored.identical} facts identical")
-        raise
-
-
-def reason(error: BaseException) -> str:
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
-    return error.message.partition("\n")[0] if isinstance(error, DevswapError) else type(error).__name__
-
-
-@contextmanager
-def undisturbed(host: Host) -> Iterator[None]:
-    """A second Ctrl-C must not stop the way back; it is said instead."""
-
-    def refuse(*_: object) -> None:
-        host.say("production is coming back; this cannot be interrupted")
-
-    before = {number: signal.signal(number, refuse) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

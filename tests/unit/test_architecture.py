@@ -23,6 +23,7 @@ FLOORS = (
     "several_places",
     "swap",
     "unit_tests",
+    "coming_back",
     "preparation",
     "foreseen",
     "baseline",

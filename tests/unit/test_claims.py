@@ -129,7 +129,7 @@ def test_a_restore_under_way_is_waited_for_whoever_does_it(
 
 def claimed(host: Host) -> Journal | None:
     """What a restore finds once it has the claim: signals are for the main thread alone."""
-    with swap.claimed(host, SERVICE, MACHINE, claims.RESTORE, take_over=False):
+    with claims.held(host, SERVICE, MACHINE, claims.RESTORE, take_over=False):
         return host.journals.find(SERVICE, MACHINE)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from devswap import running, several, swap
+from devswap import coming_back, running, several, swap
 from devswap.errors import DevswapError, NotWhole, UsageError
 from devswap.host import Host
 from devswap.journal import Journal
@@ -214,14 +214,14 @@ def test_production_is_given_back_on_exit_if_that_was_asked(cloud: SimulatedClou
 def test_one_way_back_that_fails_does_not_keep_the_other_from_its_own(
     cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = swap.bring_back
+    usual = coming_back.bring_back
 
     def bring_back(host: Host, journal: Journal, *kept: Any) -> Any:
         if journal.swap.service == "heat-engine":
             raise NotWhole("no way back")
         return usual(host, journal, *kept)
 
-    monkeypatch.setattr(swap, "bring_back", bring_back)
+    monkeypatch.setattr(coming_back, "bring_back", bring_back)
     with pytest.raises(NotWhole, match="no way back"):
         several.checkout(cloud.host(), BOTH, wish("dies"), cloud.makers)
     assert set(swapped(cloud.host())) == {"heat-engine"}

@@ -1,0 +1,116 @@
+"""Production comes back, whatever goes wrong while a swap is worked on."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+from devswap import hooks_of_swap, proof, transaction
+from devswap.errors import DevswapError, NotWhole
+from devswap.host import Host
+from devswap.journal import Journal
+from devswap.proof import Restored
+from devswap.steps.step import NOTHING_KEPT, Kept, Step
+from devswap.watcher import Watcher
+
+
+def bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Restored:
+    """Undo everything, then compare; the caller has the claim."""
+    swap, cloud = journal.swap, replace(host.cloud(journal), kept=kept)
+    holding = {kind for kind, step in Step.known.items() if step.holds}
+    untouched = swap.mode == "preparing" and not holding & set(swap.touched)
+    with transaction.whole_or_said(journal), host.journals.changing(seconds=None, say=host.say):
+        if not untouched:
+            with suppress(OSError):  # a full disk: it only tells `run` that there is nothing to run any more
+                journal.describe(mode="restoring")
+        transaction.rollback(journal, cloud)
+    with transaction.whole_or_said(journal):
+        restored = proof.prove(host, journal, kept)
+    if not untouched:
+        hooks_of_swap.restored(host, swap)
+    return restored
+
+
+@contextmanager
+def or_back(host: Host, journal: Journal) -> Iterator[None]:
+    """Whatever goes wrong inside, an interrupt included: production comes back before anybody hears of it."""
+    try:
+        yield
+    except NotWhole:
+        raise
+    except BaseException as error:
+        with undisturbed(host):
+            host.say(f"{reason(error)}: bringing production back")
+            left = host.journals.find(journal.swap.service, journal.swap.machine)
+            if left is not None:
+                restored = bring_back(host, left)
+                host.say(f"production is back: {restored.identical} facts identical")
+        raise
+
+
+def reason(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return error.message.partition("\n")[0] if isinstance(error, DevswapError) else type(error).__name__
+
+
+@contextmanager
+def undisturbed(host: Host) -> Iterator[None]:
+    """A second Ctrl-C must not stop the way back; it is said instead."""
+
+    def refuse(*_: object) -> None:
+        host.say("production is coming back; this cannot be interrupted")
+
+    before = {number: signal.signal(number, refuse) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def still_held(called: str) -> Iterator[None]:
+    """What goes wrong inside leaves the swap as it is, and production is not whole meanwhile."""
+    hint = f"mend it and devswap run {called}, or devswap restore {called} gives production back"
+    try:
+        yield
+    except NotWhole:
+        raise
+    except KeyboardInterrupt as error:
+        raise NotWhole("interrupted; the service is still swapped", hint=hint) from error
+    except Exception as error:
+        if isinstance(error, DevswapError):
+            raise NotWhole(error.message, hint="; then ".join(filter(None, (error.hint, hint)))) from error
+        raise NotWhole(f"{type(error).__name__}: {error}", hint=hint) from error
+
+
+@contextmanager
+def cleaned_up(host: Host, service: str, machine: str) -> Iterator[None]:
+    """An interrupt in the instant between preparing and taking over leaves mounts: they go too."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        with undisturbed(host):
+            left = host.journals.find(service, machine)
+            if left is not None and left.swap.mode == "preparing":
+                bring_back(host, left)
+        raise
+
+
+@contextmanager
+def given_back(host: Host, journal: Journal) -> Iterator[None]:
+    """Production comes back when the run ends, even if devswap is killed."""
+    swap = journal.swap
+    watcher = Watcher(swap.service, swap.machine)
+    try:
+        yield
+    finally:
+        with undisturbed(host):
+            left = host.journals.find(swap.service, swap.machine)
+            if left is not None:
+                restored = bring_back(host, left)
+                host.say(f"production is back: {restored.identical} facts identical")
+            watcher.dismiss()
