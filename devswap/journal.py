@@ -82,6 +82,8 @@ class Swap:
     """How requests shall come to development where HAProxy sends them: narrow, breakpoints."""
     shares: list[str] = field(default_factory=list)
     """What it may change together with other swaps, by the names of `Step.shared`."""
+    given_back: bool = False
+    """A restore has brought production back, and left what cannot be undone yet."""
     touched: list[str] = field(default_factory=list)
     """The kinds of step that were ever done in it: a difference elsewhere is not its doing."""
     fingerprint: dict[str, str] = field(default_factory=dict)

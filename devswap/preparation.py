@@ -124,7 +124,7 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
     if existing is not None:
         locate.require_owner(host, existing, take_over=wish.take_over)
         transaction.require_complete(existing)
-        way.require_not_given_back(place.machine, existing)
+        way.require_not_given_back(Shelf(host.state / "shared"), existing)
         require_unedited(place.machine, existing.swap.unit)
     deployment = examined(place, existing)
     foreseen.require_possible(deployment, wish, existing)

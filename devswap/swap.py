@@ -35,6 +35,7 @@ from devswap.probe import Question
 from devswap.proof import Restored
 from devswap.pty import Terminal
 from devswap.running import Start
+from devswap.shared import Shelf
 from devswap.steps.step import NOTHING_KEPT, Kept, from_json
 from devswap.tuning import UNCHANGED, Changes, Tuning
 from devswap.wish import MAKERS, Makers, Wish
@@ -174,7 +175,7 @@ def ready(
     journal = locate.swap(host, service, machine)
     locate.require_owner(host, journal, take_over=take_over)
     transaction.require_complete(journal)
-    way.require_not_given_back(host.machine(machine), journal)
+    way.require_not_given_back(Shelf(host.state / "shared"), journal)
     newest.ask_all(host.state, journal.swap)
     for line in newest.newer(host.state, journal.swap):
         host.say(line)

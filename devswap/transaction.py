@@ -127,6 +127,8 @@ def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool]) -> 
         except Postponed as error:
             cloud.say(error.message)
             postponed = step, error.cause
+            with suppress(OSError):  # a full disk: it only tells `run` that there is nothing to run any more
+                journal.describe(given_back=True)
         if unwritten is not None or postponed is not None:
             continue  # an entry that is kept keeps those below it: undone once more, they follow it in their order
         try:

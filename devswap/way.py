@@ -7,7 +7,9 @@ from devswap.development import Command
 from devswap.errors import NotWhole
 from devswap.journal import Journal, Swap
 from devswap.machine import Machine
+from devswap.shared import Shelf
 from devswap.steps import apache
+from devswap.steps.step import from_json
 
 
 def command_of(swap: Swap) -> Command:
@@ -27,13 +29,15 @@ def is_held(machine: Machine, swap: Swap) -> bool:
     return machine.exists(development.path(swap.unit))
 
 
-def require_not_given_back(machine: Machine, journal: Journal) -> None:
-    """Raise where a restore has begun and production runs: what is left in the journal is there to be undone only.
+def require_not_given_back(shelf: Shelf, journal: Journal) -> None:
+    """Raise where a restore has come as far as production: what is left in the journal is there to be undone only.
 
-    Its database is as before by now, and what was captured of it is gone.
+    Its database is as before by now, and what was captured of it is gone. (A restore that found its machine stopped has
+    undone nothing: there the swap can go on.)
     """
-    swap = journal.swap
-    if swap.mode == "restoring" and not (machine.is_running() and is_held(machine, swap)):
+    swap, shared = journal.swap, [from_json(entry.step).shared for entry in journal.entries]
+    kept = {record.name for record in shelf.held_by(journal.folder.name)}
+    if swap.given_back or not kept.issuperset(filter(None, shared)):
         raise NotWhole(
             f"{swap.service} was given back, but not all that was changed for it",
             hint=f"devswap restore {journal.called} goes on",

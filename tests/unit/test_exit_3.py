@@ -247,6 +247,19 @@ def test_what_is_given_back_but_for_haproxy_stays_so(cloud: SimulatedCloud, pers
     assert differences(cloud, before) == []
 
 
+def test_a_swap_goes_on_whose_restore_found_its_machine_stopped(
+    cloud: SimulatedCloud, whole: Snapshot, person: Person
+) -> None:
+    take_over(cloud, "migrates")
+    cloud.machine(images.HEAT).halt()
+    start, *_ = commands(person.is_told("restore").hint)
+    assert start in (person.is_told("run", SERVICE, "--detach").hint or "")
+    person.types(start)
+    person.types(f"devswap run {SERVICE} --detach")
+    person.types("devswap restore")
+    assert differences(cloud, whole) == []
+
+
 def test_a_haproxy_that_is_back_a_moment_too_late(cloud: SimulatedCloud, person: Person) -> None:
     before = balanced(cloud)
 
