@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pexpect
@@ -15,11 +17,14 @@ import pexpect
 from devswap import sandbox
 from devswap.sandbox.changes import HARMLESS, change
 
-ROWS, COLUMNS = 32, 120
+ROWS, COLUMNS = 32, 180
 PROMPT = r"\(Pdb\) "
 SHELL = "devswap@aio# "
 TEMPLATE = "heat_template_version: 2021-04-16\nresources: {word: {type: 'OS::Heat::RandomString'}}\n"
 # What a terminal does and a reader of text does not: colours, the cursor's moves, titles.
+LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+# How many lines of a service's log in a row a reader of text is shown.
+LOGGED = 4
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07]*\x07|\x1b[=>]|\x07")
 
 
@@ -43,7 +48,15 @@ class Recorder:
         name.with_suffix(".cast").write_text("\n".join(lines) + "\n")
         text = CONTROL.sub("", "".join(text for _, text in self.events)).replace("\r\n", "\n")
         shown = [line.rpartition("\r")[2].rstrip() for line in text.split("\n")]
-        name.with_suffix(".txt").write_text("\n".join(shown).rstrip() + "\n")
+        name.with_suffix(".txt").write_text("\n".join(_shortened(shown)).rstrip() + "\n")
+
+
+def _shortened(lines: list[str]) -> Iterator[str]:
+    for is_log, run in itertools.groupby(lines, lambda line: LOG_LINE.match(line) is not None):
+        found = list(run)
+        if is_log and len(found) > LOGGED:
+            found[LOGGED - 1 :] = [f"… {len(found) - LOGGED + 1} more lines of its log"]
+        yield from found
 
 
 class Session:
@@ -107,7 +120,7 @@ def play(heat: str, keystone: str, utility: str, git: str) -> Recorder:
     session.wait(PROMPT)
     for line in ("p flask.request.method, flask.request.path", "n"):
         session.type(line, PROMPT)
-    session.type("c", r"POST /v3/auth/tokens")
+    session.type("c", r"\r\n")
     asked.wait()
     session.interrupt(shell)
     session.type("devswap restore keystone", shell)
