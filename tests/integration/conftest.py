@@ -52,10 +52,12 @@ def cloud(request: pytest.FixtureRequest) -> Iterator[Cloud]:
     found.wait_for_production()
     before = found.look()
     yield found
-    found.delete_stacks()
+    stays = there or not CI or request.config.getoption("--keep-sandbox")
+    if stays:
+        found.delete_stacks()
     assert clouds.differences(before, found.look()) == []
     _assert_nothing_is_left(found)
-    if CI and not there and not request.config.getoption("--keep-sandbox"):
+    if not stays:
         sandbox.down(era=era, say=lambda line: print(line, file=sys.stderr))
 
 
