@@ -122,6 +122,7 @@ def test_development_reads_its_own_copies_of_files_of_etc(cloud: Cloud, taken: D
     taken.devswap("edit", *at, "--drop")
 
 
+@pytest.mark.eras("current")
 def test_the_projects_own_tests_run_in_an_overlay_of_their_own(cloud: Cloud, taken: Desk, at: tuple[str, ...]) -> None:
     before = cloud.sh("findmnt --raw --noheadings --output TARGET | grep /run/devswap")
     module = "heat.tests.test_auth_url"

@@ -59,6 +59,7 @@ def moved(cloud: Cloud) -> Iterator[None]:
     assert clouds.differences(before, cloud.look()) == []
 
 
+@pytest.mark.eras("2015")
 @pytest.mark.usefixtures("moved")
 def test_a_unit_of_the_distribution_with_files_elsewhere_is_taken_over_and_given_back(cloud: Cloud, desk: Desk) -> None:
     before = cloud.look()
