@@ -45,6 +45,8 @@ class ByHand:
     def prepare(self, ref: str) -> None:
         """Clone, fetch, install; production serves."""
         tree = self._scratch / "by-hand"
+        process.run(["rm", "-rf", str(tree)])  # an installer that outlived its interrupt had kept it
+        self._run(["rm", "-rf", _FOLDER])
         git = ["git", "-C", str(tree)]
         process.run(["git", "clone", "--quiet", f"{self._place.git}/heat", str(tree)])
         process.run([*git, "fetch", "--quiet", "origin", ref])
@@ -79,8 +81,8 @@ class ByHand:
         self._stop()
         self._load()
         self._run(["systemctl", "start", self._place.unit])
-        self._run(["rm", "-rf", _FOLDER])
         process.run(["rm", "-rf", str(self._scratch / "by-hand")])
+        self._run(["rm", "-rf", _FOLDER])
 
     def _migrate(self) -> Migrated:
         began = time.monotonic()
