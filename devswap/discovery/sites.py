@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from devswap import apache
@@ -25,9 +25,14 @@ class Served:
     site: Site
 
 
-def running(machine: Machine, units: Collection[str], project: str) -> Served | None:
-    """The site that runs an application of `project`; `units` are the units that the machine has."""
-    return next((each for each in _sites(machine, units) if each.site.running(project)), None)
+def read(machine: Machine, units: Collection[str]) -> list[Served]:
+    """All sites; `units` are the units that the machine has."""
+    return list(_sites(machine, units))
+
+
+def running(sites: Iterable[Served], project: str) -> Served | None:
+    """The one that runs an application of `project`."""
+    return next((each for each in sites if each.site.running(project)), None)
 
 
 def in_front_of(machine: Machine, units: Collection[str], addresses: Collection[str]) -> tuple[str, tuple[Host, ...]]:

@@ -50,6 +50,8 @@ def find(services: Iterable[Service], machines: Iterable[Machine]) -> Iterator[F
     wanted = list(services)
     for machine, files in _looked_at(machines):
         active = {name.partition(":")[2] for name in machine.names(_ACTIVE_UNITS)}
+        # read once: a catalogue has many services
+        served_there = sites.read(machine, files)
         for service in wanted:
             for name in service.units:
                 unit = f"{name}.service"
@@ -57,7 +59,7 @@ def find(services: Iterable[Service], machines: Iterable[Machine]) -> Iterator[F
                     yield Found(service, machine, unit, files[unit], unit in active)
                     break
             else:
-                served = sites.running(machine, files, service.project) if service.web else None
+                served = sites.running(served_there, service.project) if service.web else None
                 if served is not None:
                     yield Found(service, machine, served.unit, files[served.unit], served.unit in active, served.path)
 
