@@ -82,11 +82,16 @@ def _options(
     try:
         before = diff_options.listed(machine, swap, told["interpreter"]["path"], distributions)
         after = diff_options.listed(machine, swap, place.python, distributions)
-        validation = diff_validator.of(machine, swap, told["interpreter"]["path"], place.python)
     except DevswapError as error:
         return None, None, [f"options are not compared: {error.message}"]
     found = diff_options.compared(before, after, diff_options.set_in(machine, told["config_files"]))
-    notes = [] if validation else ["production has no oslo-config-validator, so its files are not validated"]
+    validation, notes = None, ["production has no oslo-config-validator, so its files are not validated"]
+    try:
+        validation = diff_validator.of(machine, swap, told["interpreter"]["path"], place.python)
+    except DevswapError as error:
+        notes = [f"production's files are not validated: {error.message}"]
+    if validation is not None:
+        notes = []
     return (
         found,
         validation,
