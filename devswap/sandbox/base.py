@@ -74,8 +74,14 @@ def build_base(workshop: Workshop) -> Layer:
         f"base-{distribution.suite}", distribution.sources_list(), *_BASE_PACKAGES, _DPKG_OPTIONS,
         hashlib.sha256(bundle).hexdigest(),
     )  # fmt: skip
-    if path.exists():
-        return Layer(path)
+    with cache.locked(workshop.say, "base"):
+        if not path.exists():
+            _build_base(workshop, path)
+    return Layer(path)
+
+
+def _build_base(workshop: Workshop, path: Path) -> None:
+    cache, distribution = workshop.cache, workshop.distribution
     workshop.say(f"base system: {distribution.suite} (about a minute, once)")
     folder = cache.fresh_building("base")
     root = folder / "upper"
@@ -94,7 +100,6 @@ def build_base(workshop: Workshop) -> Layer:
     _finish_in_chroot(root)
     root.rename(path)
     shutil.rmtree(folder)
-    return Layer(path)
 
 
 def _furnish(root: Path, distribution: Distribution) -> None:

@@ -47,13 +47,16 @@ class Cache:
         return path
 
     @contextmanager
-    def locked(self, say: Callable[[str], None]) -> Iterator[None]:
-        """One builder at a time, also when sandboxes with records in different places share the cache."""
-        with (self.folder() / "lock").open("w") as lock:
+    def locked(self, say: Callable[[str], None], what: str = "") -> Iterator[None]:
+        """One builder at a time, also when sandboxes with records in different places share the cache.
+
+        Of everything, or of `what` alone: the caller looks again whether somebody else has made it meanwhile.
+        """
+        with (self.folder() / f"lock{what and f'-{what}'}").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                say("waiting for another sandbox to build its layers")
+                say(f"waiting for another sandbox to build its {what or 'layers'}")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from devswap import process
 from devswap.sandbox import changes, edits, package_index, releases
 from devswap.sandbox.changes import CHANGES
+from devswap.sandbox.layers import Cache
 from devswap.sandbox.releases import ADDED, PROJECTS, Project, Release, Tree
 
 _ROBOT = "Release Robot <robot@example.org>"
@@ -53,16 +54,17 @@ def build(root: Path, *, cache: Path, additions: Sequence[str] = (), say: Callab
 
 def _cached(project: Project, cache: Path, say: Callable[[str], None]) -> Path:
     made = cache / "repositories" / _recipe() / f"{project.name}.git"
-    if _recipe_of(made) is not None:
-        return made
-    archives = _archives(project, cache / "sources", say)
-    say(f"making the repository of {project.name}")
-    partial = made.with_name(f"{made.name}.{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    _make(partial, project, archives)
-    shutil.rmtree(made, ignore_errors=True)
-    partial.rename(made)
+    with Cache(cache).locked(say, "repositories"):
+        if _recipe_of(made) is not None:
+            return made
+        archives = _archives(project, cache / "sources", say)
+        say(f"making the repository of {project.name}")
+        partial = made.with_name(f"{made.name}.{os.getpid()}")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        _make(partial, project, archives)
+        shutil.rmtree(made, ignore_errors=True)
+        partial.rename(made)
     return made
 
 

@@ -43,11 +43,12 @@ def build_builder(workshop: Workshop, base: Layer) -> Path:
     """The layer with a compiler and headers, above `base`."""
     era, cache = workshop.era, workshop.cache
     builder = cache.layer_path("builder", str(base.path), *era.packages["builder"])
-    if not builder.exists():
-        workshop.say("builder: compiler and headers")
-        building = Building(cache, builder.name, base.stack)
-        install(building, cache, "builder", era.packages["builder"])
-        building.finish(builder)
+    with cache.locked(workshop.say, "builder"):
+        if not builder.exists():
+            workshop.say("builder: compiler and headers")
+            building = Building(cache, builder.name, base.stack)
+            install(building, cache, "builder", era.packages["builder"])
+            building.finish(builder)
     return builder
 
 

@@ -7,13 +7,15 @@ import io
 import json
 import re
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
 from devswap.errors import UsageError
-from devswap.sandbox import releases
+from devswap.sandbox import base, releases
 from devswap.sandbox.additions import ADDITIONS, additions_named
 from devswap.sandbox.base import Workshop
 from devswap.sandbox.configuration import Configuration
@@ -263,3 +265,21 @@ def test_the_wheels_of_an_addition_are_not_the_eras(tmp_path: Path) -> None:
     own = workshop.adding("glance")
     assert own.wheels != workshop.wheels
     assert (own.era.pins("heat"), workshop.era) == (CURRENT.pins("heat"), CURRENT)
+
+
+def test_the_base_system_is_built_once_however_many_want_it_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sandboxes of two eras, and containers of tests, begin together on a machine whose cache is empty."""
+    workshop = Workshop(CURRENT, Distribution("debian", "12", "bookworm", ()), Cache(tmp_path), say=lambda _: None)
+    built: list[Path] = []
+
+    def build(_: Workshop, path: Path) -> None:
+        built.append(path)
+        time.sleep(0.1)  # of which another one would make use
+        path.mkdir()
+
+    monkeypatch.setattr(base, "_build_base", build)
+    with ThreadPoolExecutor(3) as pool:
+        layers = list(pool.map(lambda _: base.build_base(workshop), range(3)))
+    assert [layer.path for layer in layers] == built * 3
