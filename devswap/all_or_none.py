@@ -119,7 +119,7 @@ def _back(host: Host, one: Prepared, begun: Mapping[str, _Before]) -> NotWhole |
         elif (left := host.journals.find(service, machine)) is not None:
             restored = coming_back.bring_back(host, left)
             if before is not None:
-                host.say(f"production's {service} is back: {restored.identical} facts identical")
+                host.say(f"production's {service} is back: {restored.told}")
     except NotWhole as error:
         return error
     return None

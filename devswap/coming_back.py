@@ -27,7 +27,7 @@ def bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Resto
                 journal.describe(mode="restoring")
         transaction.rollback(journal, cloud)
     with transaction.whole_or_said(journal):
-        restored = proof.prove(host, journal, kept)
+        restored = proof.prove(host, journal, cloud)
     if not untouched:
         hooks_of_swap.restored(host, swap)
     return restored
@@ -46,7 +46,7 @@ def or_back(host: Host, journal: Journal) -> Iterator[None]:
             left = host.journals.find(journal.swap.service, journal.swap.machine)
             if left is not None:
                 restored = bring_back(host, left)
-                host.say(f"production is back: {restored.identical} facts identical")
+                host.say(f"production is back: {restored.told}")
         raise
 
 
@@ -112,5 +112,5 @@ def given_back(host: Host, journal: Journal) -> Iterator[None]:
             left = host.journals.find(swap.service, swap.machine)
             if left is not None:
                 restored = bring_back(host, left)
-                host.say(f"production is back: {restored.identical} facts identical")
+                host.say(f"production is back: {restored.told}")
             watcher.dismiss()

@@ -82,6 +82,8 @@ class Needs:
             return None, first
         sync = plan.sync_database(self.deployment, place, self.source, self._users(), tree.digest)
         sync = sync if pending else replace(sync, commands=())
+        if pending:
+            self._tell_neighbours(sync)
         return sync if first or self._record() else sync.looked_at(self.host.machine, self.host.state), first
 
     def fronts(self, sync: SyncDatabase) -> tuple[RefreshFront, ...]:
@@ -101,6 +103,13 @@ class Needs:
                 examined = units.examine(place)
                 found += [plan.refresh(examined)] if examined.front else []
         return tuple(found)
+
+    def _tell_neighbours(self, sync: SyncDatabase) -> None:
+        """A migration may take away what production's code still asks for (keystone's also contracts)."""
+        own = (self.deployment.machine.address, self.deployment.unit)
+        names = [f"{unit.removesuffix('.service')} in {on}" for on, unit in sync.users if (on, unit) != own]
+        if names:
+            self.host.say(f"production's code goes on with the migrated database: {', '.join(names)}")
 
     def _require_loaded(self) -> None:
         record = self._record()

@@ -21,13 +21,15 @@ from devswap.invoker import UserHome
 
 _NAMED = ("SUDO_EDITOR", "VISUAL", "EDITOR")
 _USUAL = ("sensible-editor", "editor", "vi", "nano")
-_MEMORY = "/run"
+_MEMORY = Path("/run")
+_CALLED = "devswap-edit-"
 
 
 def edit(home: UserHome, name: str, text: str, environment: Mapping[str, str] = os.environ) -> str:
     """What the person makes of `text`, in a file called `name`. Raises DevswapError if the editor fails."""
     argv = _editor(environment)
-    folder = Path(tempfile.mkdtemp(prefix="devswap-edit-", dir=_MEMORY))
+    _sweep()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_CALLED}{os.getpid()}-", dir=_MEMORY))
     try:
         path = folder / name
         path.touch(mode=0o600)
@@ -49,6 +51,13 @@ def read_as(home: UserHome, path: str) -> str:
         raise UsageError(
             f"cannot read {path} as {home.user}: {error.result.tail}", hint="--from a file of yours, or -"
         ) from error
+
+
+def _sweep() -> None:
+    """Take away what a devswap that was killed while its editor was open has left."""
+    for folder in _MEMORY.glob(f"{_CALLED}*"):
+        if not Path("/proc", folder.name.removeprefix(_CALLED).partition("-")[0]).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _editor(environment: Mapping[str, str]) -> list[str]:

@@ -96,15 +96,16 @@ def take(
     *,
     seconds: float = 0.0,
     like: Mapping[str, str] = MappingProxyType({}),
+    answered: Callable[[], None] = lambda: None,
 ) -> dict[str, str]:
-    """Every fact by name; waits at most `seconds` for the service to serve, and to listen as it did in `like`."""
+    """Every fact by name; waits at most `seconds` for the service to serve, and to listen as it did in `like`.
+
+    `answered` is called as soon as the service serves, to itself and through the web server before it.
+    """
     here = machine(watched.on)
-    facts = {}
-    if watched.probe and systemd.state(here, watched.unit).is_active:
-        facts["serving"] = "yes" if probe.ask(watched.probe, here, seconds=seconds).serving else "no"
-        if watched.front_probe and facts["serving"] == "yes":
-            through = probe.ask(watched.front_probe, here, seconds=min(seconds, _FRONT_SECONDS))
-            facts[f"serving through {watched.front}"] = "yes" if through.serving else "no"
+    facts = dict(_serving(watched, here, seconds))
+    if facts and "no" not in facts.values():
+        answered()
     # Only then: a service that has just been started renames its process on the way (setproctitle).
     if watched.unit:  # a narrowing has none
         facts.update(_unit(here, watched))
@@ -125,6 +126,17 @@ def take(
     for each in watched.balanced:
         facts.update(_traffic(machine, each))
     return facts
+
+
+def _serving(watched: Watched, machine: Machine, seconds: float) -> Iterator[tuple[str, str]]:
+    """By itself, and through the web server before it."""
+    if not watched.probe or not systemd.state(machine, watched.unit).is_active:
+        return
+    serves = probe.ask(watched.probe, machine, seconds=seconds).serving
+    yield "serving", "yes" if serves else "no"
+    if watched.front_probe and serves:
+        through = probe.ask(watched.front_probe, machine, seconds=min(seconds, _FRONT_SECONDS))
+        yield f"serving through {watched.front}", "yes" if through.serving else "no"
 
 
 def _peer(at: Callable[[str], Machine], address: str, unit: str) -> str:

@@ -12,7 +12,7 @@ from devswap.fingerprint import ASLEEP, HAPROXY, PEER, watched_from_json
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.steps.database import SyncDatabase
-from devswap.steps.step import Kept, Step, shell
+from devswap.steps.step import Cloud, Kept, Step, shell
 
 _SERVE_AGAIN_SECONDS = 60.0
 _PAUSE = 0.5
@@ -43,17 +43,24 @@ class Restored:
     """What differs though no step of this swap is to blame, or by the user's own word."""
     held: list[str]
     """What other swaps have changed too, and still hold."""
+    outage: float | None = None
+    """Seconds from development's stop until production answered; None where either was not seen."""
+
+    @property
+    def told(self) -> str:
+        outage = "" if self.outage is None else f"; outage {self.outage:.1f} s"
+        return f"{self.identical} facts identical{outage}"
 
 
-def prove(host: Host, journal: Journal, kept: Kept) -> Restored:
-    """Compare, and close the journal; what served before has its time to serve again.
+def prove(host: Host, journal: Journal, cloud: Cloud) -> Restored:
+    """Compare, and close the journal; what served before has its time to serve again. `cloud` is that of the way back.
 
     Raises NotWhole with what differs and is devswap's to answer for; the journal stays then.
     """
     swap = journal.swap
-    held = list(transaction.held_by_others(journal, host.cloud(journal)))
+    kept, held = cloud.kept, list(transaction.held_by_others(journal, cloud))
     try:
-        after = _settled(host, journal, kept)
+        after = _settled(host, journal, cloud)
     except MachineGone as error:
         if error.address != swap.machine:
             raise
@@ -73,7 +80,7 @@ def prove(host: Host, journal: Journal, kept: Kept) -> Restored:
         )
     journal.remove()
     identical = sum(before[name] == after.get(name) for name in before)
-    return Restored(swap.service, swap.machine, identical, after, others, held)
+    return Restored(swap.service, swap.machine, identical, after, others, held, cloud.outage.seconds)
 
 
 def _mend(journal: Journal, after: dict[str, str]) -> str:
@@ -83,14 +90,14 @@ def _mend(journal: Journal, after: dict[str, str]) -> str:
     return "mend it"
 
 
-def _settled(host: Host, journal: Journal, kept: Kept) -> dict[str, str]:
+def _settled(host: Host, journal: Journal, cloud: Cloud) -> dict[str, str]:
     """The facts when production runs as it did: it may have been started just now, or its machine may be booting."""
     before = journal.swap.fingerprint
     ran = before.get("unit state") == "active" and before.get("serving") != "no"
     deadline = time.monotonic() + (_SERVE_AGAIN_SECONDS if ran else 0)
     for _ in range(int(_SERVE_AGAIN_SECONDS / _PAUSE)):
         left = max(0.0, deadline - time.monotonic())
-        after = _taken(host, journal, kept, left)
+        after = _taken(host, journal, cloud, left)
         lines = fingerprint.differences(before, after)
         if not left or not any(line.startswith(_STARTING) for line in lines) or after.get("unit state") == "failed":
             break
@@ -98,18 +105,18 @@ def _settled(host: Host, journal: Journal, kept: Kept) -> dict[str, str]:
     return after
 
 
-def _taken(host: Host, journal: Journal, kept: Kept, seconds: float) -> dict[str, str]:
+def _taken(host: Host, journal: Journal, cloud: Cloud, seconds: float) -> dict[str, str]:
     """Without the database where it stays as it is and cannot be asked: the user may leave it for just that."""
-    watched = watched_from_json(journal.swap.watched)
+    watched, like = watched_from_json(journal.swap.watched), journal.swap.fingerprint
     try:
-        return fingerprint.take(watched, host.machine, seconds=seconds, like=journal.swap.fingerprint)
+        return fingerprint.take(watched, host.machine, seconds=seconds, like=like, answered=cloud.outage.end)
     except DevswapError as error:
         gone = isinstance(error, MachineGone) and error.address == journal.swap.machine
-        if gone or SyncDatabase.kind not in kept.kinds:
+        if gone or SyncDatabase.kind not in cloud.kept.kinds:
             raise
         host.say(f"the database is not compared: {error.message}")
         watched = replace(watched, database=None)
-        return fingerprint.take(watched, host.machine, seconds=seconds, like=journal.swap.fingerprint)
+        return fingerprint.take(watched, host.machine, seconds=seconds, like=like, answered=cloud.outage.end)
 
 
 def _without(facts: dict[str, str], start: str) -> dict[str, str]:

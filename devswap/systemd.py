@@ -128,6 +128,11 @@ def stop(machine: Machine, unit: str) -> None:
         raise DevswapError(f"cannot stop {unit} in {machine.name}: {error.result.stderr.strip()}") from error
 
 
+def begin_to_stop(machine: Machine, unit: str) -> None:
+    """Stop `unit` without waiting for that; `stop` does."""
+    machine.run(["systemctl", "stop", "--no-block", "--", unit], ok=(0, _NOT_LOADED))
+
+
 def reset_failed(machine: Machine, unit: str) -> None:
     machine.run(["systemctl", "reset-failed", "--", unit], ok=(0, 1))  # 1: not loaded
 
@@ -205,7 +210,7 @@ def stop_within(machine: Machine, unit: str, *, seconds: float) -> None:
     """Stop `unit`; what of it is still there after `seconds` is killed."""
     if state(machine, unit).active in ("inactive", "failed"):
         return  # it has ended by itself
-    machine.run(["systemctl", "stop", "--no-block", "--", unit], ok=(0, _NOT_LOADED))
+    begin_to_stop(machine, unit)
     deadline = time.monotonic() + seconds
     while state(machine, unit).active not in ("inactive", "failed"):
         if time.monotonic() > deadline:

@@ -90,4 +90,4 @@ def widen(
         print(f"{service} is not narrowed; its servers take requests as HAProxy's files say")
         return
     done = swap.restore(host, narrowing.find(host, service, machine), take_over=take_over)
-    print(f"{service}: its servers take requests as before: {done.identical} facts identical")
+    print(f"{service}: its servers take requests as before: {done.told}")

@@ -57,11 +57,11 @@ def show(
         raise UsageError("whose log?", hint="devswap logs SERVICE, or devswap logs --request ID")
     if request is not None and len(request.removeprefix("req-")) < 8:
         raise UsageError(f"{request!r} is too short for the id of a request", hint="--request req-0b5d6cc9-…")
-    after = since or (_REQUEST_SINCE if request else None)
+    after = since if since is not None or not request else _REQUEST_SINCE
     wanted = logs.Wanted(
-        lines=lines if lines is not None or after or (grep and not follow) else _LINES,
+        lines=lines if lines is not None or after is not None or (grep and not follow) else _LINES,
         follow=follow,
-        since=logs.moment(after, datetime.now().astimezone()) if after else None,
+        since=logs.moment(after, datetime.now().astimezone()) if after is not None else None,
         grep=logs.pattern(grep) if grep is not None else None,
         request=request or "",
         colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"),

@@ -133,7 +133,7 @@ def _show(result: Restored) -> None:
         print(f"{result.service}: was given back already, or is gone, in {result.machine}")
         return
     what = "its requests go as before" if narrowing.is_one(result.service) else "production is back"
-    print(f"{result.service}: {what} in {result.machine}: {result.identical} facts identical")
+    print(f"{result.service}: {what} in {result.machine}: {result.told}")
     for name in result.held:
         print(f"  the {name} stays changed: other swaps hold it")
     for line in result.changed_by_others:

@@ -214,18 +214,22 @@ class SyncDatabase(Step):
         running = {(on, unit) for on, unit in self.users if _is_active(cloud, on, unit)}
         noted = sorted(running | set(self._noted(cloud)))
         write_durably(cloud.vault / _STOPPED, json.dumps(noted).encode())
-        for on, unit in noted:
-            if _is_active(cloud, on, unit):
-                cloud.say(f"stopping {unit} in {on} while the database is loaded")
-                systemd.stop(cloud.machine(on), unit)
+        active = [(on, unit) for on, unit in noted if _is_active(cloud, on, unit)]
+        for on, unit in active:
+            cloud.say(f"stopping {unit} in {on} while the database is loaded")
+            systemd.begin_to_stop(cloud.machine(on), unit)
+        for on, unit in active:  # a service takes seconds to stop: all of them at once, and then each is waited for
+            systemd.stop(cloud.machine(on), unit)
 
     def _start_users(self, cloud: Cloud) -> None:
         """One that does not start is its own trouble: the service that was swapped must come back all the same."""
-        for on, unit in self._noted(cloud):
-            if not _is_reachable(cloud, on):
-                continue
-            try:
+        reachable = [(on, unit) for on, unit in self._noted(cloud) if _is_reachable(cloud, on)]
+        for on, unit in reachable:
+            with suppress(DevswapError):  # what is wrong is said by the start that is waited for
                 systemd.reset_failed(cloud.machine(on), unit)  # else systemd refuses one that was started too often
+                systemd.start(cloud.machine(on), unit, wait_for_job=False)
+        for on, unit in reachable:
+            try:
                 systemd.start(cloud.machine(on), unit)
             except DevswapError as error:
                 if not owed.is_held_by_another(cloud, on, unit):

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from devswap.errors import Unrecognised
 from devswap.journal import Entry
 from devswap.machine import Machine
+from devswap.outage import Outage
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class Cloud:
     """The journal of this swap, as it is now."""
     other_swaps: Callable[[], Sequence[Sequence[Entry]]] = tuple
     """The journals of the others."""
+    outage: Outage = field(default_factory=Outage)
+    """Of the service that is given back."""
 
 
 @dataclass(frozen=True)

@@ -207,6 +207,8 @@ class RunDevelopment(Step):
         machine.remove(development.half_written(development.gate(self.service)))
         # With neither the unit is production's again (the machine was restarted): not ours to stop.
         if held:
+            if systemd.state(machine, self.unit).is_active:
+                cloud.outage.begin()
             systemd.stop(machine, self.unit)
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002

@@ -45,11 +45,6 @@ def cloud(tmp_path: Path) -> SimulatedCloud:
 
 
 @pytest.fixture
-def whole(cloud: SimulatedCloud) -> Snapshot:
-    return cloud.take()
-
-
-@pytest.fixture
 def journal(cloud: SimulatedCloud, whole: Snapshot) -> Journal:
     swap.checkout(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
     (found,) = cloud.host().journals.all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,11 +35,6 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated
     found.checkout("other")
     with no_waiting(monkeypatch):
         yield found
-
-
-@pytest.fixture
-def whole(cloud: SimulatedCloud) -> Snapshot:
-    return cloud.take()
 
 
 @pytest.fixture
@@ -277,20 +273,30 @@ def program(tmp_path: Path, script: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def editors(tmp_path: Path) -> Iterator[None]:
-    yield
+def memory() -> Iterator[Path]:
+    """Where editors have their copies; nobody but root may look into the tests' own folders."""
+    with tempfile.TemporaryDirectory(dir="/run") as name, pytest.MonkeyPatch.context() as patch:
+        Path(name).chmod(0o711)
+        patch.setattr(editor, "_MEMORY", Path(name))
+        yield Path(name)
     (Path("/run") / f"devswap-test-{os.getpid()}").unlink(missing_ok=True)
 
 
-@pytest.mark.usefixtures("editors")
-def test_the_editor_runs_as_the_person_on_a_copy_that_nobody_else_may_read(tmp_path: Path) -> None:
+def test_what_a_killed_one_has_left_is_swept(memory: Path, tmp_path: Path) -> None:
+    left, open_still = memory / "devswap-edit-4194305-x", memory / f"devswap-edit-{os.getpid()}-y"
+    for folder in (left, open_still):
+        folder.mkdir()
+    editor.edit(nobody(tmp_path), "x", "text", program(tmp_path, "true"))
+    assert list(memory.iterdir()) == [open_still]
+
+
+def test_the_editor_runs_as_the_person_on_a_copy_that_nobody_else_may_read(memory: Path, tmp_path: Path) -> None:
     script = 'stat -c %a "$1" "$(dirname "$1")" >> "$1"; id -un >> "$1"; basename "$1" >> "$1"'
     found = editor.edit(nobody(tmp_path), "heat.conf", "secret\n", program(tmp_path, script))
     assert found == "secret\n600\n700\nnobody\nheat.conf\n"
-    assert not list(Path("/run").glob("devswap-edit-*"))
+    assert not list(memory.iterdir())
 
 
-@pytest.mark.usefixtures("editors")
 @pytest.mark.parametrize(
     ("script", "said"),
     [
@@ -301,10 +307,10 @@ def test_the_editor_runs_as_the_person_on_a_copy_that_nobody_else_may_read(tmp_p
         (r'printf "\377" > "$1"', "no text"),
     ],
 )
-def test_what_an_editor_leaves_is_not_believed(tmp_path: Path, script: str, said: str) -> None:
+def test_what_an_editor_leaves_is_not_believed(memory: Path, tmp_path: Path, script: str, said: str) -> None:
     with pytest.raises(DevswapError, match=said):
         editor.edit(nobody(tmp_path), "x", "text", program(tmp_path, script))
-    assert not list(Path("/run").glob("devswap-edit-*"))
+    assert not list(memory.iterdir())
 
 
 def test_without_an_editor_and_a_terminal_it_says_what_to_do(tmp_path: Path) -> None:
@@ -335,7 +341,7 @@ def test_no_link_among_the_copies_has_root_read_or_remove_what_is_elsewhere(
 @pytest.mark.parametrize(
     ("named", "said"), [("vi 'x", "cannot read EDITOR"), ("/etc/hostname", "cannot run"), ("/none", "cannot run")]
 )
-def test_an_editor_that_cannot_be_run_is_named(tmp_path: Path, named: str, said: str) -> None:
+def test_an_editor_that_cannot_be_run_is_named(memory: Path, tmp_path: Path, named: str, said: str) -> None:
     with pytest.raises(DevswapError, match=said):
         editor.edit(nobody(tmp_path), "x", "text", {"EDITOR": named, "PATH": os.environ["PATH"]})
-    assert not list(Path("/run").glob("devswap-edit-*"))
+    assert not list(memory.iterdir())

@@ -10,7 +10,6 @@ import ast
 import json
 import shlex
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from devswap import development, swap
 from devswap.wish import Wish
 from tests.simulated import disk, images
 from tests.simulated.calls import Fault, Kind
-from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting
+from tests.simulated.cloud import SimulatedCloud, Snapshot
 from tests.simulated.comparison import differences
 from tests.simulated.person import Person, commands
 
@@ -59,25 +58,6 @@ def test_every_place_that_says_so_is_in_the_table() -> None:
     unknown = {one for one in found if not any(one[0] == key[0] and one[1].startswith(key[1]) for key in TABLE)}
     gone = {key for key in TABLE if not any(one[0] == key[0] and one[1].startswith(key[1]) for one in found)}
     assert (unknown, gone) == (set(), set())
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
-    found = SimulatedCloud(tmp_path)
-    for name, revisions in (("plain", ("a1",)), ("migrates", ("a1", "b2"))):
-        found.checkout(name, revisions=revisions)
-    with no_waiting(monkeypatch):
-        yield found
-
-
-@pytest.fixture
-def whole(cloud: SimulatedCloud) -> Snapshot:
-    return cloud.take()
-
-
-@pytest.fixture
-def person(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> Person:
-    return Person(cloud, monkeypatch)
 
 
 def take_over(cloud: SimulatedCloud, ref: str) -> Path:

@@ -28,11 +28,6 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated
         yield found
 
 
-@pytest.fixture
-def person(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> Person:
-    return Person(cloud, monkeypatch)
-
-
 def serving(cloud: SimulatedCloud) -> str:
     return cloud.machine(images.HEAT).init.unit("heat-engine.service").argv[0]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -13,26 +12,12 @@ from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Kept
 from devswap.wish import Wish
 from tests.simulated import images
-from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting
+from tests.simulated.cloud import SimulatedCloud, Snapshot
 from tests.simulated.comparison import differences
 from tests.simulated.person import Person, commands
 
 SERVICE, UNIT = "heat-engine", "heat-engine.service"
 DROP_IN = development.path(UNIT)
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
-    found = SimulatedCloud(tmp_path)
-    for name, revisions in (("plain", ("a1",)), ("migrates", ("a1", "b2"))):
-        found.checkout(name, revisions=revisions)
-    with no_waiting(monkeypatch):
-        yield found
-
-
-@pytest.fixture
-def whole(cloud: SimulatedCloud) -> Snapshot:
-    return cloud.take()
 
 
 def take_over(cloud: SimulatedCloud, ref: str) -> None:
@@ -46,11 +31,6 @@ def edit_drop_in(cloud: SimulatedCloud, more: str) -> str:
     machine.write_text(DROP_IN, text)
     systemd.reload(machine)
     return text
-
-
-@pytest.fixture
-def person(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> Person:
-    return Person(cloud, monkeypatch)
 
 
 def test_an_edited_drop_in_stays_and_the_restore_stops_there(cloud: SimulatedCloud, person: Person) -> None:

@@ -7,7 +7,6 @@ gets new files.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -21,21 +20,12 @@ from devswap.shared import Record, Shelf
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import from_json
 from tests.simulated import images
-from tests.simulated.cloud import SimulatedCloud, no_waiting
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.person import Person, commands
 
 KEPT = sorted((Path(__file__).parent / "journals").glob("v*.json"))
 ORDERS = [(path, order) for path in KEPT for order in permutations(range(path.read_text().count('"since"')))]
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
-    found = SimulatedCloud(tmp_path)
-    found.checkout("plain")
-    found.checkout("migrates", revisions=("a1", "b2"))
-    with no_waiting(monkeypatch):
-        yield found
 
 
 def put_on_disk(cloud: SimulatedCloud, kept: Path) -> list[Journal]:

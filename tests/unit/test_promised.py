@@ -4,40 +4,20 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from devswap import swap
+from devswap import swap, systemd
 from devswap.errors import DevswapError
 from devswap.wish import Wish
 from tests.simulated import images
-from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting
+from tests.simulated.cloud import SimulatedCloud, Snapshot
 from tests.simulated.comparison import differences
 from tests.simulated.person import Person
 
 SERVICE = "heat-engine"
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
-    found = SimulatedCloud(tmp_path)
-    for name, revisions in (("plain", ("a1",)), ("migrates", ("a1", "b2"))):
-        found.checkout(name, revisions=revisions)
-    with no_waiting(monkeypatch):
-        yield found
-
-
-@pytest.fixture
-def whole(cloud: SimulatedCloud) -> Snapshot:
-    return cloud.take()
-
-
-@pytest.fixture
-def person(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> Person:
-    return Person(cloud, monkeypatch)
 
 
 def take_over(cloud: SimulatedCloud, ref: str, *, snapshot: bool = False) -> None:
@@ -46,6 +26,28 @@ def take_over(cloud: SimulatedCloud, ref: str, *, snapshot: bool = False) -> Non
 
 def dumps(cloud: SimulatedCloud, where: str) -> list[str]:
     return [gzip.decompress(path.read_bytes()).decode() for path in cloud.state.glob(f"{where}/*.sql.gz")]
+
+
+def test_a_restore_tells_how_long_nobody_answered(
+    cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    take_over(cloud, "plain")
+    person.types("devswap restore heat-engine --json")
+    (restored,) = json.loads(capsys.readouterr().out)["restored"]
+    assert 0 <= restored["outage"] < 5
+    take_over(cloud, "plain")
+    person.types("devswap restore heat-engine")
+    assert re.search(r"\d facts identical; outage \d+\.\d s\n", capsys.readouterr().out)
+
+
+def test_no_outage_is_told_where_development_had_ended_before(
+    cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has lasted since, which no restore has seen."""
+    take_over(cloud, "plain")
+    systemd.stop(cloud.host().machine(f"lxc:{images.HEAT}"), f"{SERVICE}.service")
+    person.types("devswap restore heat-engine")
+    assert capsys.readouterr().out.endswith("facts identical\n")
 
 
 @pytest.mark.parametrize("snapshot", [False, True])

@@ -30,11 +30,6 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated
         yield found
 
 
-@pytest.fixture
-def person(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> Person:
-    return Person(cloud, monkeypatch)
-
-
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

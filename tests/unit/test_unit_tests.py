@@ -37,11 +37,6 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated
         yield found
 
 
-@pytest.fixture
-def whole(cloud: SimulatedCloud) -> Snapshot:
-    return cloud.take()
-
-
 def run(cloud: SimulatedCloud, *arguments: str, ref: str | None = None, runner: str | None = None) -> int:
     return unit_tests.run(cloud.host(), SERVICE, None, arguments, ref=ref, runner=runner, makers=cloud.makers)
 

@@ -1,0 +1,26 @@
+"""How long a service answered nobody while production came back."""
+
+from __future__ import annotations
+
+import time
+
+
+class Outage:
+    """From the stop of what answered until something answers again, as far as both are seen; each counts once."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._ended: float | None = None
+
+    def begin(self) -> None:
+        if self._began is None:
+            self._began = time.monotonic()
+
+    def end(self) -> None:
+        if self._began is not None and self._ended is None:
+            self._ended = time.monotonic()
+
+    @property
+    def seconds(self) -> float | None:
+        """None where nothing was stopped that answered, or nothing has answered since."""
+        return None if self._began is None or self._ended is None else self._ended - self._began
