@@ -26,14 +26,15 @@ def prepared(host: Host, places: Sequence[Found], wish: Wish, makers: Makers) ->
     try:
         for place in places:
             found.append(preparation.prepare(host, own(wish, place), place, makers))
-            _require_simple_switch(found[-1])
+            if len(places) > 1:
+                _require_simple_switch(found[-1])
     except BaseException:
         with coming_back.undisturbed(host):
             for one in reversed(found):
                 preparation.abandon(host, one)
         raise
     found.sort(key=lambda one: one.replaces)
-    return _migrating_once([replace(one, keeps_before=True) for one in found])
+    return _migrating_once([replace(one, keeps_before=not one.database_returns_first) for one in found])
 
 
 def own(wish: Wish, place: Found) -> Wish:
@@ -99,7 +100,8 @@ def taking_over(host: Host, group: Sequence[Prepared]) -> Iterator[Callable[[Pre
         raise
     except BaseException as error:
         with coming_back.undisturbed(host):
-            host.say(f"{coming_back.reason(error)}: bringing all of them back")
+            what = "all of them" if len(group) > 1 else "what was there"
+            host.say(f"{coming_back.reason(error)}: bringing {what} back")
             failed = [why for one in reversed(group) if (why := _back(host, one, begun)) is not None]
         if failed:
             raise failed[0] from error
@@ -113,7 +115,7 @@ def _back(host: Host, one: Prepared, begun: Mapping[str, _Before]) -> NotWhole |
     try:
         if one.replaces and before is None:
             preparation.abandon(host, one)
-        elif one.replaces and before is not None:
+        elif one.keeps_before and one.replaces and before is not None:
             with coming_back.still_held(one.journal.called):
                 _switch_back(host, one, before)
         elif (left := host.journals.find(service, machine)) is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from devswap import hooks_of_swap, proof, transaction
+from devswap import hooks_of_swap, proof, systemd, transaction, way
 from devswap.errors import DevswapError, NotWhole
 from devswap.host import Host
 from devswap.journal import Journal
@@ -25,12 +25,26 @@ def bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Resto
         if not untouched:
             with suppress(OSError):  # a full disk: it only tells `run` that there is nothing to run any more
                 journal.describe(mode="restoring")
+        if _serves(host, journal):
+            cloud.outage.begin()
         transaction.rollback(journal, cloud)
     with transaction.whole_or_said(journal):
         restored = proof.prove(host, journal, cloud)
     if not untouched:
         hooks_of_swap.restored(host, swap)
     return restored
+
+
+def _serves(host: Host, journal: Journal) -> bool:
+    """Whether development runs, so that its end is the beginning of an outage; a web server lets go of no request."""
+    swap = journal.swap
+    if not transaction.is_complete(journal) or way.is_in_apache(swap):
+        return False
+    try:
+        machine = host.machine(swap.machine)
+        return way.is_held(machine, swap) and systemd.state(machine, swap.unit).is_active
+    except DevswapError:  # what is wrong is said by the first undo
+        return False
 
 
 @contextmanager

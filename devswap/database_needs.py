@@ -47,6 +47,14 @@ def is_of_migration(step: Step, swap: Swap) -> bool:
     return others or isinstance(step, SyncDatabase)
 
 
+def tell_neighbours(host: Host, sync: SyncDatabase) -> None:
+    """A migration may take away what production's code still asks for (keystone's also contracts)."""
+    swapped = {(journal.swap.machine, journal.swap.unit) for journal in host.journals.all()}
+    others = [f"{unit.removesuffix('.service')} in {on}" for on, unit in sync.users if (on, unit) not in swapped]
+    if others and sync.commands:
+        host.say(f"production's code goes on with the migrated database: {', '.join(others)}")
+
+
 def _source(on: str, unit: str, config_files: tuple[str, ...], wanted: Database) -> Source:
     return Source(on, unit, config_files, wanted.group, wanted.option, client="", name="", address="")
 
@@ -82,8 +90,6 @@ class Needs:
             return None, first
         sync = plan.sync_database(self.deployment, place, self.source, self._users(), tree.digest)
         sync = sync if pending else replace(sync, commands=())
-        if pending:
-            self._tell_neighbours(sync)
         return sync if first or self._record() else sync.looked_at(self.host.machine, self.host.state), first
 
     def fronts(self, sync: SyncDatabase) -> tuple[RefreshFront, ...]:
@@ -103,13 +109,6 @@ class Needs:
                 examined = units.examine(place)
                 found += [plan.refresh(examined)] if examined.front else []
         return tuple(found)
-
-    def _tell_neighbours(self, sync: SyncDatabase) -> None:
-        """A migration may take away what production's code still asks for (keystone's also contracts)."""
-        own = (self.deployment.machine.address, self.deployment.unit)
-        names = [f"{unit.removesuffix('.service')} in {on}" for on, unit in sync.users if (on, unit) != own]
-        if names:
-            self.host.say(f"production's code goes on with the migrated database: {', '.join(names)}")
 
     def _require_loaded(self) -> None:
         record = self._record()

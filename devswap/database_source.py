@@ -41,7 +41,15 @@ class Source:
 
         Where the service's machine is gone, and the password with it, the server's own root account is tried.
         """
-        client = machine(self.client)
+        try:
+            client = machine(self.client)
+        except MachineGone as error:
+            if self._is_in(self.client):
+                raise
+            raise DevswapError(
+                f"cannot reach the database {self.name} at {self.address}: {error.message}, and its tools were there",
+                hint="--keep-database leaves it as it is",
+            ) from error
         if not client.is_running():
             raise DevswapError(
                 f"cannot reach the database {self.name}: {client.address} is not running",
@@ -55,6 +63,12 @@ class Source:
         if found.server() != self.server:
             raise DevswapError(f"cannot reach the database {self.name} of {self.on}: {self.client} has another one")
         return found
+
+    def _is_in(self, address: str) -> bool:
+        """Whether the database itself was in the machine at `address`, and went with it."""
+        loopback = self.address.rpartition(":")[0] in ("", "localhost", "127.0.0.1", "::1")
+        # a host's name cannot have the _ that a container's had in 2015
+        return loopback or self.server == address.partition(":")[2].replace("_", "-")
 
 
 def read_url(machine: Machine, source: Source) -> Url:

@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import shlex
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -162,7 +163,10 @@ class Journal:
         if self.entries:
             raise NotWhole(f"{self.swap.service} has {len(self.entries)} steps that are not undone")
         for path in sorted(self.folder.iterdir(), key=lambda path: path.name == "journal.json"):
-            path.unlink()
+            if path.is_dir():  # what was shown to a machine that is gone
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         self.folder.rmdir()
 
     def _become(self, swap: Swap, entries: tuple[Entry, ...]) -> None:

@@ -181,8 +181,10 @@ def _peers(host: Host, deployment: Deployment, *, only: bool) -> list[peers.Peer
     return found
 
 
-def show_packages(host: Host, prepared: Prepared) -> None:
-    """The table of what the overlay holds besides production's packages."""
+def show(host: Host, prepared: Prepared) -> None:
+    """What the overlay holds besides production's packages, as a table, and whom a migration concerns."""
+    if prepared.sync is not None:
+        database_needs.tell_neighbours(host, prepared.sync)
     if locked := prepared.description["overlay"]["packages"]:
         for line in table.lines(overlay_table.HEADER, overlay_table.rows(locked)):
             host.say(line)

@@ -8,6 +8,7 @@ from functools import partial
 
 from devswap import all_or_none, claims, coming_back, edits, preparation, rerun, running, several_places, swap, way
 from devswap.errors import UsageError
+from devswap.foreground import Ended
 from devswap.host import Host
 from devswap.preparation import Prepared
 from devswap.several_runs import Endings, Runs
@@ -30,12 +31,23 @@ def checkout(host: Host, services: Sequence[str], wish: Wish, makers: Makers = M
             claimed.enter_context(coming_back.cleaned_up(host, *where))
         group = all_or_none.prepared(host, places, wish, makers)
         for one in group:
-            preparation.show_packages(host, one)
+            preparation.show(host, one)
             edits.offer(host, one.journal.swap)
         if wish.detach or wish.apache:
             _detached_first(host, group)
             return None
         return _foreground_first(host, group, wish)
+
+
+def checkout_one(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
+    """As swap.checkout; where another checkout of what runs in the background fails, the one before it runs again."""
+    if wish.detach or wish.apache:
+        place = preparation.locate_place(host, wish)
+        wish = all_or_none.own(wish, place)
+        if host.journals.find(wish.service, place.machine.address) is not None:
+            checkout(host, [wish.service], wish, makers)
+            return None
+    return swap.checkout(host, wish, makers)
 
 
 def planned(host: Host, services: Sequence[str], wish: Wish, makers: Makers = MAKERS) -> list[Planned]:

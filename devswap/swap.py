@@ -104,7 +104,7 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
         coming_back.cleaned_up(host, wish.service, place.machine.address),
     ):
         prepared = preparation.prepare(host, wish, place, makers)
-        preparation.show_packages(host, prepared)
+        preparation.show(host, prepared)
         edits.offer(host, prepared.journal.swap)
         if not (wish.detach or wish.apache):
             return _foreground_first(host, prepared, wish)

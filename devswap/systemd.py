@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from devswap.errors import CommandFailed, DevswapError
+from devswap.errors import CommandFailed, CommandTimeout, DevswapError
 from devswap.machine import Machine
 from devswap.process import Result
 
 _NOT_LOADED = 5  # systemctl(1): the unit is not loaded, thus not running either
 _STOP_SECONDS = 120.0
+_LONGEST_STOP_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -117,13 +118,25 @@ def start(machine: Machine, unit: str, *, wait_for_job: bool = True) -> None:
         raise DevswapError(f"cannot start {unit} in {machine.name}: {said}") from error
 
 
-def stop(machine: Machine, unit: str) -> None:
+def stop(machine: Machine, unit: str, *, mercy: float | None = None) -> None:
     """Stop `unit` and wait until all its processes are gone; a unit that does not exist is stopped.
 
+    After `mercy` seconds, if given, what is left of it is killed; else it has the time that its own unit gives it.
     A failed unit stays failed (systemctl keeps that), which callers that compare states rely on.
     """
     try:
-        machine.run(["systemctl", "stop", "--", unit], ok=(0, _NOT_LOADED), timeout=_STOP_SECONDS)
+        _stop(machine, unit, seconds=mercy or _STOP_SECONDS)
+    except CommandTimeout:
+        if mercy is not None:
+            kill(machine, unit)
+        _stop(machine, unit, seconds=_LONGEST_STOP_SECONDS)
+
+
+def _stop(machine: Machine, unit: str, *, seconds: float) -> None:
+    try:
+        machine.run(["systemctl", "stop", "--", unit], ok=(0, _NOT_LOADED), timeout=seconds)
+    except CommandTimeout:
+        raise
     except CommandFailed as error:
         raise DevswapError(f"cannot stop {unit} in {machine.name}: {error.result.stderr.strip()}") from error
 

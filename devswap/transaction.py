@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 from devswap import owed, way_back
 from devswap.errors import DevswapError, MachineGone, NotWhole, Postponed, Unrecognised
@@ -24,6 +24,13 @@ from devswap.steps import (  # noqa: F401 - all that a journal may name
     unit,
 )
 from devswap.steps.step import Cloud, Step, from_json, shell
+
+
+class _Unnoted(Exception):
+    """What is undone could not be noted."""
+
+    def __init__(self, cause: OSError) -> None:
+        self.cause = cause
 
 
 def apply(steps: Iterable[Step], journal: Journal, cloud: Cloud) -> None:
@@ -51,8 +58,11 @@ def rollback(journal: Journal, cloud: Cloud) -> None:
     postponed = withdraw(journal, cloud, lambda step: True)  # noqa: ARG005
     # A devswap that was killed between joining and its own entry is a holder all the same.
     for record in list(Shelf(cloud.shared).held_by(journal.folder.name)):
-        with _guarded(journal, from_json(record.step)):
-            _leave(record, journal, cloud)
+        try:
+            with _guarded(journal, from_json(record.step)):
+                _leave(record, journal, cloud)
+        except _Unnoted as error:
+            _say_unnoted(journal, error.cause)
     _settle(journal, cloud)
     if postponed is not None:
         step, cause = postponed
@@ -124,6 +134,8 @@ def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool]) -> 
         try:
             with _guarded(journal, step):
                 _undo(step, entry, journal, cloud)
+        except _Unnoted as error:
+            unwritten = error.cause
         except Postponed as error:
             cloud.say(error.message)
             postponed = step, error.cause
@@ -137,11 +149,15 @@ def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool]) -> 
         except OSError as error:  # a full disk must not keep production stopped: what is undone may be undone twice
             unwritten = error
     if unwritten is not None:
-        raise NotWhole(
-            f"cannot note in {journal.folder} what is undone: {unwritten}",
-            hint=f"make room there, then devswap restore {journal.called} goes on",
-        ) from unwritten
+        _say_unnoted(journal, unwritten)
     return postponed
+
+
+def _say_unnoted(journal: Journal, error: OSError) -> NoReturn:
+    raise NotWhole(
+        f"cannot note in {journal.folder.parent.parent} what is undone of {journal.swap.service}: {error}",
+        hint=f"make room there, then devswap restore {journal.called} goes on",
+    ) from error
 
 
 def files(journal: Journal, cloud: Cloud) -> set[tuple[str, str]]:
@@ -210,7 +226,10 @@ def _leave(record: Record, journal: Journal, cloud: Cloud) -> None:
         cloud.say(f"the {record.name} stays as it is: held by {', '.join(others)}")
     else:
         _end(from_json(record.step), replace(cloud, vault=shelf.vault(record.name)), record.captured)
-    shelf.leave(record, swap)
+    try:
+        shelf.leave(record, swap)
+    except OSError as error:
+        raise _Unnoted(error) from error
 
 
 def _end(step: Step, cloud: Cloud, captured: Any) -> None:
@@ -225,7 +244,7 @@ def _guarded(journal: Journal, step: Step) -> Iterator[None]:
     again += f" goes on here{leave}"
     try:
         yield
-    except Postponed:
+    except (Postponed, _Unnoted):
         raise
     except MachineGone as error:
         if error.address != step.on:  # its own machine took the change along; another one was needed for the undo

@@ -156,4 +156,4 @@ def checkout(
         ended = several.checkout(host, services, wish)
         outcome.show_runs(services, ended, given_back=restore_on_exit)
         return
-    outcome.show_run(host, services[0], swap.checkout(host, wish), given_back=restore_on_exit)
+    outcome.show_run(host, services[0], several.checkout_one(host, wish), given_back=restore_on_exit)

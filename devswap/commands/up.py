@@ -70,7 +70,7 @@ def up(
     elif len(services) > 1:
         outcome.show_runs(services, several.checkout(host, services, wish), given_back=restores)
     else:
-        outcome.show_run(host, services[0], swap.checkout(host, wish), given_back=restores)
+        outcome.show_run(host, services[0], several.checkout_one(host, wish), given_back=restores)
 
 
 def _changes(told: TreeFile) -> Changes:

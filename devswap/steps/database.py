@@ -135,12 +135,15 @@ class SyncDatabase(Step):
         self._start_users(cloud)
 
     def keep(self, cloud: Cloud, captured: Any) -> None:
-        """The database stays as it is now, reached or not; its dump is kept among the saves."""
+        """The database stays as it is now, reached or not; its dump is kept among the saves.
+
+        One that is half loaded is neither as it was nor as it is: it becomes again what it was before that load.
+        """
         self._end_unit(cloud)
-        try:
-            self.source.open(cloud.machine).wait_for_statements(seconds=_STATEMENT_SECONDS)
-        except DevswapError as error:
-            cloud.say(f"what the database is doing is not known: {error.message}")
+        if is_half_loaded(cloud.vault):
+            self._unload(cloud, cloud.saves / captured["save"])
+        else:
+            self._wait(cloud)
         self._start_users(cloud)
         dump, kept = cloud.vault / captured["dump"], cloud.saves / f"before-{captured['save']}"
         if dump.exists() and not kept.exists():
@@ -148,6 +151,19 @@ class SyncDatabase(Step):
             kept.hardlink_to(dump)  # the capture keeps its own until it is forgotten as a whole
             flush_folder(cloud.saves)
         cloud.say(f"the database stays as it is; as it was before: {kept}")
+
+    def _wait(self, cloud: Cloud) -> None:
+        try:
+            self.source.open(cloud.machine).wait_for_statements(seconds=_STATEMENT_SECONDS)
+        except DevswapError as error:
+            cloud.say(f"what the database is doing is not known: {error.message}")
+
+    def _unload(self, cloud: Cloud, save: Path) -> None:
+        database = self.end(cloud)
+        self._stop_users(cloud)
+        cloud.say(f"loading the database as it was before that load began: {save}")
+        database.load(save)
+        (cloud.vault / _LOADING).unlink()
 
     def _migrate(self, cloud: Cloud, command: tuple[str, ...]) -> None:
         machine = cloud.machine(self.on)

@@ -13,6 +13,9 @@ from devswap.machine import Machine
 from devswap.steps.mount import remove_empty
 from devswap.steps.step import Cloud, Step, is_left_to_them, shell
 
+_MERCY = 60.0
+"""Seconds that development has to stop: production waits for that."""
+
 
 @dataclass(frozen=True)
 class OwnUnit(Step):
@@ -202,14 +205,12 @@ class RunDevelopment(Step):
         machine.remove(development.guard_pipe(self.service))
         held = machine.exists(development.path(self.unit))
         if not held and machine.exists(development.gate(self.service)):
-            systemd.stop(machine, self.unit)  # somebody took our drop-in away while development ran
+            systemd.stop(machine, self.unit, mercy=_MERCY)  # somebody took our drop-in away while development ran
         machine.remove(development.gate(self.service))
         machine.remove(development.half_written(development.gate(self.service)))
         # With neither the unit is production's again (the machine was restarted): not ours to stop.
         if held:
-            if systemd.state(machine, self.unit).is_active:
-                cloud.outage.begin()
-            systemd.stop(machine, self.unit)
+            systemd.stop(machine, self.unit, mercy=_MERCY)
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
         units = (development.guard_unit(self.service), development.beside_units(self.service), self.unit)
