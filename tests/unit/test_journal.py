@@ -76,6 +76,14 @@ def test_one_of_a_newer_devswap_is_left_to_that(tmp_path: Path) -> None:
         Journal.load(path.parent)
 
 
+def test_what_was_shown_to_a_machine_that_is_gone_goes_with_it(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path / "swap", swap())
+    (journal.folder / "sites").mkdir()
+    (journal.folder / "sites/keystone.conf").write_text("")
+    journal.remove()
+    assert not journal.folder.exists()
+
+
 def test_one_with_steps_left_is_not_removed(tmp_path: Path) -> None:
     journal = Journal.create(tmp_path / "swap", swap())
     journal.push(ENTRY)

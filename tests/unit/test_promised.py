@@ -6,10 +6,12 @@ import gzip
 import json
 import re
 import shutil
+from copy import deepcopy
 
 import pytest
 
 from devswap import swap, systemd
+from devswap.database import Database
 from devswap.errors import DevswapError
 from devswap.wish import Wish
 from tests.simulated import images
@@ -48,6 +50,25 @@ def test_no_outage_is_told_where_development_had_ended_before(
     systemd.stop(cloud.host().machine(f"lxc:{images.HEAT}"), f"{SERVICE}.service")
     person.types("devswap restore heat-engine")
     assert capsys.readouterr().out.endswith("facts identical\n")
+
+
+def test_a_database_that_is_half_loaded_is_kept_as_it_was_before_that_load(
+    cloud: SimulatedCloud, whole: Snapshot, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_over(cloud, "migrates")
+    migrated = deepcopy(cloud.schema(images.ACCOUNT))
+
+    def lost(self: Database, argv: object, packed: object) -> None:
+        raise DevswapError("the connection was lost")
+
+    with monkeypatch.context() as now:
+        now.setattr(Database, "_stream_in", lost)
+        person.is_told("restore", "heat-engine")
+    assert cloud.schema(images.ACCOUNT) != migrated
+    person.types("devswap restore heat-engine --keep-database")
+    assert cloud.schema(images.ACCOUNT) == migrated
+    assert cloud.host().journals.all() == []
+    assert all(line.startswith(f"{images.DATABASE_HOST}: heat.") for line in differences(cloud, whole))
 
 
 @pytest.mark.parametrize("snapshot", [False, True])

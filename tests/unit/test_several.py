@@ -156,6 +156,46 @@ def test_a_switch_of_both_that_fails_goes_back_to_the_checkouts_that_were(
     assert differences(cloud, whole) == []
 
 
+def test_a_switch_of_one_that_fails_goes_back_to_the_checkout_that_was(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, one = cloud.take(), replace(wish("plain"), service="heat-engine")
+    several.checkout_one(cloud.host(), one, cloud.makers)
+    before, mounted = swapped(cloud.host())["heat-engine"].swap, mounts(cloud)
+    fails_at(cloud, monkeypatch, "heat-engine")
+    with pytest.raises(DevswapError, match="heat-engine does not serve"):
+        several.checkout_one(cloud.host(), replace(one, ref="other"), cloud.makers)
+    assert swapped(cloud.host())["heat-engine"].swap == before
+    assert mounts(cloud) == mounted
+    assert is_running(cloud, "heat-engine")
+    restored(cloud, "heat-engine")
+    assert differences(cloud, whole) == []
+
+
+def test_a_switch_of_one_that_fails_with_another_database_brings_production_back(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, one = cloud.take(), replace(wish("migrates"), service="heat-engine")
+    several.checkout_one(cloud.host(), one, cloud.makers)
+    fails_at(cloud, monkeypatch, "heat-engine")
+    with pytest.raises(DevswapError, match="heat-engine does not serve"):
+        several.checkout_one(cloud.host(), replace(one, ref="other"), cloud.makers)
+    assert swapped(cloud.host()) == {}
+    assert [line for line in differences(cloud, whole) if "saved" not in line] == []
+
+
+def test_who_goes_on_with_a_migrated_database_is_said(cloud: SimulatedCloud) -> None:
+    said = "production's code goes on with the migrated database: "
+    several.checkout(cloud.host(), BOTH, wish("migrates"), cloud.makers)
+    told = [line.removeprefix(said) for line in cloud.said if line.startswith(said)]
+    restored(cloud, *BOTH)
+    cloud.said.clear()
+    several.checkout_one(cloud.host(), replace(wish("migrates"), service="heat-engine"), cloud.makers)
+    alone = [line.removeprefix(said) for line in cloud.said if line.startswith(said)]
+    assert not any(f"{name} in lxc:{images.HEAT}" in line for line in told for name in BOTH)
+    assert any(f"heat-api in lxc:{images.HEAT}" in line for line in alone)
+
+
 def test_a_switch_of_both_leaves_nothing_of_the_checkout_before(cloud: SimulatedCloud) -> None:
     whole = cloud.take()
     several.checkout(cloud.host(), BOTH, wish("plain"), cloud.makers)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from devswap import systemd
+from devswap.errors import CommandTimeout
+from devswap.process import Result
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.machine import SimulatedMachine
@@ -23,6 +27,29 @@ def machine(tmp_path: Path) -> SimulatedMachine:
     found.write_text(f"/etc/systemd/system/{UNIT}.d/override.conf", text)
     systemd.reload(found)
     return found
+
+
+@pytest.mark.parametrize("mercy", [None, 60.0])
+def test_what_does_not_stop_in_time_is_waited_for_or_killed(
+    machine: SimulatedMachine, monkeypatch: pytest.MonkeyPatch, mercy: float | None
+) -> None:
+    """Production has the time that its own unit gives it, however long that is; development has what is said."""
+    usual, asked = machine.run, list[tuple[tuple[str, ...], float | None]]()
+
+    def run(argv: Sequence[str], *, timeout: float | None = None, **options: Any) -> Result:
+        asked.append((tuple(argv[:2]), timeout))
+        if len(asked) == 1:
+            raise CommandTimeout("late", result=Result(tuple(argv), 124, "", ""))
+        return usual(argv, timeout=timeout, **options)
+
+    monkeypatch.setattr(machine, "run", run)
+    systemd.stop(machine, UNIT, mercy=mercy)
+    (stop, first), *others, (again, longest) = asked
+    assert (stop, first, again) == (("systemctl", "stop"), mercy or 120.0, stop)
+    assert [words for words, _ in others] == ([("systemctl", "kill")] if mercy else [])
+    assert longest is not None
+    assert longest > 300
+    assert not systemd.state(machine, UNIT).is_active
 
 
 def test_quoted_values_lose_their_quotes_alone(machine: SimulatedMachine) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
@@ -10,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from devswap import swap
-from devswap.errors import DevswapError
+from devswap.errors import DevswapError, NotWhole
+from devswap.journal import Journal
+from devswap.shared import Record, Shelf
 from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
@@ -57,6 +61,28 @@ def test_what_another_swap_has_to_start_is_not_taken_over_as_if_it_had_been_stop
     (second,) = cloud.host().journals.all()
     swap.restore(cloud.host(), second)
     assert differences(cloud, whole) == []
+
+
+def test_a_full_disk_where_captures_are_shared_keeps_nobody_stopped(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = cloud.take()
+    for service in SERVICES:
+        take_over(cloud, service, "migrates")
+    first, second = cloud.host().journals.all()
+
+    def full(self: Shelf, record: Record, swap: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as now:
+        now.setattr(Shelf, "leave", full)
+        with pytest.raises(NotWhole, match="cannot note in"):
+            swap.restore(cloud.host(), first)
+    unit = cloud.machine(first.swap.machine.removeprefix("lxc:")).init.unit(first.swap.unit)
+    assert unit.argv[0].startswith("/openstack/")
+    swap.restore(cloud.host(), Journal.load(first.folder))
+    swap.restore(cloud.host(), second)
+    assert [line for line in differences(cloud, whole) if "saved" not in line] == []
 
 
 @pytest.mark.parametrize("order", list(permutations(SERVICES)))
