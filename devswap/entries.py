@@ -38,7 +38,11 @@ def load(home: Path | None, *, trusted: frozenset[int], system: Path = SYSTEM_FO
     if home is not None:
         own = home / ".config/devswap/services"
         of_home = trusted != {0}  # root's own home is root's word as well
-        files += [_File(place, read, of_home) for place, read in _own(own, trusted)]
+        folders = {path.rpartition("/")[0] for file in files for path in file.read.get("config", ())}
+        for place, read in _own(own, trusted):
+            if of_home:
+                schema.check_of_home(place, read, folders)
+            files.append(_File(place, read, of_home))
     return Catalogue(_built(files))
 
 

@@ -7,7 +7,7 @@ command lines. So each value is held against the form that its kind has, and not
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +54,10 @@ _SCRIPT = _text("the name of a script", r"[A-Za-z0-9][\w.-]*")
 _MODULE = _text("the name of a module", r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _MODULES = _list("a list of names of modules", _MODULE)
 _UNITS = _list("a list of names of units, without .service", _text("", r"[A-Za-z0-9][\w@:.-]*"))
-_PATHS = _list("a list of absolute paths", _text("", r"(?!.*/\.\./)/[^/\s]+/\S+"))
+_PATHS = _list("a list of absolute paths", _text("", r"(?!.*/\.\.(/|$))/[^/\s]+/\S+"))
 _FOLDERS = _list("a list of folders of the source tree", _text("", r"(?!.*\.\.)[A-Za-z0-9]\S*"))
+_OPTION = _text("", r"OS_[A-Za-z0-9_]+")
+_VARIABLES = ("environment", "one_worker")
 _SETTINGS = Form("a table of variables", _is_settings)
 _PORT = Form("the number of a port", _is_port)
 
@@ -102,6 +104,27 @@ def check(file: str, read: Mapping[str, Any]) -> None:
         if not _NAME.fits(name):
             raise _wrong(file, f"service.{name}", _NAME.called)
         _check(file, f"service.{name}.", table, SERVICE)
+
+
+def check_of_home(file: str, read: Mapping[str, Any], folders: Collection[str]) -> None:
+    """The same for what `check` has passed, of a file in a home: it must not say what root would act on.
+
+    Some units begin as root, and whatever they are given begins with them: variables are options of oslo.config, and
+    nothing that a loader, a shell or uWSGI obeys. Configuration is read by root: it is in one of `folders`.
+    """
+    tables = [("", read), *((f"service.{name}.", table) for name, table in read.get("service", {}).items())]
+    named = [f"{where}{key}.{name}" for where, table in tables for key in _VARIABLES for name in table.get(key, {})]
+    for key in named:
+        if not _OPTION.fits(key.rpartition(".")[2]):
+            raise _of_root(file, key, "the variable of an option, OS_…")
+    for path in read.get("config", ()):
+        if path.rpartition("/")[0] not in folders:
+            raise _of_root(file, f"config with {path}", "in a folder of a service that is known without it")
+
+
+def _of_root(file: str, key: str, called: str) -> UsageError:
+    hint = "files of root's may have others: /etc/devswap/services"
+    return UsageError(f"the catalogue file {file} has {key}, which in a home must be {called}", hint=hint)
 
 
 def _check(file: str, where: str, table: Any, forms: Forms) -> None:

@@ -10,12 +10,12 @@ import pytest
 
 from devswap import entries, schema
 from devswap.errors import UsageError
-from devswap.service import Catalogue, Database, Queue, Web, load_catalogue
+from devswap.service import Catalogue, Database, Queue, Web, load_catalogue, shipped
 
 OWN = """project = "weather"
 distribution = "weather"
 package = "weather"
-config = ["/etc/weather/weather.conf"]
+config = ["/etc/heat/weather.conf"]
 [service.weather-api]
 check = ["weather.api"]
 """
@@ -66,12 +66,12 @@ def test_what_a_file_does_not_say_stays_and_the_home_wins_over_the_host(home: Pa
         'project = "heat"\n[service.heat-engine]\nunits = ["{unit}"]\n[service.heat-engine.environment]\n{name} = "1"\n'
     )
     first = put(system, "units.toml", text.format(unit="stack-engine", name="A"))
-    last = put(home, "units.toml", text.format(unit="my-engine", name="B"))
+    last = put(home, "units.toml", text.format(unit="my-engine", name="OS_B"))
     known = load_catalogue().get("heat-engine")
     found = load(home, system)
     changed = found.get("heat-engine")
     assert changed.units == ("my-engine",)
-    assert changed.environment == {**known.environment, "A": "1", "B": "1"}
+    assert changed.environment == {**known.environment, "A": "1", "OS_B": "1"}
     assert (changed.check, changed.database, changed.queue) == (known.check, known.database, known.queue)
     assert changed.origins == ("devswap", str(first), str(last))
     assert (changed.of_home, found.get("heat-api").of_home) == (True, False)
@@ -87,8 +87,23 @@ def test_what_is_said_of_a_project_is_said_of_all_its_services(home: Path, syste
 
 
 def test_what_root_has_at_home_is_roots_word(home: Path, system: Path) -> None:
-    put(home, "weather.toml", OWN)
+    put(home, "weather.toml", OWN + 'environment = { LD_PRELOAD = "x" }\n')
     assert not entries.load(home, trusted=frozenset({0}), system=system).get("weather-api").of_home
+
+
+def test_root_may_name_folders_and_variables_that_a_home_may_not(home: Path, system: Path) -> None:
+    known = OWN.replace("/etc/heat", "/etc/weather") + 'environment = { TZ = "UTC" }\n'
+    put(system, "weather.toml", known)
+    put(home, "weather.toml", 'project = "weather"\nconfig = ["/etc/weather/mine.conf"]\n')
+    found = load(home, system).get("weather-api")
+    assert (found.config, found.environment) == (("/etc/weather/mine.conf",), {"TZ": "UTC"})
+
+
+def test_what_comes_with_devswap_needs_no_more_than_a_home_may_say() -> None:
+    for read in shipped():
+        folders = {path.rpartition("/")[0] for path in read["config"]}
+        assert folders.isdisjoint({"", "/etc"})
+        schema.check_of_home(read["project"], read, folders)
 
 
 def test_a_refusal_can_be_lifted(home: Path, system: Path) -> None:
@@ -129,7 +144,16 @@ def test_a_file_of_the_host_is_roots(system: Path) -> None:
         (OWN + "ports = [true]\n", "service.weather-api.ports, which must be a list of numbers"),
         (OWN.replace('"weather"\nconfig', '"weather"\nremote = "--upload-pack=x"\nconfig'), "remote, which must be"),
         (OWN.replace('distribution = "weather"', 'distribution = "-r/etc/x"'), "distribution, which must be"),
-        (OWN.replace("/etc/weather/weather.conf", "/etc/weather/../shadow"), "config, which must be"),
+        (OWN.replace("/etc/heat/weather.conf", "/etc/heat/../shadow"), "config, which must be"),
+        (OWN.replace("/etc/heat/weather.conf", "/etc/heat/.."), "config, which must be"),
+        (OWN.replace("/etc/heat/weather.conf", "/etc/shadow"), "config with /etc/shadow, which in a home must be in a"),
+        (OWN.replace("/etc/heat/weather.conf", "/etc/heat/x/y"), "config with /etc/heat/x/y, which in a home must be"),
+        (OWN + 'environment = { LD_PRELOAD = "x" }\n', "service.weather-api.environment.LD_PRELOAD, which in a home"),
+        (OWN + 'one_worker = { UWSGI_UID = "0" }\n', "service.weather-api.one_worker.UWSGI_UID, which in a home"),
+        (
+            OWN.replace("[service", '[environment]\nPATH = "/x"\n[service'),
+            "environment.PATH, which in a home must be the variable of an option",
+        ),
         ("service = 1\n" + OWN.partition("[service")[0], "service, which must be a table"),
     ],
 )
