@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from devswap import rootfs
 from devswap.git import Git
 from devswap.machine import Machine
 
@@ -66,8 +67,7 @@ def _changed(git: Git, base: str) -> set[str]:
 
 
 def _compared(machine: Machine, git: Git, source: str, path: str, changed: set[str] | None) -> File:
-    ours = git.folder / source
-    new = "" if ours.is_symlink() or not ours.is_file() else ours.read_text(encoding="utf-8", errors="replace")
+    new = _ours(git, source)
     old = machine.read_text(path)
     lines = [line[0] for line in difflib.ndiff((old or "").splitlines(), new.splitlines())]
     return File(
@@ -79,3 +79,10 @@ def _compared(machine: Machine, git: Git, source: str, path: str, changed: set[s
         removed=lines.count("-"),
         changed=None if changed is None else source in changed,
     )
+
+
+def _ours(git: Git, source: str) -> str:
+    """No link in the checkout has root read what is elsewhere: neither the file nor a folder above it."""
+    with rootfs.opened(git.folder) as files:
+        plain = files.link_target(source) is None and not files.is_folder(source)
+        return ((files.read_bytes(source) if plain else None) or b"").decode(errors="replace")

@@ -18,6 +18,7 @@ from devswap.masking import mask
 from devswap.slot import Slot
 
 _UNREADABLE = 1  # test(1)
+_READ_SECONDS = 30.0  # a pipe in the place of a file would be waited for
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def edit(host: Host, service: str, machine: str | None, file: str, change: Calla
     """
     place = _of_swap(host, service, machine)
     path = _path(place.swap, file)
-    theirs, found = _text(place.machine, path), place.edits
+    theirs, found = _text(place.machine, path, service, edits.account(place.swap)), place.edits
     mine = _to_go_on_from(place, found, path)
     text = change(posixpath.basename(path), mine if mine is not None else theirs or "")
     if text == (theirs or ""):
@@ -59,7 +60,7 @@ def edit(host: Host, service: str, machine: str | None, file: str, change: Calla
         return f"{path} was not changed"
     _put(place, path, text, found.text(path))
     made_of = found.copies[path].production if mine is not None else _digest(theirs)
-    found.with_copy(path, Copy(host.home().user, made_of, place.swap.since))
+    found.with_copy(path, Copy(host.home().user, made_of, place.swap.since, edits.account(place.swap)))
     return _told(service, [path])
 
 
@@ -102,7 +103,13 @@ def differences(host: Host, service: str, machine: str | None, file: str | None)
     """Unified, of production's files against the copies; without passwords."""
     found = _of_anybody(host, service, machine)
     for path in sorted(found.copies) if file is None else [_named(found, file)]:
-        theirs = _text(host.machine(found.machine), path)
+        account = found.copies[path].account
+        if not all(account):
+            raise DevswapError(
+                f"cannot compare {path}: it was not noted as whom {service} reads production's",
+                hint=f"devswap edit {service} --again, while it is swapped",
+            )
+        theirs = _text(host.machine(found.machine), path, service, account)
         if _digest(theirs) != found.copies[path].production:
             yield f"# production's {path} was changed after the copy was made"
         old, new = (mask(text).splitlines() for text in (theirs or "", found.text(path) or ""))
@@ -160,14 +167,30 @@ def _named(found: Edits, file: str) -> str:
     raise UsageError(f"there is no copy of {file}", hint=f"there are copies of {', '.join(sorted(found.copies))}")
 
 
-def _text(machine: Machine, path: str) -> str | None:
+def _text(machine: Machine, path: str, service: str, account: tuple[str, str]) -> str | None:
+    """Production's file, read as the service's user: whoever works with the service sees no more of it than that."""
     if machine.is_folder(path):
         raise UsageError(f"{path} is a folder", hint="a file in it")
-    content = machine.read_bytes(path)
+    if not machine.exists(path):
+        return None
+    user, group = account
+    unit = f"devswap-{service}-reads.service"
     try:
-        return None if content is None else content.decode()
-    except UnicodeDecodeError as error:
-        raise DevswapError(f"cannot edit {path}: it is no text", hint="only text in UTF-8 can be edited") from error
+        read = systemd.run_in_unit(
+            machine, unit, ["cat", "--", path], user=user, group=group, cwd="/", timeout=_READ_SECONDS
+        )
+    except CommandFailed as error:
+        raise _unreadable(machine, user, path) from error
+    if "\ufffd" in read.stdout:  # in the place of what is not UTF-8
+        raise DevswapError(f"cannot edit {path}: it is no text", hint="only text in UTF-8 can be edited")
+    return read.stdout
+
+
+def _unreadable(machine: Machine, user: str, path: str) -> DevswapError:
+    return DevswapError(
+        f"{user} in {machine.name} could not read {path}: nothing was changed",
+        hint=f"may {user} read production's, and pass the folders above it?",
+    )
 
 
 def _put(place: _Place, path: str, text: str, before: str | None) -> None:
@@ -200,10 +223,7 @@ def _try(place: _Place, path: str) -> None:
     except CommandFailed as error:
         user, name = swap.deployment["user"], place.machine.name
         if error.result.code == _UNREADABLE:
-            raise DevswapError(
-                f"{user} in {name} could not read {path}: nothing was changed",
-                hint=f"may {user} read production's, and pass the folders above it?",
-            ) from error
+            raise _unreadable(place.machine, user, path) from error
         raise DevswapError(
             f"{name} cannot show {swap.service} a file of its own: {error.result.tail or error.result.code}",
             hint="does its container allow mounts? systemd says more: journalctl -b",

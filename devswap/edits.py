@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from devswap import plan, rootfs
 from devswap.host import Host
@@ -37,6 +38,8 @@ class Copy:
     production: str
     """A digest; empty where production has no such file."""
     swap: str
+    account: tuple[str, str] = ("", "")
+    """The service's user and group, who must be able to read production's file as well; not noted once."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Edits:
             told = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             return cls(folder, machine)
-        return cls(folder, told["machine"], {path: Copy(**each) for path, each in told["copies"].items()})
+        return cls(folder, told["machine"], {path: _copy(each) for path, each in told["copies"].items()})
 
     @property
     def files(self) -> Path:
@@ -86,7 +89,10 @@ class Edits:
 
     def for_swap(self, swap: Swap) -> Edits:
         """All of them in force."""
-        return self._saved({path: replace(each, swap=swap.since) for path, each in self.copies.items()})
+        read_as = account(swap)
+        return self._saved(
+            {path: replace(each, swap=swap.since, account=read_as) for path, each in self.copies.items()}
+        )
 
     def without(self, path: str) -> Edits:
         left = self._saved({name: each for name, each in self.copies.items() if name != path})
@@ -99,6 +105,15 @@ class Edits:
         told = {"machine": self.machine, "copies": {path: asdict(each) for path, each in copies.items()}}
         write_durably(self.folder / "index.json", json.dumps(told, indent=1).encode())
         return replace(self, copies=copies)
+
+
+def _copy(told: Mapping[str, Any]) -> Copy:
+    return Copy(**{**told, "account": tuple(told.get("account", ("", "")))})
+
+
+def account(swap: Swap) -> tuple[str, str]:
+    """The user and the group that the service runs as."""
+    return swap.deployment["user"], swap.deployment["group"]
 
 
 def of(host: Host, service: str, machine: str) -> Edits:

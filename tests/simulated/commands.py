@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tests.simulated import web
+from tests.simulated.files import File
 from tests.simulated.haproxy import MASTER, Haproxy
 from tests.simulated.init import Loaded, Running, behind_env, words
 from tests.simulated.mariadb import SOCKET, Schema, SqlError
@@ -68,7 +69,7 @@ def _plain(machine: SimulatedMachine, call: Invocation) -> Effect:
     if tool == "tail":
         return Outcome(0, (machine.files.read(rest[-1]) or b"").decode())
     if tool == "cat":
-        return Outcome(0, call.stdin)
+        return _read(machine, rest[-1], call.user) if rest else Outcome(0, call.stdin)
     if tool in ("rm", "umount", "mv", "test"):
         return _of_files(machine, tool, rest)
     if tool == "sleep":
@@ -76,6 +77,14 @@ def _plain(machine: SimulatedMachine, call: Invocation) -> Effect:
     if tool.startswith("no-such-"):
         return Outcome(127, stderr=f"env: '{tool}': No such file or directory\n")
     raise UnknownCommandError(f"the simulated {machine.name} does not know {shlex.join(call.argv)}")
+
+
+def _read(machine: SimulatedMachine, path: str, user: str) -> Outcome:
+    """There are no owners here: what is closed to others is closed to all but root, and groups may read theirs."""
+    found = machine.files.find(path)
+    if isinstance(found, File) and user != "root" and not found.mode & 0o044:
+        return Outcome(1, stderr=f"cat: {path}: Permission denied\n")
+    return Outcome(0, (machine.files.read(path) or b"").decode(errors="replace"))
 
 
 def _of_files(machine: SimulatedMachine, tool: str, rest: list[str]) -> Effect:

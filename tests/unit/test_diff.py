@@ -83,6 +83,21 @@ def test_the_commits_of_both_sides_are_counted_and_edits_named(
     assert (found.count, found.lacks, found.edited) == (2, 1, ["engine.py"])
 
 
+def test_no_folder_of_the_checkout_leads_root_elsewhere(checkout: Git, machine: Machine, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "policy.json").write_text("of the host\n")
+    (checkout.folder / "etc/heat").rename(tmp_path / "heat")
+    (checkout.folder / "etc/heat").symlink_to(elsewhere)
+    machine.write_text("/etc/heat/policy.json", "of the host\n")
+    (found,) = [
+        each
+        for each in diff_files.compared(machine, checkout, None, ["/etc/heat"])
+        if each.path == "/etc/heat/policy.json"
+    ]
+    assert (found.state, found.added, found.removed) == ("differs", 0, 1)
+
+
 def test_files_of_the_checkout_are_held_against_those_of_etc(
     checkout: Git, machine: Machine, developer: Developer, heat: Upstream
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import tempfile
@@ -210,6 +211,45 @@ def test_an_edit_goes_on_from_the_copy_and_ends_at_productions_text(cloud: Simul
     assert said == f"{PASTE} is as production's: the copy is forgotten"
     assert editing.edit(host, SERVICE, None, PASTE, lambda name, text: text) == f"{PASTE} was not changed"
     assert edits.of_service(host, SERVICE) == []
+
+
+def test_an_editor_is_not_opened_on_what_the_service_may_not_read(
+    cloud: SimulatedCloud, machine: SimulatedMachine
+) -> None:
+    take_over(cloud)
+    machine.write_text(PASTE, "root's own", mode=0o600)
+    seen: list[str] = []
+    with pytest.raises(DevswapError, match="could not read"):
+        editing.edit(cloud.host(), SERVICE, None, PASTE, lambda name, text: f"{seen.append(text)}")  # type: ignore[func-returns-value]
+    assert seen == []
+    assert edits.of_service(cloud.host(), SERVICE) == []
+
+
+def test_what_a_copy_is_compared_with_is_what_the_service_may_read(
+    cloud: SimulatedCloud, machine: SimulatedMachine
+) -> None:
+    take_over(cloud)
+    edit(cloud, PASTE, "mine")
+    images.put(machine.files, "/etc/shadow", "root's own\n")
+    machine.write_text("/etc/shadow", "root's own\n", mode=0o600)
+    machine.files.link(PASTE, "/etc/shadow")
+    with pytest.raises(DevswapError, match="could not read"):
+        list(editing.differences(cloud.host(), SERVICE, None, None))
+
+
+def test_a_copy_from_before_accounts_were_noted_is_compared_after_again(cloud: SimulatedCloud) -> None:
+    take_over(cloud)
+    edit(cloud, PASTE, "mine")
+    index = edits.of(cloud.host(), SERVICE, f"lxc:{images.HEAT}").folder / "index.json"
+    told = json.loads(index.read_text())
+    for each in told["copies"].values():
+        del each["account"]
+    index.write_text(json.dumps(told))
+    with pytest.raises(DevswapError, match="not noted") as caught:
+        list(editing.differences(cloud.host(), SERVICE, None, None))
+    assert caught.value.hint == f"devswap edit {SERVICE} --again, while it is swapped"
+    editing.again(cloud.host(), SERVICE, None)
+    assert "+mine" in list(editing.differences(cloud.host(), SERVICE, None, None))
 
 
 @pytest.mark.parametrize("file", ["../shadow", "/etc/shadow", "/etc/heat", "a file", "x:/etc/y"])
