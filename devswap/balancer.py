@@ -50,7 +50,8 @@ class Balancer:
         read = set(_expanded(self.machine, self.sources))
         folders = dict.fromkeys(f"{path.rpartition('/')[0]}/{_FRAGMENTS}" for path in sorted(read))
         paths = [f"{folder}/{name}" for folder in folders for name in self.machine.names(folder)]
-        found = [(path, self.machine.read_text(path)) for path in paths if path not in read and "/." not in path]
+        paths = [path for path in paths if path not in read and "/." not in path and not self.machine.is_folder(path)]
+        found = [(path, self.machine.read_text(path)) for path in paths]
         return [(path, text) for path, text in found if text is not None]
 
     @cached_property
@@ -239,7 +240,7 @@ def _expanded(machine: Machine, sources: Sequence[str]) -> list[str]:
             found.append(source)
             continue
         names = [name for name in machine.names(source) if name.endswith(".cfg") and not name.startswith(".")]
-        found += [f"{source}/{name}" for name in names]
+        found += [path for name in names if not machine.is_folder(path := f"{source}/{name}")]
     return found
 
 

@@ -53,7 +53,8 @@ def _sites(machine: Machine, units: Collection[str]) -> Iterator[Served]:
         for folder in folders if unit in units else ():
             for name in machine.names(folder):
                 path = posixpath.join(folder, name)
-                text = machine.read_text(path) if name.endswith((".conf", ".vhost")) else None
+                plain = name.endswith((".conf", ".vhost")) and not machine.is_folder(path)
+                text = machine.read_text(path) if plain else None
                 if text is not None:
                     yield Served(unit, path, apache.read(text))
 

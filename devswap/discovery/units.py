@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from devswap import apache, configuration, systemd, uwsgi
+from devswap import apache, configuration, links, systemd, uwsgi
 from devswap.configuration import Configuration
 from devswap.deployment import Deployment, Front, Hosted, Interpreter
 from devswap.discovery import account, program, sites
@@ -199,9 +199,15 @@ def _examine_hosted(found: Found) -> Deployment:
         config_files=configuration.files_of((), machine, service.config, service.name),
         forks=False,
         active=found.active,
-        hosted=Hosted(found.site, text),
+        hosted=Hosted(_in_real_folder(machine, found.site), text),
         addresses=tuple(url for host in hosts for url in host.urls),
     )
+
+
+def _in_real_folder(machine: Machine, path: str) -> str:
+    """What is mounted on the folder is found there again, whatever becomes of links to it; one of the site stays."""
+    folder, _, name = path.rpartition("/")
+    return f"{links.followed(machine, folder)}/{name}"
 
 
 def as_json(deployment: Deployment) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from devswap import probe, systemd
+from devswap import links, probe, systemd
 from devswap.errors import CommandFailed, DevswapError
 from devswap.journal import write_durably
 from devswap.machine import Machine
@@ -50,14 +50,14 @@ class LetGo(Step):
         machine = cloud.machine(self.on)
         if not is_shown(machine, self.path):
             self._copy(machine, _sites(cloud))
-            machine.mount(_sites(cloud), _folder(self.path), readonly=True)
+            machine.mount(_sites(cloud), _real_folder(machine, self.path), readonly=True)
         reload(machine, self.unit)
         self._await_free(machine)
 
     def undo(self, cloud: Cloud, captured: Any) -> None:
         machine = cloud.machine(self.on)
         if is_shown(machine, self.path):
-            machine.unmount(_folder(self.path))
+            machine.unmount(_real_folder(machine, self.path))
         if systemd.state(machine, self.unit).is_active:
             reload(machine, self.unit)
         elif captured["active"]:
@@ -65,18 +65,10 @@ class LetGo(Step):
         _remove(_sites(cloud))
 
     def _copy(self, machine: Machine, target: Path) -> None:
-        """All sites as they are: links as links, since they lead to the same place from there."""
         _remove(target)
-        target.mkdir(mode=0o755, parents=True)
-        for name in machine.names(_folder(self.path)):
-            path = posixpath.join(_folder(self.path), name)
-            link = machine.link_target(path)
-            if path == self.path:
-                write_durably(target / name, self.text.encode(), mode=0o644)
-            elif link is not None:
-                os.symlink(link, target / name)
-            elif (content := machine.read_bytes(path)) is not None:
-                write_durably(target / name, content, mode=0o644)
+        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        _copy_folder(machine, _folder(self.path), target, without=posixpath.basename(self.path))
+        write_durably(target / posixpath.basename(self.path), self.text.encode(), mode=0o644)
 
     def _await_free(self, machine: Machine) -> None:
         until = time.monotonic() + _FREE_SECONDS
@@ -197,7 +189,32 @@ def reload(machine: Machine, unit: str) -> None:
 
 def is_shown(machine: Machine, path: str) -> bool:
     """Whether the folder of devswap's own lies over the one of the site `path`."""
-    return _folder(path) in machine.mounted(_folder(path))
+    folder = _real_folder(machine, path)
+    return folder in machine.mounted(folder)
+
+
+def _copy_folder(machine: Machine, source: str, target: Path, *, without: str = "") -> None:
+    """All in it as it is: links as links, since they lead to the same place from there; folders with what is in them.
+
+    Which of that Apache reads is said by a pattern in its own files.
+    """
+    target.mkdir(mode=0o755)
+    for name in machine.names(source):
+        path = posixpath.join(source, name)
+        link = machine.link_target(path)
+        if name == without:
+            continue
+        if link is not None:
+            os.symlink(link, target / name)
+        elif machine.is_folder(path):
+            _copy_folder(machine, path, target / name)
+        elif (content := machine.read_bytes(path)) is not None:
+            write_durably(target / name, content, mode=0o644)
+
+
+def _real_folder(machine: Machine, path: str) -> str:
+    """Where the folder of the site is mounted on: a step of an earlier devswap may name it by a link."""
+    return links.followed(machine, _folder(path))
 
 
 def _folder(path: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.simulated.files import Files
+from tests.simulated.files import Files, Folder
 from tests.simulated.mariadb import Schema, Server, Table
 
 HEAT = "aio1-heat-container"
@@ -161,6 +161,19 @@ Listen 10.0.0.1:{port}
     WSGIScriptAlias / /var/www/cgi-bin/keystone/main
 </VirtualHost>
 """
+
+
+def move_behind_link(files: Files, path: str, target: str) -> None:
+    """Let the folder `path` be a link to `target`, which has all that was in it."""
+    found = files.find(path)
+    assert isinstance(found, Folder)
+    files.make_folder(target)
+    moved = files.find(target)
+    assert isinstance(moved, Folder)
+    moved.names.update(found.names)
+    found.names.clear()
+    files.remove(path)
+    files.link(path, target)
 
 
 def put_front(files: Files) -> None:

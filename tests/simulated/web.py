@@ -13,7 +13,7 @@ PROGRAM = ["/usr/sbin/apache2", "-k", "start"]
 def loaded(files: Files) -> list[str]:
     """The command line that stands for the process: with each port, and the virtualenv behind it."""
     found = []
-    for name in files.names(SITES):
+    for name in [name for name in files.names(SITES) if name.endswith(".conf")]:
         text = (files.read(f"{SITES}/{name}") or b"").decode()
         shown = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
         site = apache.read(shown)

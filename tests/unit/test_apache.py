@@ -108,6 +108,22 @@ def test_a_service_in_apache_is_found_and_examined(machine: SimulatedMachine) ->
     assert units.from_json(place, units.as_json(deployment)) == deployment
 
 
+def test_a_folder_among_the_sites_is_no_site(machine: SimulatedMachine) -> None:
+    before = units.examine(found(machine))
+    images.put(machine.files, f"{web.SITES}/backup/old.conf", images.keystone_site())
+    images.put(machine.files, f"{web.SITES}/a-folder.conf/old.conf", images.keystone_site())
+    assert units.examine(found(machine)) == before
+
+
+def test_a_site_is_named_by_the_folder_behind_a_link(machine: SimulatedMachine) -> None:
+    images.move_behind_link(machine.files, "/etc/apache2", "/srv/apache2")
+    hosted = units.examine(found(machine)).hosted
+    assert hosted is not None
+    assert hosted.path == "/srv/apache2/sites-enabled/keystone-httpd.conf"
+    machine.files.link("/etc/apache2", "/srv/other")
+    assert machine.read_text(hosted.path) == hosted.text
+
+
 def test_it_is_found_as_well_while_it_is_put_aside(machine: SimulatedMachine) -> None:
     site = apache.read(images.keystone_site())
     machine.write_text(f"{web.SITES}/keystone-httpd.conf", apache.without(site, site.running("keystone")))

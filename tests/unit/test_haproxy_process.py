@@ -103,6 +103,18 @@ def test_a_folder_is_read_as_haproxy_reads_it(machine: SimulatedMachine) -> None
     assert found.configuration().server("a.cfg/x") is not None
 
 
+def test_a_folder_is_no_file_of_its_configuration(machine: SimulatedMachine) -> None:
+    assert machine.state.haproxy is not None
+    images.put(machine.files, "/etc/haproxy/services.d/a.cfg", "backend a\n")
+    machine.state.haproxy.argv += ("-f", "/etc/haproxy/services.d")
+    (found,) = balancer.find([machine])
+    before = found.files(), found.fragments()
+    for name in ("services.d/folder.cfg", "conf.d/backup"):
+        images.put(machine.files, f"/etc/haproxy/{name}/a.cfg", "nonsense\n")
+    assert (found.files(), found.fragments()) == before
+    assert found.complaint() is None
+
+
 def test_a_link_to_the_file_stays_a_link(machine: SimulatedMachine) -> None:
     text = machine.read_text("/etc/haproxy/haproxy.cfg") or ""
     images.put(machine.files, "/etc/haproxy/real/one.cfg", text)

@@ -234,6 +234,35 @@ def test_a_web_server_that_was_stopped_meanwhile_comes_back_with_production(
     assert differences(simulated, before) == []
 
 
+def test_sites_behind_a_link_are_given_back(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    """The kernel names what is mounted there by the path behind the link; a journal may have the link's."""
+    machine = simulated.machine(APACHE.partition(":")[2])
+    images.move_behind_link(machine.files, "/etc/apache2", "/srv/apache2")
+    let_go, point = example("let-go", simulated), example("point-site", simulated)
+    captured, before = captured_by(let_go, cloud), simulated.take()
+    let_go.do(cloud)
+    assert machine.files.mounted("/srv/apache2") == ["/srv/apache2/sites-enabled"]
+    point.do(cloud)
+    point.undo(cloud, {})
+    let_go.undo(cloud, captured)
+    assert machine.files.mounts == []
+    assert differences(simulated, before) == []
+
+
+def test_a_folder_among_the_sites_is_shown_with_them(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    machine = simulated.machine(APACHE.partition(":")[2])
+    images.put(machine.files, f"{web.SITES}/backup/old.conf", "# old\n")
+    machine.files.link(f"{web.SITES}/backup/link.conf", "../other.conf")
+    let_go = example("let-go", simulated)
+    captured, before = captured_by(let_go, cloud), simulated.take()
+    let_go.do(cloud)
+    assert machine.read_text(SITE) == LET_GO
+    assert machine.read_text(f"{web.SITES}/backup/old.conf") == "# old\n"
+    assert (cloud.vault / "sites/backup/link.conf").readlink() == Path("../other.conf")
+    let_go.undo(cloud, captured)
+    assert differences(simulated, before) == []
+
+
 def test_the_sites_of_another_swap_are_not_covered(simulated: SimulatedCloud, cloud: Cloud) -> None:
     example("let-go", simulated).do(cloud)
     with pytest.raises(DevswapError, match="something is mounted"):

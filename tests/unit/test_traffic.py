@@ -103,6 +103,17 @@ def test_narrowed_traffic_goes_to_one_and_to_the_others_when_that_fails(
     assert simulated.haproxy.serving(images.BACKEND) == [images.THEIRS]
 
 
+def test_a_folder_that_somebody_makes_among_the_fragments_meanwhile_keeps_nothing_from_coming_back(
+    simulated: SimulatedCloud, cloud: Cloud, machine: SimulatedMachine
+) -> None:
+    captured, before = captured_by(NARROW, cloud), machine.read_text(FRAGMENT)
+    NARROW.do(cloud)
+    images.put(machine.files, "/etc/haproxy/conf.d/backup/heat_api", "backend old\n")
+    NARROW.undo(cloud, captured)
+    assert machine.read_text(FRAGMENT) == before
+    assert sorted(simulated.haproxy.serving(images.BACKEND)) == sorted([images.OURS, images.THEIRS])
+
+
 def test_what_others_change_in_other_lines_is_kept(
     simulated: SimulatedCloud, cloud: Cloud, machine: SimulatedMachine
 ) -> None:
