@@ -28,6 +28,8 @@ _SIMPLE = (
     "ExecStop=",
     "ExecReload=",
 )
+# Who is at a prompt lets no service say that it is ready or alive. (In the background devswap has a deadline of its own.)
+_PATIENT = ("TimeoutStartSec=infinity", "WatchdogSec=0", "RuntimeMaxSec=infinity")
 _SEAL = "# as devswap wrote it: "
 _QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"', "%": "%%", "\n": "\\n", "\r": "\\r"})
 
@@ -115,6 +117,7 @@ def drop_in(
         "Restart=no",
         *(f"{name}={value}" for name, value in settings.items()),
         f"SyslogIdentifier={log_name(service)}",
+        *(_PATIENT if terminal is not None else ()),
         *_streams(terminal),
     ]
     return _sealed(service, lines)

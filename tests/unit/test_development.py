@@ -71,6 +71,17 @@ def test_production_cannot_start_it_and_its_command_is_replaced_not_added() -> N
     assert "Type=simple" in lines
 
 
+def test_a_prompt_is_waited_for_on_a_terminal_and_the_background_keeps_productions_deadlines() -> None:
+    command = Command(("/x",), {}, simple=False)
+    attended, alone = (
+        development.drop_in("heat-engine", command, terminal=each).splitlines() for each in ("/dev/pts/7", None)
+    )
+    assert {"TimeoutStartSec=infinity", "WatchdogSec=0", "RuntimeMaxSec=infinity"} <= set(attended)
+    assert attended.index("WatchdogSec=0") > attended.index("[Service]")
+    assert not any(line.startswith(("Timeout", "Watchdog", "RuntimeMax")) for line in alone)
+    assert development.is_as_written("\n".join([*attended, ""]))
+
+
 def test_a_terminal_is_its_input_and_its_output() -> None:
     text = development.drop_in("heat-engine", Command(("/x",), {}, simple=False), terminal="/dev/pts/7")
     assert "TTYPath=/dev/pts/7" in text
