@@ -156,9 +156,11 @@ class Needs:
         url = database_source.read_url(self.deployment.machine, self.source)
         found = []
         for on, unit in units.with_units(service.database.units, self.host.running()):
-            theirs = _source(on, unit, service.config, service.database)
+            machine = self.host.machine(on)
             try:
-                if database_url.same(url, database_source.read_url(self.host.machine(on), theirs)):
+                files = units.config_files(machine, unit, service.config, unit.removesuffix(".service"))
+                theirs = _source(on, unit, files, service.database)
+                if database_url.same(url, database_source.read_url(machine, theirs)):
                     found.append((on, unit))
             except DevswapError as error:
                 self.host.say(f"{unit} in {on} is taken for no user of the database: {error.message}")

@@ -28,7 +28,7 @@ _SIMPLE = (
     "ExecStop=",
     "ExecReload=",
 )
-# Who is at a prompt lets no service say that it is ready or alive. (In the background devswap has a deadline of its own.)
+# Whoever is at a prompt keeps a service from saying that it is ready or alive. In the background these are production's.
 _PATIENT = ("TimeoutStartSec=infinity", "WatchdogSec=0", "RuntimeMaxSec=infinity")
 _SEAL = "# as devswap wrote it: "
 _QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"', "%": "%%", "\n": "\\n", "\r": "\\r"})

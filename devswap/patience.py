@@ -52,12 +52,7 @@ def _steps_of(journal: Journal) -> Iterator[Step]:
 def _callers(host: Host, deployment: Deployment) -> list[Found]:
     service = deployment.service
     known = [each for each in host.catalogue() if each.name in service.called_by]
-    ours = peers.broker(deployment.machine, deployment.unit, deployment.config_files)
-    running = [
-        each
-        for each in units.find(known, host.running())
-        if each.active and peers.broker(each.machine, each.unit, each.service.config) == ours is not None
-    ]
+    running = peers.with_its_broker(host, deployment, units.find(known, host.running()))
     return [each for each in running if _can_wait(host, each)]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from devswap import development, systemd, transaction
 from devswap.configuration import Configuration
 from devswap.deployment import Deployment
 from devswap.discovery import units
+from devswap.discovery.units import Found
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.machine import Machine
@@ -22,16 +23,30 @@ def of(host: Host, deployment: Deployment) -> list[Peer]:
     service, machine = deployment.service, deployment.machine
     if service.queue is None:
         return []
-    ours = broker(machine, deployment.unit, deployment.config_files)
     places = [each for each in units.find([service], host.running()) if each.machine.address != machine.address]
-    return [
-        (each.machine.address, each.unit)
-        for each in places
-        if each.active and broker(each.machine, each.unit, service.config) == ours is not None
-    ]
+    return [(each.machine.address, each.unit) for each in with_its_broker(host, deployment, places)]
 
 
-def broker(machine: Machine, unit: str, files: Sequence[str]) -> str | None:
+def with_its_broker(host: Host, deployment: Deployment, places: Iterable[Found]) -> list[Found]:
+    """Those of `places` that run with the deployment's broker; of whom that cannot be told, it is said."""
+    ours = _broker(deployment.machine, deployment.unit, deployment.config_files)
+    found = []
+    for each in (each for each in places if each.active):
+        name, script = each.service.name, each.service.entry_point or each.service.name
+        files = units.config_files(each.machine, each.unit, each.service.config, script)
+        theirs = _broker(each.machine, each.unit, files)
+        if ours is None or theirs is None:
+            whose = f"{name} in {each.machine.name}" if ours else f"{deployment.service.name}"
+            host.say(
+                f"{name} in {each.machine.name} is taken for one with another broker: no transport_url is set in "
+                f"the configuration of {whose}"
+            )
+        elif ours == theirs:
+            found.append(each)
+    return found
+
+
+def _broker(machine: Machine, unit: str, files: Sequence[str]) -> str | None:
     """Its URL with everything in it: two clouds on one host have other passwords at least."""
     return Configuration.of(machine, files, systemd.environment(machine, unit)).get("DEFAULT", "transport_url")
 

@@ -39,14 +39,29 @@ def of_unit(
     machine: Machine, unit: str, properties: Mapping[str, str], environment: Mapping[str, str], service: Service
 ) -> Program:
     """What `unit` runs; raises DevswapError where that is no Python program, naming it."""
-    words = _running_command(machine, int(properties["MainPID"] or 0))
-    words = words or _configured_command(machine, unit, properties["ExecStart"], environment)
+    words = _words(machine, unit, properties, environment)
     if words and uwsgi.is_uwsgi(words[0]):
         settings = uwsgi.read(words, machine.read_text, environment, folder=folder_of(properties))
         python = f"{settings.virtualenv}/bin/python" if settings.virtualenv else "/usr/bin/python3"
         return Program(python, (settings.module or service.name, *settings.arguments), settings)
     python, command = _split(machine, words, unit, service.name)
     return Program(python, command)
+
+
+def arguments_of(
+    machine: Machine, unit: str, properties: Mapping[str, str], environment: Mapping[str, str]
+) -> tuple[Sequence[str], Mapping[str, str]]:
+    """(the words that an application in `unit` sees, what uWSGI adds to its environment), whatever it is written in."""
+    words = _words(machine, unit, properties, environment)
+    if words and uwsgi.is_uwsgi(words[0]):
+        settings = uwsgi.read(words, machine.read_text, environment, folder=folder_of(properties))
+        return settings.arguments, settings.environment
+    return words, {}
+
+
+def _words(machine: Machine, unit: str, properties: Mapping[str, str], environment: Mapping[str, str]) -> list[str]:
+    words = _running_command(machine, int(properties["MainPID"] or 0))
+    return words or _configured_command(machine, unit, properties["ExecStart"], environment)
 
 
 def folder_of(properties: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ Names of containers are not trusted: they changed with every era of OpenStack-An
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -174,6 +174,17 @@ def examine(found: Found) -> Deployment:
         front=_front(machine, answers),
         addresses=answers,
     )
+
+
+def config_files(machine: Machine, unit: str, default: Sequence[str], script: str) -> tuple[str, ...]:
+    """The files that configure `unit`, whoever's it is; where its command cannot be seen, those read by default."""
+    properties = systemd.show(machine, unit, "MainPID", "ExecStart", "WorkingDirectory")
+    environment = systemd.environment(machine, unit)
+    try:
+        words, more = program.arguments_of(machine, unit, properties, environment)
+    except DevswapError:
+        words, more = (), {}
+    return configuration.files_of(words, machine, default, script, {**environment, **more})
 
 
 def _front(machine: Machine, addresses: tuple[str, ...]) -> Front | None:

@@ -9,6 +9,7 @@ import pytest
 
 from devswap import swap
 from devswap.steps.apache import RefreshFront
+from devswap.steps.database import SyncDatabase
 from devswap.steps.step import from_json
 from devswap.wish import Wish
 from tests.simulated import images, web
@@ -81,3 +82,24 @@ def test_a_machine_that_is_stopped_meanwhile_is_passed_over(cloud: SimulatedClou
     cloud.machine(images.HEAT_CFN).state.running = False
     restore(cloud)
     assert cloud.host().journals.all() == []
+
+
+@pytest.mark.parametrize("elsewhere", ["heat.conf.d", "--config-file"])
+def test_a_unit_whose_database_is_configured_elsewhere_uses_it_all_the_same(
+    cloud: SimulatedCloud, elsewhere: str
+) -> None:
+    """It is stopped while a dump is loaded, and what stands before it asks it again."""
+    machine, unit = cloud.machine(images.HEAT_CFN), "/etc/systemd/system/heat-api-cfn.service"
+    conf, told = machine.read_text("/etc/heat/heat.conf") or "", machine.read_text(unit) or ""
+    machine.write_text(f"{images.VENV}/etc/heat/heat.conf", "[DEFAULT]\n")
+    path = "/srv/heat.conf" if elsewhere == "--config-file" else "/etc/heat/heat.conf.d/10.conf"
+    machine.write_text(path, conf)
+    if elsewhere == "--config-file":
+        machine.write_text(unit, told.replace("/bin/heat-api-cfn", f"/bin/heat-api-cfn --config-file {path}"))
+    machine.boot()
+    checkout(cloud, "migrates")
+    (journal,) = cloud.host().journals.all()
+    steps = [from_json(entry.step) for entry in journal.entries]
+    (sync,) = [step for step in steps if isinstance(step, SyncDatabase)]
+    assert (CFN, "heat-api-cfn.service") in sync.users
+    assert not any("taken for no user" in line for line in cloud.said)

@@ -100,6 +100,41 @@ def test_another_clouds_engine_is_nobodys_peer(cloud: SimulatedCloud, peer: Simu
     assert not any("queue" in line for line in cloud.said)
 
 
+def configure(peer: SimulatedMachine, how: str) -> None:
+    """Let the peer have its broker from elsewhere than heat.conf."""
+    conf, unit = f"{images.VENV}/etc/heat/heat.conf", f"/etc/systemd/system/{UNIT}"
+    text, told = peer.read_text(conf) or "", peer.read_text(unit) or ""
+    folder = {"conf.d": "/etc/heat/heat.conf.d", "--config-dir": "/srv/heat"}.get(how)
+    path = f"{folder}/10.conf" if folder else "/srv/heat.conf"
+    peer.write_text(conf, "[DEFAULT]\n")
+    peer.write_text(path, text)
+    if how != "conf.d":
+        peer.write_text(unit, told.replace("/bin/heat-engine", f"/bin/heat-engine {how} {folder or path}"))
+    peer.boot()
+
+
+@pytest.mark.parametrize("how", ["conf.d", "--config-dir", "--config-file"])
+def test_a_peer_is_known_wherever_its_broker_is_configured(
+    cloud: SimulatedCloud, peer: SimulatedMachine, how: str
+) -> None:
+    configure(peer, how)
+    before = cloud.take()
+    checkout(cloud)
+    assert not peer.init.is_active(UNIT)
+    restore(cloud)
+    assert differences(cloud, before) == []
+
+
+def test_a_peer_whose_broker_cannot_be_told_is_named(cloud: SimulatedCloud, peer: SimulatedMachine) -> None:
+    peer.write_text(f"{images.VENV}/etc/heat/heat.conf", "[DEFAULT]\n")
+    checkout(cloud)
+    assert peer.init.is_active(UNIT)
+    assert (
+        f"heat-engine in {images.HEAT_PEER} is taken for one with another broker: no transport_url is set in the "
+        f"configuration of heat-engine in {images.HEAT_PEER}"
+    ) in cloud.said
+
+
 def test_a_peer_that_does_not_run_is_left_alone(cloud: SimulatedCloud, peer: SimulatedMachine) -> None:
     peer.run(["systemctl", "stop", "--", UNIT])
     before = cloud.take()
