@@ -28,7 +28,7 @@ _SIMPLE = (
     "ExecStop=",
     "ExecReload=",
 )
-# Whoever is at a prompt keeps a service from saying that it is ready or alive. In the background these are production's.
+# Whoever is at a prompt keeps a service from saying that it is ready or alive. In the background they are production's.
 _PATIENT = ("TimeoutStartSec=infinity", "WatchdogSec=0", "RuntimeMaxSec=infinity")
 _SEAL = "# as devswap wrote it: "
 _QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"', "%": "%%", "\n": "\\n", "\r": "\\r"})
