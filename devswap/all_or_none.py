@@ -16,6 +16,7 @@ from devswap.preparation import Prepared
 from devswap.source import Checkout
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Step, from_json
+from devswap.undisturbed import undisturbed
 from devswap.wish import Makers, Wish
 
 
@@ -29,7 +30,7 @@ def prepared(host: Host, places: Sequence[Found], wish: Wish, makers: Makers) ->
             if len(places) > 1:
                 _require_simple_switch(found[-1])
     except BaseException:
-        with coming_back.undisturbed(host):
+        with undisturbed(host):
             for one in reversed(found):
                 preparation.abandon(host, one)
         raise
@@ -99,7 +100,7 @@ def taking_over(host: Host, group: Sequence[Prepared]) -> Iterator[Callable[[Pre
     except NotWhole:
         raise
     except BaseException as error:
-        with coming_back.undisturbed(host):
+        with undisturbed(host):
             what = "all of them" if len(group) > 1 else "what was there"
             host.say(f"{coming_back.reason(error)}: bringing {what} back")
             failed = [why for one in reversed(group) if (why := _back(host, one, begun)) is not None]

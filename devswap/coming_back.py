@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -13,6 +12,7 @@ from devswap.host import Host
 from devswap.journal import Journal
 from devswap.proof import Restored
 from devswap.steps.step import NOTHING_KEPT, Kept, Step
+from devswap.undisturbed import undisturbed
 from devswap.watcher import Watcher
 
 
@@ -68,21 +68,6 @@ def reason(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     return error.message.partition("\n")[0] if isinstance(error, DevswapError) else type(error).__name__
-
-
-@contextmanager
-def undisturbed(host: Host) -> Iterator[None]:
-    """A second Ctrl-C must not stop the way back; it is said instead."""
-
-    def refuse(*_: object) -> None:
-        host.say("production is coming back; this cannot be interrupted")
-
-    before = {number: signal.signal(number, refuse) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

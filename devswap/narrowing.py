@@ -20,6 +20,7 @@ from devswap.journal import Journal, Swap
 from devswap.steps.haproxy import ACTIVE, BACKUP, OUT, MoveTraffic
 from devswap.steps.step import from_json
 from devswap.traffic import Served
+from devswap.undisturbed import undisturbed
 
 _PREFIX = "haproxy:"
 MODE = "narrowed"
@@ -127,7 +128,7 @@ def _do(host: Host, swap: Swap, meant: Sequence[Served], steps: Sequence[MoveTra
             transaction.apply(steps, journal, host.cloud(journal))
             journal.describe(mode=MODE)
         except BaseException:
-            with transaction.whole_or_said(journal):
+            with undisturbed(host), transaction.whole_or_said(journal):
                 transaction.rollback(journal, host.cloud(journal))
                 journal.remove()
             raise

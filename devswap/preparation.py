@@ -51,6 +51,7 @@ from devswap.steps.patience import LengthenWait
 from devswap.steps.step import Cloud, Step
 from devswap.steps.unit import require_unedited
 from devswap.tuning import PDB
+from devswap.undisturbed import undisturbed
 from devswap.wish import MAKERS, Makers, Wish
 
 
@@ -199,7 +200,7 @@ def abandon(host: Host, prepared: Prepared) -> None:
 
 
 def _abandon_first(host: Host, journal: Journal) -> None:
-    with transaction.whole_or_said(journal):
+    with undisturbed(host), transaction.whole_or_said(journal):
         transaction.rollback(journal, host.cloud(journal))
         journal.remove()
 
@@ -207,9 +208,10 @@ def _abandon_first(host: Host, journal: Journal) -> None:
 def _abandon_switch(host: Host, journal: Journal) -> None:
     """All that is mounted besides what serves: an overlay under construction as well."""
     serving = plan.slot(journal.swap.service, journal.swap.slot).checkout.rpartition("/")[0] + "/"
-    transaction.withdraw(
-        journal, host.cloud(journal), lambda step: isinstance(step, Mount) and not step.target.startswith(serving)
-    )
+    with undisturbed(host):
+        transaction.withdraw(
+            journal, host.cloud(journal), lambda step: isinstance(step, Mount) and not step.target.startswith(serving)
+        )
 
 
 def _prepare_switch(

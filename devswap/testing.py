@@ -17,6 +17,7 @@ from devswap.host import Host
 from devswap.journal import Journal, Swap
 from devswap.masking import mask
 from devswap.source import Checkout
+from devswap.undisturbed import undisturbed
 
 _PREFIX = "tests:"
 MODE = "testing"
@@ -80,6 +81,6 @@ def journal(host: Host, found: Found, checkout: Checkout) -> Iterator[Journal]:
 
 
 def _end(host: Host, journal: Journal) -> None:
-    with transaction.whole_or_said(journal):
+    with undisturbed(host), transaction.whole_or_said(journal):
         transaction.rollback(journal, host.cloud(journal))
         journal.remove()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,18 @@ class Person:
     def _devswap(self, verb: str, *arguments: str) -> None:
         app: typer.Typer = importlib.import_module(f"devswap.commands.{verb}").app
         typer.main.get_command(app).main(list(arguments), standalone_mode=False)
+
+
+class Presses:
+    """Somebody who presses Ctrl-C at an instant, and again at each of those afterwards that are `named` so."""
+
+    def __init__(self, first: int, named: str = "") -> None:
+        self._left, self._named = first, named
+
+    def __call__(self, what: str) -> None:
+        self._left -= 1
+        if self._left == -1 or (self._left < 0 and self._named in what):
+            signal.raise_signal(signal.SIGINT)
 
 
 def commands(hint: str | None) -> list[str]:

@@ -14,7 +14,7 @@ from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
 from tests.simulated.machine import SimulatedMachine
-from tests.simulated.person import Person, commands
+from tests.simulated.person import Person, Presses, commands
 
 CFG, FRAGMENT = "/etc/haproxy/haproxy.cfg", "/etc/haproxy/conf.d/heat_api"
 SERVICE = "heat-api"
@@ -184,6 +184,24 @@ def test_nothing_narrowed_is_widened_at_once(
         assert f"haproxy:{name} is not narrowed" in capsys.readouterr().out
     for line in (("haproxy", "widen", "heat-ap"), ("restore", "haproxy:heat-ap")):
         assert "did you mean heat-api" in (person.is_told(*line, code=2).hint or "")
+
+
+def test_ctrl_c_and_more_of_it_leave_haproxy_as_it_was(cloud: SimulatedCloud) -> None:
+    """Pressed at each instant of a narrowing, and at each of its way back."""
+    before, number = cloud.take(), 0
+    while True:
+        cloud.calls.begin(instant=Presses(number))
+        try:
+            narrow(cloud, exclusive=True)
+        except KeyboardInterrupt:
+            assert differences(cloud, before) == [], number
+            assert cloud.host().journals.all() == []
+            number += 1
+        else:
+            break
+    cloud.calls.begin()
+    assert number > 3
+    assert "this cannot be interrupted" in "".join(cloud.said)
 
 
 # --- swaps -----------------------------------------------------------------------------------------------------------

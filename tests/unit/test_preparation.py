@@ -18,6 +18,7 @@ from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
+from tests.simulated.person import Presses
 
 
 @pytest.mark.parametrize(
@@ -96,3 +97,28 @@ def test_the_lock_of_what_was_installed_is_kept_and_shown_with_the_swap(tmp_path
     assert planned.installs == journal.swap.overlay["packages"] == status.of(cloud.host(), journal).packages
     assert planned.installs[0]["sha256"] == "abc"
     assert any("public index" in line and "heat needs humanize" in line for line in cloud.said)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_ctrl_c_and_more_of_it_leave_nothing_mounted(tmp_path: Path, *, swapped: bool) -> None:
+    """Pressed at each instant of a preparation, and while what it had mounted is taken away."""
+    cloud = SimulatedCloud(tmp_path)
+    cloud.checkout("plain")
+    cloud.checkout("other")
+    if swapped:
+        swap.checkout(cloud.host(), Wish("heat-engine", "plain", None, None, detach=True), cloud.makers)
+    before, wish = cloud.take(), Wish("heat-engine", "other", None, None, detach=True)
+    entries = [journal.entries for journal in cloud.host().journals.all()]
+    for first in range(1000):
+        cloud.calls.begin(instant=Presses(first, "unmount"))
+        interrupted = False
+        try:
+            swap.plan(cloud.host(), wish, cloud.makers)
+        except KeyboardInterrupt:
+            interrupted = True
+        cloud.calls.begin()
+        assert [line for line in differences(cloud, before) if "journal.json" not in line] == [], first
+        assert [journal.entries for journal in cloud.host().journals.all()] == entries
+        if not interrupted:
+            break
+    assert first > 3

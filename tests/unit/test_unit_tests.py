@@ -18,7 +18,7 @@ from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting
 from tests.simulated.comparison import differences
 from tests.simulated.machine import SimulatedMachine
-from tests.simulated.person import Person
+from tests.simulated.person import Person, Presses
 
 SERVICE, TESTS = "heat-engine", "tests:heat-engine"
 FOLDER = f"/run/devswap/{SERVICE}-tests"
@@ -131,6 +131,21 @@ def test_the_next_run_takes_away_what_an_interrupted_one_left(cloud: SimulatedCl
     run_killed(cloud)
     assert run(cloud, ref="other") == 0
     assert differences(cloud, whole) == []
+
+
+def test_ctrl_c_and_more_of_it_leave_nothing_mounted(cloud: SimulatedCloud, whole: Snapshot) -> None:
+    for first in range(1000):
+        cloud.calls.begin(instant=Presses(first, "unmount"))
+        interrupted = False
+        try:
+            run(cloud, ref="plain")
+        except KeyboardInterrupt:
+            interrupted = True
+        cloud.calls.begin()
+        assert differences(cloud, whole) == [], first
+        if not interrupted:
+            break
+    assert first > 3
 
 
 def run_killed(cloud: SimulatedCloud) -> None:

@@ -1,0 +1,24 @@
+"""What must come to its end: a way back that is under way."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from devswap.host import Host
+
+
+@contextmanager
+def undisturbed(host: Host) -> Iterator[None]:
+    """A second Ctrl-C must not stop the way back; it is said instead."""
+
+    def refuse(*_: object) -> None:
+        host.say("production is coming back; this cannot be interrupted")
+
+    before = {number: signal.signal(number, refuse) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
