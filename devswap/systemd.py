@@ -180,7 +180,8 @@ def unit_argv(
     flags += [f"--setenv={name}={value}" for name, value in (env or {}).items()]
     flags += [f"--property={name}={value}" for name, value in (properties or {}).items()]
     flags += [f"--property=EnvironmentFile={path}" for path in environment_files]
-    return [*flags, "--", *argv]
+    # These become ExecStart=, where a dollar sign names a variable unless it is there twice: systemd.service(5)
+    return [*flags, "--", *(word.replace("$", "$$") for word in argv)]
 
 
 def run_in_unit(

@@ -92,6 +92,11 @@ def test_a_command_runs_as_a_unit_and_leaves_none(machine: Machine) -> None:
     assert systemd.state(machine, "dsct-run.service").load == "not-found"
 
 
+def test_the_words_of_a_command_in_a_unit_reach_it_as_they_are(machine: Machine) -> None:
+    words = ["$HOME", "${HOME}", "$$", "a$b", "${HOME}$HOME"]
+    assert systemd.run_in_unit(machine, "dsct-run.service", ["echo", *words]).stdout == " ".join(words) + "\n"
+
+
 def test_a_restart_clears_what_lies_in_run_and_starts_what_is_enabled(subject: Subject) -> None:
     machine = subject.machine
     systemd.stop(machine, UNIT)

@@ -62,10 +62,8 @@ def _plain(machine: SimulatedMachine, call: Invocation) -> Effect:
     if tool == "printenv":
         value = call.env.get(rest[0])
         return Outcome(1) if value is None else Outcome(0, f"{value}\n")
-    if tool == "id":
-        return Outcome(0, f"{call.user}\n")
-    if tool == "pwd":
-        return Outcome(0, f"{call.cwd}\n")
+    if tool in ("echo", "id", "pwd"):
+        return Outcome(0, {"echo": " ".join(rest), "id": call.user, "pwd": call.cwd}[tool] + "\n")
     if tool == "tail":
         return Outcome(0, (machine.files.read(rest[-1]) or b"").decode())
     if tool == "cat":
@@ -309,7 +307,7 @@ def _kill(machine: SimulatedMachine, unit: str) -> Generator[None, None, Outcome
 
 def _systemd_run(machine: SimulatedMachine, arguments: list[str], call: Invocation) -> Effect:
     split = arguments.index("--")
-    options, argv = arguments[:split], arguments[split + 1 :]
+    options, argv = arguments[:split], [_expanded(word) for word in arguments[split + 1 :]]
     named = [option.partition("=")[::2] for option in options]
     if argv[:2] == ["test", "-r"]:
         argv[2] = _bound(named).get(argv[2], argv[2])
@@ -328,6 +326,12 @@ def _systemd_run(machine: SimulatedMachine, arguments: list[str], call: Invocati
     if "--wait" in given:
         return _waited_for(machine, unit, inner)
     return _guarding(machine, unit, inner)
+
+
+def _expanded(word: str) -> str:
+    """A word of ExecStart= where no variable is set; one that is alone would be gone altogether."""
+    assert not re.match(r"\$\w+$", word), f"systemd-run would drop {word!r}"
+    return re.sub(r"\$\$|\$\{\w*\}", lambda match: "$" if match[0] == "$$" else "", word)
 
 
 def _bound(options: list[tuple[str, str]]) -> dict[str, str]:

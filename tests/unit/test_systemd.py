@@ -64,3 +64,11 @@ def test_what_is_lent_is_roots_alone_and_is_taken_back(machine: SimulatedMachine
         assert files == [LENT, "/etc/default/heat"]
         assert machine.read_text(LENT) == 'OWN="of \\$5 and \\\\ \\"signs\\""\n'
     assert not machine.exists(LENT)
+
+
+def test_a_shell_in_a_unit_has_its_dollar_signs(machine: SimulatedMachine) -> None:
+    """systemd-run itself would take them for variables of its own."""
+    line = systemd.unit_argv("x.service", ["sh", "-c", "kill -TERM $$"])
+    assert machine.run(line, ok=(143,)).code == 143
+    for word in ("${i}", "$HOME", "$$", "5 $"):
+        assert machine.run(systemd.unit_argv("x.service", ["echo", word])).stdout == f"{word}\n"
