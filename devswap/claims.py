@@ -13,15 +13,18 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from devswap.errors import DevswapError
+from devswap.errors import Busy, DevswapError
 from devswap.host import Host
 from devswap.journal import Owner, make_private
 
 RESTORE = "restore"
 _SECONDS = 120.0
+# So long a lock may be that of one who only looks, or of a holder that has not said yet who it is.
+_TRIES = 10
+_PAUSE = 0.05
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Holder:
 
     owner: Owner
     doing: str
+    began: str = ""
+    """When the owner's process did, in the kernel's own count: its number may be another's by now."""
 
 
 @contextmanager
@@ -37,8 +42,7 @@ def held(host: Host, service: str, machine: str, doing: str, *, take_over: bool)
     """The claim on a swap, for as long as it is worked on."""
 
     def busy(found: Holder) -> None:
-        owner = found.owner
-        where = f"{owner.user} on {owner.terminal or owner.host} (process {owner.pid})"
+        owner, where = found.owner, _where(found)
         if found.doing == RESTORE:
             host.say(f"waiting for the restore of {where}")
             return
@@ -54,6 +58,29 @@ def held(host: Host, service: str, machine: str, doing: str, *, take_over: bool)
 
 
 @contextmanager
+def held_if_free(host: Host, service: str, machine: str, doing: str) -> Iterator[None]:
+    """As `held`, but nothing is ended for it: raises Busy where anybody works on the swap. A restore is waited for."""
+
+    def busy(found: Holder) -> None:
+        if found.doing == RESTORE:
+            host.say(f"waiting for the restore of {_where(found)}")
+            return
+        ours = (found.owner.uid, found.owner.host) == (host.owner.uid, host.owner.host)
+        raise Busy(
+            f"devswap {found.doing} of {_where(found)} works on {service}, and devswap {doing} ends nothing",
+            hint=f"Ctrl-C there, or kill {found.owner.pid}; then try again" if ours else "ask them",
+        )
+
+    with claim(host.journals.claim_path(service, machine), Holder(host.owner, doing), busy=busy):
+        yield
+
+
+def _where(found: Holder) -> str:
+    owner = found.owner
+    return f"{owner.user} on {owner.terminal or owner.host} (process {owner.pid})"
+
+
+@contextmanager
 def claim(path: Path, holder: Holder, *, busy: Callable[[Holder], None]) -> Iterator[None]:
     """Hold the claim `path`. `busy` is told who has it: it raises, or makes room, and then the claim is waited for.
 
@@ -64,8 +91,13 @@ def claim(path: Path, holder: Holder, *, busy: Callable[[Holder], None]) -> Iter
     try:
         _take(descriptor, path, busy)
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(asdict(holder)).encode(), 0)
-        yield
+        told = replace(holder, began=_began(holder.owner.pid))
+        os.pwrite(descriptor, json.dumps(asdict(told)).encode(), 0)
+        try:
+            yield
+        finally:  # who meets the next lock on it must not take us for its holder
+            with suppress(OSError):
+                os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 
@@ -77,38 +109,65 @@ def holder(path: Path) -> Holder | None:
     except FileNotFoundError:
         return None
     try:
-        return None if _try(descriptor) else _read(path)
+        return None if _try_for_a_while(descriptor, path, fcntl.LOCK_SH) else _read(path)
     finally:
         os.close(descriptor)
 
 
 def end(found: Holder) -> None:
-    """Ask the holder's process to end; it rolls back what it has begun."""
-    with suppress(ProcessLookupError):
-        os.kill(found.owner.pid, signal.SIGTERM)
+    """Ask the holder's process to end; it rolls back what it has begun. Another one of its number is left alone."""
+    if _lives(found):
+        with suppress(ProcessLookupError):
+            os.kill(found.owner.pid, signal.SIGTERM)
+
+
+def _lives(found: Holder) -> bool:
+    return found.began != "" and found.began == _began(found.owner.pid)
+
+
+def _began(pid: int) -> str:
+    """When the process did, in ticks since the kernel's start (proc(5)); empty where there is none."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return told.rpartition(")")[2].split()[19]  # its name, before that, may hold anything
 
 
 def _take(descriptor: int, path: Path, busy: Callable[[Holder], None]) -> None:
-    if _try(descriptor):
+    if _try_for_a_while(descriptor, path, fcntl.LOCK_EX):
         return
     found = _read(path)
     if found is not None:
         busy(found)
     deadline = time.monotonic() + _SECONDS
-    while not _try(descriptor):
+    while not _try(descriptor, fcntl.LOCK_EX):
         found = _read(path)
         if time.monotonic() > deadline and not (found and found.doing == RESTORE):
-            who = f"process {found.owner.pid} of {found.owner.user}" if found else "another devswap"
+            known = found is not None and _lives(found)
+            who = f"process {found.owner.pid} of {found.owner.user}" if found and known else "another devswap"
             raise DevswapError(
                 f"{who} still works on this swap after {_SECONDS:.0f} s",
-                hint=f"kill -9 {found.owner.pid}, then try again" if found else "try again",
+                hint=f"kill -9 {found.owner.pid}, then try again" if found and known else "try again",
             )
-        time.sleep(0.05)
+        time.sleep(_PAUSE)
 
 
-def _try(descriptor: int) -> bool:
+def _try_for_a_while(descriptor: int, path: Path, kind: int) -> bool:
+    """Whether the lock is ours. Who is named in the file has it for sure only where that very process still lives."""
+    for _ in range(_TRIES):
+        if _try(descriptor, kind):
+            return True
+        found = _read(path)
+        if found is not None and _lives(found):
+            return False
+        time.sleep(_PAUSE)
+    return _try(descriptor, kind)
+
+
+def _try(descriptor: int, kind: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -118,6 +177,6 @@ def _read(path: Path) -> Holder | None:
     """None in the instant between a holder's lock and its first word."""
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
-        return Holder(Owner(**read["owner"]), read["doing"])
+        return Holder(Owner(**read["owner"]), read["doing"], read.get("began", ""))
     except (OSError, ValueError, KeyError, TypeError):
         return None

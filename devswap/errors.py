@@ -5,6 +5,7 @@ DevswapError                exit 1: it failed, production is as before
 ├── NotWhole                exit 3: production is not whole, `devswap restore` goes on
 ├── Unrecognised            exit 3 in the end: a file of a step is neither as it was nor as the step left it
 ├── Postponed               exit 3 in the end: an undo must wait, and is in the way of no other
+├── Busy                    exit 1: somebody works on the swap, and is not ended for this
 ├── PackagesRefused         exit 1: the policy for indexes forbids what the checkout needs
 ├── MachineGone             exit 1: the machine does not exist any more; a rollback passes it over
 ├── Interrupted             exit 130: Ctrl-C, and what had begun is rolled back
@@ -59,6 +60,10 @@ class Postponed(DevswapError):
     def __init__(self, cause: DevswapError) -> None:
         super().__init__(cause.message, hint=cause.hint)
         self.cause = cause
+
+
+class Busy(DevswapError):
+    """The restore after a restart passes such a swap over."""
 
 
 class PackagesRefused(DevswapError):

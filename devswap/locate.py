@@ -10,6 +10,7 @@ from devswap.discovery.units import Found
 from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
 from devswap.journal import Journal
+from devswap.machine import name_of
 from devswap.service import Service
 
 
@@ -134,15 +135,18 @@ def is_meant(journal: Journal, wanted: str | None) -> bool:
 def is_named(address: str, wanted: str | None) -> bool:
     """Whether `wanted` is the address of a machine, its name or the beginning of its name."""
     machines.require_name(wanted)
-    return wanted is None or wanted == address or address.partition(":")[2].startswith(wanted.removeprefix("lxc:"))
+    return wanted is None or wanted == address or name_of(address).startswith(wanted.removeprefix("lxc:"))
 
 
-def require_owner(host: Host, journal: Journal, *, take_over: bool = False) -> None:
-    """Raise unless the swap is this user's: taking it from another is for people to agree on."""
+def require_owner(host: Host, journal: Journal, *, take_over: bool | None = None) -> None:
+    """Raise unless the swap is this user's: taking it from another is for people to agree on.
+
+    `take_over` is what they have said; None for a command that has no such option.
+    """
     theirs, mine = journal.swap.owner, host.owner
     if not take_over and (theirs.uid, theirs.host) != (mine.uid, mine.host):
         raise DevswapError(
             f"{journal.swap.service} is swapped by {theirs.user} on {theirs.terminal or theirs.host} "
             f"since {journal.swap.since}",
-            hint="ask them, or say --take-over",
+            hint="ask them" if take_over is None else "ask them, or say --take-over",
         )

@@ -136,6 +136,11 @@ class Machine(Protocol):
         """
 
 
+def name_of(address: str) -> str:
+    """The address without its kind; this host has no other name than that."""
+    return address.partition(":")[2] or address.rstrip(":")
+
+
 def while_running(machine: Machine, look: Callable[[Machine], Seen]) -> Seen | None:
     """What `look` sees; None if the machine was stopped meanwhile, as any of many on a host may be.
 
@@ -166,7 +171,7 @@ class BackedMachine:
 
     @property
     def name(self) -> str:
-        return self.address.partition(":")[2] or self.address.rstrip(":")
+        return name_of(self.address)
 
     def is_running(self) -> bool:
         return self._backend.init_pid() is not None

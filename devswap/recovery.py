@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import devswap
-from devswap import claims, development, process
-from devswap.errors import DevswapError
+from devswap import claims, coming_back, development, narrowing, process, way
+from devswap.errors import Busy, DevswapError
 from devswap.host import Host
 from devswap.journal import Journal, write_durably
+from devswap.proof import Restored
+from devswap.steps.step import NOTHING_KEPT, Kept
+from devswap.undisturbed import undisturbed
 
 UNIT = "devswap-recovery.service"
 # After whatever starts the machines. Units of these names that a host does not have are passed over (systemd.unit(5)).
@@ -104,14 +107,40 @@ class Recovery:
 
 def is_interrupted(host: Host, journal: Journal) -> bool:
     """Whether a restart, or the death of a devswap, has left the swap behind: nobody works on it or runs it now."""
+    claim = host.journals.claim_path(journal.swap.service, journal.swap.machine)
+    return claims.holder(claim) is None and _is_left(host, journal)
+
+
+def restore(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> list[Restored]:
+    """Give back what was interrupted; nothing where somebody has it by now, or has given it back.
+
+    Asked once more with the claim: other restores, before this one, may have taken their time.
+    """
     swap = journal.swap
-    if claims.holder(host.journals.claim_path(swap.service, swap.machine)) is not None:
-        return False
+    try:
+        with (
+            claims.held_if_free(host, swap.service, swap.machine, claims.RESTORE),
+            undisturbed(host),
+        ):
+            current = host.journals.find(swap.service, swap.machine)
+            if current is None or not _is_left(host, current):
+                return []
+            return [coming_back.bring_back(host, current, kept)]
+    except Busy as error:
+        host.say(error.message)
+        return []
+
+
+def _is_left(host: Host, journal: Journal) -> bool:
+    """Whether nobody runs it; a narrowing outlives a restart, since it is in HAProxy's files."""
+    swap = journal.swap
     if swap.mode in ("preparing", "restoring"):
         return True
+    if swap.mode == narrowing.MODE:
+        return False
     try:
         machine = host.machine(swap.machine)
-        return not machine.is_running() or not machine.exists(development.path(swap.unit))
+        return not machine.is_running() or not way.is_held(machine, swap)
     except DevswapError:
         return True  # its machine is gone: what else there is comes back without it
 

@@ -27,7 +27,7 @@ def checkout(host: Host, services: Sequence[str], wish: Wish, makers: Makers = M
     with ExitStack() as claimed:
         for place in sorted(places, key=lambda place: place.service.name):
             where = (place.service.name, place.machine.address)
-            claimed.enter_context(claims.held(host, *where, "checkout", take_over=wish.take_over))
+            claimed.enter_context(claims.held(host, *where, "checkout", take_over=bool(wish.take_over)))
             claimed.enter_context(coming_back.cleaned_up(host, *where))
         group = all_or_none.prepared(host, places, wish, makers)
         for one in group:

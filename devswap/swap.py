@@ -38,6 +38,7 @@ from devswap.running import Start
 from devswap.shared import Shelf
 from devswap.steps.step import NOTHING_KEPT, Kept, from_json
 from devswap.tuning import UNCHANGED, Changes, Tuning
+from devswap.undisturbed import undisturbed
 from devswap.wish import MAKERS, Makers, Wish
 
 
@@ -62,13 +63,12 @@ class Planned:
 def plan(host: Host, wish: Wish, makers: Makers = MAKERS) -> Planned:
     """Everything that `checkout` does while production serves, and then nothing more: it is all taken away again."""
     place = preparation.locate_place(host, wish)
-    with claims.held(host, wish.service, place.machine.address, "plan", take_over=wish.take_over):
+    with claims.held_if_free(host, wish.service, place.machine.address, "plan"):
         prepared = preparation.prepare(host, wish, place, makers)
         try:
             return _planned(host, prepared)
         finally:
-            with coming_back.undisturbed(host):
-                preparation.abandon(host, prepared)
+            preparation.abandon(host, prepared)
 
 
 def _planned(host: Host, prepared: Prepared) -> Planned:
@@ -100,7 +100,7 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
     """
     place = preparation.locate_place(host, wish)
     with (
-        claims.held(host, wish.service, place.machine.address, "checkout", take_over=wish.take_over),
+        claims.held(host, wish.service, place.machine.address, "checkout", take_over=bool(wish.take_over)),
         coming_back.cleaned_up(host, wish.service, place.machine.address),
     ):
         prepared = preparation.prepare(host, wish, place, makers)
@@ -235,7 +235,7 @@ def restore(host: Host, journal: Journal, *, take_over: bool = False, kept: Kept
     swap = journal.swap
     with (
         claims.held(host, swap.service, swap.machine, claims.RESTORE, take_over=take_over),
-        coming_back.undisturbed(host),
+        undisturbed(host),
     ):
         current = host.journals.find(swap.service, swap.machine)
         if current is None:  # another restore, or the one we ended, was quicker

@@ -29,8 +29,8 @@ class Wish:
     """Under the web server that production has, in the background."""
     install: bool = False
     """Install the checkout, as it is now, instead of using it in place."""
-    take_over: bool = False
-    """Even if the swap is another user's."""
+    take_over: bool | None = False
+    """Even if the swap is another user's; None for a command that has no such option."""
     libraries: tuple[Wanted, ...] = ()
     """What is to be run from checkouts of their own besides."""
     with_depends: bool = False

@@ -45,6 +45,7 @@ def plan(
         machine=machine,
         remote=remote,
         detach=True,
+        take_over=None,
         libraries=chosen,
         with_depends=with_depends,
     )

@@ -66,7 +66,10 @@ def restore(
     results = []
     for journal in reversed(journals):
         try:
-            results.append(swap.restore(host, journal, take_over=take_over, kept=kept))
+            if after_restart:
+                results += recovery.restore(host, journal, kept)
+            else:
+                results.append(swap.restore(host, journal, take_over=take_over, kept=kept))
         except DevswapError as error:
             failures.append(error)
     if as_json:
@@ -104,11 +107,17 @@ def _kinds(wanted: set[str]) -> frozenset[str]:
 
 
 def _files(host: Host, journals: list[Journal], wanted: frozenset[str]) -> frozenset[tuple[str, str]]:
-    changed = {file for journal in journals for file in transaction.files(journal, host.cloud(journal))}
+    """(machine, path) of each that is `wanted`. A swap that cannot be read fails by itself, and keeps no other."""
+    changed, all_read = set[tuple[str, str]](), True
+    for journal in journals if wanted else []:
+        try:
+            changed |= transaction.files(journal, host.cloud(journal))
+        except DevswapError:
+            all_read = False
     named = {name: [file for file in changed if name in (file[1], ":".join(file))] for name in wanted}
     for name, found in sorted(named.items()):
         every = ", ".join(sorted(map(":".join, found or changed)))
-        if not found:
+        if not found and all_read:
             hint = f"these were: {every}" if changed else "it stays as it is anyway"
             raise UsageError(f"{name} was not changed by devswap", hint=hint)
         if len(found) > 1:
@@ -122,7 +131,12 @@ def _meant(host: Host, services: list[str], machine: str | None) -> list[Journal
             narrowing.find(host, name) if narrowing.is_all_there_is(host, name) else locate.swap(host, name, machine)
             for name in services
         ]
-    return [journal for journal in host.journals.all() if locate.is_meant(journal, machine)]
+    known = host.journals.all()
+    found = [journal for journal in known if locate.is_meant(journal, machine)]
+    if known and not found:
+        where = ", ".join(sorted({journal.swap.machine for journal in known}))
+        raise UsageError(f"nothing is swapped in {machine}", hint=f"there are swaps in {where}")
+    return found
 
 
 def _show(result: Restored) -> None:

@@ -17,6 +17,8 @@ FLOORS = (
     "cli",
     "commands",
     "outcome",
+    "doctor",
+    "recovery",
     "several",
     "several_runs",
     "all_or_none",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -12,15 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from devswap import claims, swap, transaction
+from devswap import claims, recovery, session, swap, transaction
 from devswap.claims import Holder
-from devswap.errors import DevswapError
+from devswap.errors import Busy, DevswapError
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, Snapshot
 from tests.simulated.comparison import differences
+from tests.simulated.person import Person
 
 SERVICE, MACHINE = "heat-engine", f"lxc:{images.HEAT}"
 # A devswap that works on a swap until it is told to end, as a foreground run does.
@@ -134,3 +137,118 @@ def test_a_swap_that_was_given_back_meanwhile_is_restored_at_once(
     assert swap.restore(cloud.host(), journal).identical > 0
     assert swap.restore(cloud.host(), journal).facts == {}
     assert differences(cloud, whole) == []
+
+
+# --- what ends nobody -------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_ends_no_run_and_says_what_would(
+    cloud: SimulatedCloud, journal: Journal, running: subprocess.Popen[str]
+) -> None:
+    with pytest.raises(Busy, match="devswap run of ada on pts/0") as refused:
+        swap.plan(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
+    assert f"kill {running.pid}" in (refused.value.hint or "")
+    with pytest.raises(Busy) as refused:
+        swap.plan(cloud.host(user="ben", uid=1000), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
+    assert refused.value.hint == "ask them"
+    assert ended(running) is None
+
+
+def test_what_is_given_back_after_a_restart_is_not_whose_somebody_has_taken_up_meanwhile(
+    cloud: SimulatedCloud, journal: Journal, running: subprocess.Popen[str]
+) -> None:
+    cloud.machine(images.HEAT).boot()
+    assert recovery.restore(cloud.host(), journal) == []
+    assert ended(running) is None
+    running.kill()
+    running.wait()
+    assert [restored.service for restored in recovery.restore(cloud.host(), journal)] == [SERVICE]
+
+
+@pytest.mark.parametrize(
+    "line", [("exec", SERVICE, "--", "true"), ("edit", SERVICE, "heat.conf"), ("plan", SERVICE, "plain")]
+)
+def test_a_command_without_the_option_does_not_name_it(
+    cloud: SimulatedCloud, journal: Journal, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...]
+) -> None:
+    person = Person(cloud, monkeypatch)
+    monkeypatch.setattr(session, "open_host", lambda **chosen: cloud.host(user="ben", uid=1000))
+    told = person.is_told(*line, code=1)
+    assert "is swapped by ada" in told.message
+    assert told.hint == "ask them"
+    assert "--take-over" in (person.is_told("run", SERVICE, "--detach", code=1).hint or "")
+
+
+def ended(process: subprocess.Popen[str]) -> int | None:
+    """Its code, if a signal was sent to it: that is on its way by now."""
+    pending = Path(f"/proc/{process.pid}/status").read_text().split("ShdPnd:")[1].split()[0]
+    return process.poll() if int(pending, 16) == 0 else -1
+
+
+# --- who the lock is of -----------------------------------------------------------------------------------------------
+
+
+class Locked:
+    """A lock on the claim that is not its holder's; `time.sleep` tells when it is let go, or told whose it is."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch, *, told: str = "") -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+        fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+        self._path, self._told, self._sleeps = path, told, 0
+        monkeypatch.setattr("time.sleep", self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        self._sleeps += 1
+        if self._sleeps == 3 and self._told:
+            self._path.write_text(self._told)
+        elif self._sleeps == 3:
+            os.close(self.descriptor)
+
+
+def named(pid: int, began: str) -> str:
+    owner = {"user": "ada", "uid": 0, "host": "aio1", "terminal": "pts/0", "pid": pid}
+    return json.dumps({"owner": owner, "doing": "run", "began": began})
+
+
+def test_who_only_looks_is_not_taken_for_the_last_holder(
+    cloud: SimulatedCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, met = tmp_path / "claims" / "x", list[Holder]()
+    Locked(path, monkeypatch)
+    path.write_text(named(os.getpid(), "1"))
+    with claims.claim(path, Holder(cloud.host().owner, "run"), busy=met.append):
+        pass
+    assert met == []
+
+
+def test_a_holder_that_has_not_said_yet_who_it_is_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "claims" / "x"
+    began = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    locked = Locked(path, monkeypatch, told=named(os.getpid(), began))
+    found = claims.holder(path)
+    assert found is not None
+    assert (found.doing, found.owner.pid) == ("run", os.getpid())
+    os.close(locked.descriptor)
+    assert claims.holder(path) is None
+
+
+def test_a_claim_that_is_over_names_nobody(cloud: SimulatedCloud, tmp_path: Path) -> None:
+    path = tmp_path / "claims" / "x"
+    with claims.claim(path, Holder(cloud.host().owner, "run"), busy=print):
+        assert "ada" in path.read_text()
+    assert path.read_text() == ""
+
+
+def test_another_process_of_the_same_number_gets_no_signal(
+    cloud: SimulatedCloud, running: subprocess.Popen[str]
+) -> None:
+    found = claims.holder(claim_path(cloud.host()))
+    assert found is not None
+    claims.end(replace(found, began=str(int(found.began) - 1)))
+    claims.end(replace(found, began=""))
+    assert ended(running) is None
+    claims.end(found)
+    assert running.wait(10) != 0

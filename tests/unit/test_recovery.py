@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devswap import claims, doctor, recovery, swap
+from devswap import claims, doctor, narrowing, recovery, rotation, swap
 from devswap.claims import Holder
 from devswap.errors import DevswapError
 from devswap.recovery import Recovery
@@ -113,3 +113,41 @@ def test_a_machine_that_is_not_up_yet_is_tried_again_later(
     cloud.machine(images.HEAT).boot()
     person.types("devswap restore --after-restart")
     assert cloud.host().journals.all() == []
+
+
+def test_what_apache_runs_is_left_alone_until_a_restart_has_ended_it(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.with_keystone()
+    wish = Wish("keystone", "migrates", None, None, detach=True, apache=True)
+    swap.checkout(cloud.host(), wish, cloud.makers)
+    person = Person(cloud, monkeypatch)
+    person.types("devswap restore --after-restart")
+    assert [journal.swap.service for journal in cloud.host().journals.all()] == ["keystone"]
+    cloud.machine(images.KEYSTONE).boot()
+    person.types("devswap restore --after-restart")
+    assert cloud.host().journals.all() == []
+
+
+def test_a_narrowing_outlives_a_restart_but_not_one_that_is_half_made(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.balance()
+    monkeypatch.setattr(rotation, "ANSWER_SECONDS", 0.0)
+    narrowing.narrow(cloud.host(), "heat-api", to=images.HEAT, exclusive=False)
+    cloud.machine(images.HAPROXY).boot()
+    person = Person(cloud, monkeypatch)
+    person.types("devswap restore --after-restart")
+    (journal,) = cloud.host().journals.all()
+    journal.describe(mode="preparing")
+    person.types("devswap restore --after-restart")
+    assert cloud.host().journals.all() == []
+
+
+def test_what_is_taken_up_again_while_others_are_restored_is_left_alone(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swap.checkout(cloud.host(), Wish(SERVICE, "migrates", None, None, detach=True), cloud.makers)
+    monkeypatch.setattr(recovery, "is_interrupted", lambda host, journal: True)  # as it was a minute ago
+    Person(cloud, monkeypatch).types("devswap restore --after-restart")
+    assert [journal.swap.service for journal in cloud.host().journals.all()] == [SERVICE]

@@ -1,0 +1,37 @@
+"""A machine that nobody knows is no reason to say that production runs everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from devswap import locate, swap, traffic
+from devswap.wish import Wish
+from tests.simulated import images
+from tests.simulated.cloud import SimulatedCloud
+from tests.simulated.person import Person
+
+
+def test_a_restore_in_a_machine_without_a_swap_names_those_that_have_one(
+    cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    person.types("devswap restore --machine typo")
+    assert "nothing is swapped" in capsys.readouterr().out
+    swap.checkout(cloud.host(), Wish("heat-engine", "plain", None, None, detach=True), cloud.makers)
+    told = person.is_told("restore", "--machine", "typo", code=2)
+    assert told.message == "nothing is swapped in typo"
+    assert f"lxc:{images.HEAT}" in (told.hint or "")
+    person.types(f"devswap restore --machine {images.HEAT[:9]}")
+    assert cloud.host().journals.all() == []
+
+
+@pytest.mark.parametrize("wanted", ["local", "local:"])
+def test_this_host_is_a_machine_with_a_name(cloud: SimulatedCloud, wanted: str) -> None:
+    swap.checkout(cloud.host(), Wish("heat-engine", "plain", None, None, detach=True), cloud.makers)
+    (journal,) = cloud.host().journals.all()
+    assert not locate.is_meant(journal, wanted)
+    journal.swap = replace(journal.swap, machine="local:")
+    assert locate.is_meant(journal, wanted)
+    assert traffic.matches("local:", wanted)
+    assert not locate.is_meant(journal, images.HEAT)
