@@ -42,21 +42,26 @@ class Shelf:
         return folder
 
     def find(self, name: str) -> Record | None:
-        path = self._place(name) / "record.json"
-        if not path.exists():
-            return None
-        read = json.loads(path.read_text(encoding="utf-8"))
-        return Record(read["name"], tuple(read["holders"]), read["step"], read["captured"])
+        return _read(self._place(name) / "record.json")
 
     def held_by(self, swap: str) -> Iterator[Record]:
-        """The records that name `swap` as a holder."""
-        yield from (record for record in self.all() if swap in record.holders)
+        """The records that name `swap` as a holder.
+
+        One that cannot be read is in nobody's way here: a swap whose step refers to it meets it by its name.
+        """
+        for path in self._paths():
+            try:
+                record = _read(path)
+            except (ValueError, KeyError, TypeError):
+                continue
+            if record is not None and swap in record.holders:
+                yield record
 
     def all(self) -> Iterator[Record]:
-        for path in sorted(self._folder.glob("*/record.json")):
-            record = self.find(json.loads(path.read_text(encoding="utf-8"))["name"])
-            if record is not None:
-                yield record
+        yield from filter(None, map(_read, self._paths()))
+
+    def _paths(self) -> list[Path]:
+        return sorted(self._folder.glob("*/record.json"))
 
     def keep(self, record: Record) -> None:
         write_durably(self.vault(record.name) / "record.json", json.dumps(asdict(record), indent=1).encode())
@@ -77,3 +82,12 @@ class Shelf:
 
     def _place(self, name: str) -> Path:
         return self._folder / hashlib.sha256(name.encode()).hexdigest()[:16]
+
+
+def _read(path: Path) -> Record | None:
+    """None where it is not there, or was taken away just now."""
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return Record(read["name"], tuple(read["holders"]), read["step"], read["captured"])

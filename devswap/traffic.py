@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from devswap import balancer as balancers
@@ -14,7 +15,7 @@ from devswap.fingerprint import HAPROXY, Balanced, Watched, watched_from_json
 from devswap.haproxy import Server
 from devswap.host import Host
 from devswap.journal import Journal
-from devswap.machine import Machine
+from devswap.machine import Machine, name_of
 from devswap.service import Service
 from devswap.steps.haproxy import ACTIVE, BACKUP, IN, OUT, MoveTraffic
 from devswap.steps.step import from_json
@@ -113,7 +114,7 @@ def _is_meant(found: Served, wanted: str) -> bool:
 
 def matches(name: str, wanted: str) -> bool:
     """An address, a name, or the beginning of a name."""
-    return wanted == name or name.rpartition(":")[2].startswith(wanted.removeprefix("lxc:"))
+    return wanted == name or name_of(name).startswith(wanted.removeprefix("lxc:"))
 
 
 def balanced(found: Served) -> Balanced:
@@ -187,13 +188,21 @@ def moving(host: Host, on: str, backends: Iterable[str], *, but: Journal | None 
     ]
 
 
-def _moved(journal: Journal) -> Iterator[tuple[str, Sequence[str]]]:
-    """(HAProxy's machine, backends); where all is undone but was not as it was, that is still for it to compare."""
-    for step in (from_json(entry.step) for entry in journal.entries):
-        if isinstance(step, MoveTraffic):
-            yield step.on, step.backends
-    if journal.swap.mode == "restoring" and MoveTraffic.kind in journal.swap.touched:
-        yield from ((each.on, each.backends) for each in watched_from_json(journal.swap.watched).balanced)
+def _moved(journal: Journal) -> list[tuple[str, Sequence[str]]]:
+    """(HAProxy's machine, backends); where all is undone but was not as it was, that is still for it to compare.
+
+    Of a swap whose steps are not to be read, all that its fingerprint looks at: it is in the way of no other.
+    """
+    moves = [entry.step for entry in journal.entries if entry.step.get("kind") == MoveTraffic.kind]
+    found, is_read = list[tuple[str, Sequence[str]]](), True
+    try:
+        found += [(step.on, step.backends) for step in map(from_json, moves) if isinstance(step, MoveTraffic)]
+    except (TypeError, ValueError, AttributeError):
+        is_read = False
+    if not is_read or (journal.swap.mode == "restoring" and MoveTraffic.kind in journal.swap.touched):
+        with suppress(TypeError, ValueError, KeyError, AttributeError):
+            found += [(each.on, each.backends) for each in watched_from_json(journal.swap.watched).balanced]
+    return found
 
 
 # --- of a swap ------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ once. What is undone is the changed line in its section: other lines are nobody'
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -236,8 +237,12 @@ class MoveTraffic(Step):
         )
 
     def _of_others(self, cloud: Cloud) -> list[Edit]:
-        """What each of the other swaps has made of the lines of this HAProxy in all."""
-        return [edit for entries in cloud.other_swaps() for edit in self._made_by(entries)]
+        """What each of the other swaps has made of the lines of this HAProxy in all, as far as it can be read."""
+        found = list[Edit]()
+        for entries in cloud.other_swaps():
+            with suppress(KeyError, TypeError):  # its own restore says so; this one must not suffer from it
+                found += self._made_by(entries)
+        return found
 
     def _made_by(self, entries: Sequence[Entry]) -> list[Edit]:
         moved = [each for each in entries if each.step["kind"] == self.kind and each.step["on"] == self.on]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+import devswap
 from devswap import development, swap, systemd
 from devswap.errors import DevswapError, NotWhole
 from devswap.steps.database import SyncDatabase
-from devswap.steps.step import Kept
+from devswap.steps.step import Kept, Step
 from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, Snapshot
@@ -181,3 +184,9 @@ def test_a_unit_that_a_playbook_changed_meanwhile_runs_as_it_is_now(cloud: Simul
     restored = swap.restore(cloud.host(), journal)
     assert [line.partition(": ")[0] for line in restored.changed_by_others] == [f"unit file {path}", "unit command"]
     assert machine.init.unit(UNIT).argv[-1] == "--verbose"
+
+
+def test_all_that_can_be_skipped_is_in_the_promise() -> None:
+    text = (Path(devswap.__file__).parents[1] / "docs/safety.md").read_text()
+    (told,) = re.findall(r"`restore --skip ([^`]*)`", text)
+    assert told.split("|") == sorted(kind for kind, step in Step.known.items() if step.facts)
