@@ -15,8 +15,10 @@ from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from devswap import process
 from devswap.discovery.repository import Published
-from devswap.errors import DevswapError, UsageError
+from devswap.errors import CommandFailed, DevswapError, UsageError
+from devswap.invoker import UserHome
 from devswap.journal import make_private, write_durably
 from devswap.masking import mask
 from devswap.requirements import requirement_lines
@@ -37,8 +39,8 @@ class Context:
     branch: str | None
     is_of_productions_series: bool
     cloud: Callable[[], Published | None]
-    home: Path
-    """The invoking user's, for ~."""
+    home: UserHome
+    """The invoking user's, for ~ and for what they may read."""
     kept: Path
     """A folder for pages that were fetched."""
     say: Callable[[str], None]
@@ -82,12 +84,14 @@ def _with_branch(wish: str, branch: str | None) -> str:
     return wish.replace(_BRANCH, branch.rpartition("/")[2])
 
 
-def _file(name: str, home: Path) -> str:
-    path = home / name.removeprefix("~/") if name.startswith("~/") else Path(name)
+def _file(name: str, home: UserHome) -> str:
+    """Read as the invoking user: what is in it is shown to the code of their checkout."""
+    path = home.home / name.removeprefix("~/") if name.startswith("~/") else Path(name)
+    argv = ["cat", "--", str(path)]
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise DevswapError(f"cannot read the constraints {path}: {error.strerror}", hint=_NONE_HINT) from error
+        return process.run(argv, env=home.environment(), timeout=_SECONDS, identity=home.identity).stdout
+    except CommandFailed as error:
+        raise DevswapError(f"cannot read the constraints {path}: {error.result.tail}", hint=_NONE_HINT) from error
 
 
 def _page(address: str, context: Context) -> str:

@@ -52,7 +52,7 @@ def _constraints(host: Host, deployment: Deployment, checkout: Checkout) -> str:
         branch=checkout.branch,
         is_of_productions_series=_series(checkout.version) == _series(_production_version(deployment)),
         cloud=lambda: repository.constraints(deployment.machine, host.running()),
-        home=host.home().home,
+        home=host.home(),
         kept=cache(host) / "constraints",
         say=host.say,
     )

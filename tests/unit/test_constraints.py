@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,8 @@ from devswap.constraints import Context, chosen
 from devswap.discovery import repository
 from devswap.discovery.repository import Published
 from devswap.errors import DevswapError, UsageError
+from devswap.invoker import UserHome
+from devswap.process import Identity
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud
 
@@ -60,7 +63,7 @@ def context(tmp_path: Path, said: list[str]) -> Context:
         branch="stable/2026.1",
         is_of_productions_series=True,
         cloud=lambda: Published(OF_CLOUD, "somewhere"),
-        home=tmp_path,
+        home=UserHome("ada", os.geteuid(), None, tmp_path, tmp_path),
         kept=tmp_path / "kept",
         say=said.append,
     )
@@ -89,6 +92,19 @@ def test_a_file_may_be_named_after_the_branch_and_lie_at_home(context: Context, 
         chosen("/nowhere/upper.txt", context)
     with pytest.raises(DevswapError, match="the checkout names no branch"):
         chosen("~/upper-{branch}.txt", replace(context, branch=None))
+
+
+def test_a_file_is_read_as_the_person_who_names_it(context: Context) -> None:
+    with tempfile.NamedTemporaryFile("w", dir="/run") as file:  # nobody but root may look into the tests' own folders
+        file.write("a-token-of-roots\n")
+        file.flush()
+        assert chosen(file.name, context) == "a-token-of-roots\n"
+        somebody = replace(context, home=replace(context.home, user="nobody", identity=Identity(65534, 65534)))
+        with pytest.raises(DevswapError, match=r"cannot read the constraints .*: Permission denied") as caught:
+            chosen(file.name, somebody)
+        assert "a-token" not in caught.value.message
+        os.chmod(file.name, 0o644)
+        assert chosen(file.name, somebody) == "a-token-of-roots\n"
 
 
 def test_a_page_is_fetched_once_a_day_and_kept_for_when_it_is_away(
