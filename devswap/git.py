@@ -180,8 +180,14 @@ NO_SUCH_REF = re.compile(
 )
 
 
+THEIRS = re.compile(r"^remote: (?:fatal|error): (.*)", re.MULTILINE)
+"""What the server itself complains of."""
+
+
 def _why(said: str) -> str:
-    """git's last complaint; one that ends with a colon has its reason on the line below."""
+    """The server's complaint, or git's last one; one that ends with a colon has its reason on the line below."""
+    if theirs := THEIRS.search(said):
+        return mask(f"the server says: {theirs[1].strip()}")
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     found = [(line, *lines[at + 1 : at + 2]) for at, line in enumerate(lines) if re.match(r"(fatal|error|ssh)\b", line)]
     why = " ".join(found[-1] if found[-1][0].endswith(":") else found[-1][:1]) if found else ""
@@ -209,6 +215,6 @@ def explained(error: CommandFailed, *, url: str, folder: Path) -> DevswapError:
             f"cannot fetch from {shown}: it asks for an account ({why})",
             hint=f"let git know the account first: git ls-remote {shown}",
         )
-    if _UNREACHABLE.search(said):
+    if _UNREACHABLE.search(said) and not THEIRS.search(said):
         return DevswapError(f"cannot reach {shown}: {why}", hint=again)
     return DevswapError(f"cannot fetch from {shown}: {why}", hint=again)

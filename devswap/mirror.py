@@ -16,7 +16,7 @@ from pathlib import Path
 
 from devswap import process
 from devswap.errors import CommandFailed, DevswapError
-from devswap.git import LOST, NO_SUCH_REF, Git, explained
+from devswap.git import LOST, NO_SUCH_REF, THEIRS, Git, explained
 from devswap.invoker import UserHome
 from devswap.masking import mask
 from devswap.refs import change_ref
@@ -138,10 +138,11 @@ class Mirror:
                     ["--no-tags", *argv], lock=self.path.with_suffix(".lock"), say=self.say, lines=lines
                 )
             except CommandFailed as error:
-                if not last and LOST.search(error.result.stderr):
+                said = error.result.stderr
+                if not last and LOST.search(said) and not THEIRS.search(said):
                     self.say(f"the connection to {url} was lost: fetching once more")
                     continue
-                if NO_SUCH_REF.search(error.result.stderr):
+                if NO_SUCH_REF.search(said):
                     raise _NoSuchRef(error.message) from error
                 raise explained(error, url=url, folder=self.path) from error
             return

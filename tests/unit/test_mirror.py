@@ -76,6 +76,15 @@ def test_what_the_server_allows_is_left_for_later_and_fetched_by_git_itself(deve
     assert "one" in developer.git(checkout, "show", "1.0.0:engine.py")
 
 
+def test_a_server_whose_repository_is_broken_is_said_so(developer: Developer, heat: Upstream) -> None:
+    heat.patchset(127, 1, **{"engine.py": "lost on the server\n"})
+    blob = git(heat.bare, "rev-parse", "refs/changes/27/127/1:engine.py")
+    (heat.bare / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(DevswapError, match="cannot fetch from .*: the server says: .*") as broken:
+        developer("review/127")
+    assert "--remote URL" in (broken.value.hint or "")
+
+
 def test_a_server_without_partial_clones_serves_as_well(home: UserHome, heat: Upstream) -> None:
     git(heat.bare, "config", "uploadpack.allowFilter", "false")
     git(heat.bare, "config", "uploadpack.allowAnySHA1InWant", "false")
