@@ -155,16 +155,19 @@ def foreground(
             return shown.run(told.look)
         copies = edits.of(host, swap.service, swap.machine).folder
         saves = until_ended.enter_context(reloading.watched(swap, copies))
+        spare: list[Question | None] = []  # its start would take processor from the service's
 
         def again(saved_at: float) -> None:
             write_drop_in(host, swap, terminal)
             shown.become(_begin(machine, swap.unit))
-            told.again(until_ended.enter_context(standing_by(host, swap)), saved_at)
+            told.again(spare.pop() if spare else until_ended.enter_context(standing_by(host, swap)), saved_at)
 
         reloads = Reloading(machine, swap, saves, again, copies)
 
         def look() -> None:
             told.look()
+            if told.is_over and not spare:
+                spare.append(until_ended.enter_context(standing_by(host, swap)))
             reloads.look(shown)
 
         return shown.run(look, wake=saves.descriptor)
@@ -209,6 +212,11 @@ class Announcement:
         if self._question is not None:
             self._question.withdraw()
         self._ask(question)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all is said that there is to say of this start."""
+        return self._question is None
 
     def look(self) -> None:
         if self._question is None or not self._question.is_answered():
