@@ -21,7 +21,7 @@ _NAME = "feedbeef"
 _STACKS = 3  # with two engines in turn, at least one would be production's
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def second(cloud: Cloud) -> Iterator[Cloud]:
     """The cloud as seen from a copy of the engine's container, with a name and an address of its own."""
     own, name, address = cloud.heat[-8:], f"{cloud.heat[:-8]}{_NAME}", cloud.containers[cloud.heat]
@@ -47,6 +47,7 @@ def second(cloud: Cloud) -> Iterator[Cloud]:
         shutil.rmtree(copy, ignore_errors=True)
 
 
+@pytest.mark.eras("current")
 def test_a_peer_gets_its_share(cloud: Cloud, second: Cloud, desk: Desk) -> None:
     taken = desk.take(HARMLESS)
     assert f"1 peer consumes the queue engine too (lxc:{second.heat}): heat-engine gets its share" in taken.stderr
