@@ -16,8 +16,9 @@ from devswap import swap
 from devswap.errors import DevswapError, NotWhole
 from devswap.host import Host
 from tests.simulated.calls import Fault, Kind
-from tests.simulated.cloud import SimulatedCloud, Snapshot
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
+from tests.simulated.snapshot import Snapshot
 
 # Takes minutes. Without it only calls that change something are made to fail, and restores are interrupted themselves
 # only where a test asks for that.

@@ -18,8 +18,9 @@ from devswap.libraries import Wanted
 from devswap.wish import Wish
 from tests.crash.exploration import Command, Exploration, restore_everything
 from tests.simulated import disk, images
-from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting
+from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
+from tests.simulated.snapshot import Snapshot
 
 SERVICE, BALANCED = "heat-engine", "heat-api"
 

@@ -29,9 +29,10 @@ from devswap.journal import Journal
 from devswap.wish import Wish
 from tests.crash.test_crash import hooks
 from tests.simulated import disk, images
-from tests.simulated.cloud import SimulatedCloud, Snapshot, World
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.mariadb import SqlError
+from tests.simulated.snapshot import Snapshot, World
 
 SERVICES = ("heat-engine", "heat-api")
 BALANCED = "heat-api"

@@ -5,13 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
-import pickle
 import shlex
-import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,32 +28,16 @@ from devswap.systemd import run_in_unit
 from devswap.wish import Makers
 from tests.simulated import images, web
 from tests.simulated.calls import Calls
-from tests.simulated.files import Files, Folder
 from tests.simulated.haproxy import Haproxy
-from tests.simulated.init import Init, Running, behind_env
+from tests.simulated.init import behind_env
 from tests.simulated.machine import MachineState, SimulatedMachine
-from tests.simulated.mariadb import Schema, Server, SqlError
+from tests.simulated.mariadb import Schema, SqlError
 from tests.simulated.processes import Invocation, Outcome
+from tests.simulated.snapshot import Snapshot, World
 
 NOW = "2026-01-01T00:00:00.000+00:00"
 _SERVED_BY = {"8004": "heat-api.service", "8000": "heat-api-cfn.service"}
 _MIGRATIONS = "heat/db/migrations/versions"
-
-
-@dataclass
-class World:
-    """Everything that outlives devswap, but the host's disk."""
-
-    machines: dict[str, MachineState] = field(default_factory=dict)
-    servers: dict[str, Server] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    world: bytes
-    disk: Mapping[str, bytes]
-    folders: frozenset[Path]
-    digest: int
 
 
 class SimulatedCloud:
@@ -382,14 +363,7 @@ class SimulatedCloud:
                 schema.settle()
 
     def take(self) -> Snapshot:
-        disk = {
-            str(path.relative_to(self.state)): path.read_bytes()
-            for path in self.state.rglob("*")
-            if path.is_file() and path.name != "lock"
-        }
-        folders = frozenset(path.relative_to(self.state) for path in self.state.rglob("*") if path.is_dir())
-        digest = hash((_canonical(self.world), tuple(sorted(disk.items()))))
-        return Snapshot(pickle.dumps(self.world), disk, folders, digest)
+        return Snapshot.of(self.world, self.state)
 
     def put_back(self, snapshot: Snapshot) -> None:
         self.calls.begin()
@@ -398,48 +372,12 @@ class SimulatedCloud:
         self.terminals.clear()
         self._polls = 0
         self._looks.clear()
-        self.world = pickle.loads(snapshot.world)
-        shutil.rmtree(self.state, ignore_errors=True)
-        for folder in sorted(snapshot.folders):
-            (self.state / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name, content in snapshot.disk.items():
-            path = self.state / name
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.write_bytes(content)
+        self.world = snapshot.put_back(self.state)
 
 
 def _asks(script: str) -> bool:
     """Whether it is a probe's."""
     return "import amqp" in script or "def connect(parts" in script
-
-
-def _canonical(value: object) -> object:
-    """Equal for equal states, whatever the order in which they came about."""
-    if isinstance(value, dict):
-        return tuple(sorted((key, _canonical(inner)) for key, inner in value.items()))
-    if isinstance(value, list):
-        return tuple(map(_canonical, value))
-    if isinstance(value, Files):  # what lies elsewhere never changes; `differences` looks at everything all the same
-        run, etc = value.root.names["run"], value.root.names["etc"]
-        assert isinstance(etc, Folder)
-        assert isinstance(run, Folder)
-        changed = [etc.names[name] for name in ("systemd", "haproxy", "sudoers.d") if name in etc.names]
-        return (_tree(run), *(_tree(each) for each in changed if isinstance(each, Folder)), _canonical(value.mounts))
-    if isinstance(value, Init):
-        return tuple(sorted((name, repr(unit)) for name, unit in value.units.items() if unit != Running())) + tuple(
-            sorted((name, repr(loaded)) for name, loaded in value.loaded.items())
-        )
-    if is_dataclass(value) and not isinstance(value, type):
-        return (type(value).__name__, *(_canonical(getattr(value, each.name)) for each in fields(value)))
-    return value
-
-
-def _tree(folder: Folder) -> object:
-    found: list[object] = []
-    for name in sorted(folder.names):
-        node = folder.names[name]
-        found.append((name, _tree(node) if isinstance(node, Folder) else repr(node)))
-    return tuple(found)
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 
-from tests.simulated.cloud import SimulatedCloud, Snapshot, World
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.files import File, Files, Folder, Link, Node, Pipe
+from tests.simulated.snapshot import Snapshot, World
 
 
 def differences(cloud: SimulatedCloud, before: Snapshot) -> list[str]:

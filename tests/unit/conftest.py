@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting
+from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.person import Person
+from tests.simulated.snapshot import Snapshot
 from tests.unit.served import developer, heat, home, server, wire
 
 __all__ = ["developer", "heat", "home", "server", "wire"]

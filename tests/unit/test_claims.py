@@ -21,9 +21,10 @@ from devswap.host import Host
 from devswap.journal import Journal
 from devswap.wish import Wish
 from tests.simulated import images
-from tests.simulated.cloud import SimulatedCloud, Snapshot
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.person import Person
+from tests.simulated.snapshot import Snapshot
 
 SERVICE, MACHINE = "heat-engine", f"lxc:{images.HEAT}"
 # A devswap that works on a swap until it is told to end, as a foreground run does.

@@ -18,10 +18,11 @@ from devswap.invoker import UserHome
 from devswap.process import Identity
 from devswap.wish import Wish
 from tests.simulated import images
-from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting
+from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
 from tests.simulated.machine import SimulatedMachine
 from tests.simulated.person import Person
+from tests.simulated.snapshot import Snapshot
 
 SERVICE, PASTE, POLICY = "heat-engine", "/etc/heat/api-paste.ini", "/etc/heat/policy.yaml"
 EDITED = f"/run/devswap/{SERVICE}/1/edited"

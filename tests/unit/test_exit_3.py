@@ -19,9 +19,10 @@ from devswap import development, swap
 from devswap.wish import Wish
 from tests.simulated import disk, images
 from tests.simulated.calls import Fault, Kind
-from tests.simulated.cloud import SimulatedCloud, Snapshot
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.person import Person, commands
+from tests.simulated.snapshot import Snapshot
 
 SERVICE, UNIT = "heat-engine", "heat-engine.service"
 # (module, the beginning of what it says as it stands there): the test that does what it says

@@ -13,8 +13,9 @@ from devswap.errors import DevswapError
 from devswap.hooks import Hook
 from devswap.wish import Wish
 from tests.simulated import images
-from tests.simulated.cloud import SimulatedCloud, Snapshot
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
+from tests.simulated.snapshot import Snapshot
 
 SERVICE = "heat-engine"
 TEXT = "#!/bin/sh\n# devswap: run-on = machine\n{}\n"

@@ -15,9 +15,10 @@ from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Kept, Step
 from devswap.wish import Wish
 from tests.simulated import images
-from tests.simulated.cloud import SimulatedCloud, Snapshot
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.person import Person, commands
+from tests.simulated.snapshot import Snapshot
 
 SERVICE, UNIT = "heat-engine", "heat-engine.service"
 DROP_IN = development.path(UNIT)

@@ -15,9 +15,10 @@ from devswap.database import Database
 from devswap.errors import DevswapError
 from devswap.wish import Wish
 from tests.simulated import images
-from tests.simulated.cloud import SimulatedCloud, Snapshot
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.person import Person
+from tests.simulated.snapshot import Snapshot
 
 SERVICE = "heat-engine"
 

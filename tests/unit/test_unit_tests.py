@@ -15,10 +15,11 @@ from devswap.errors import DevswapError, UsageError
 from devswap.overlay import Request
 from devswap.wish import Wish
 from tests.simulated import images
-from tests.simulated.cloud import SimulatedCloud, Snapshot, no_waiting
+from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
 from tests.simulated.machine import SimulatedMachine
 from tests.simulated.person import Person, Presses
+from tests.simulated.snapshot import Snapshot
 
 SERVICE, TESTS = "heat-engine", "tests:heat-engine"
 FOLDER = f"/run/devswap/{SERVICE}-tests"

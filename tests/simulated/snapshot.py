@@ -1,0 +1,84 @@
+"""What a simulated cloud is at an instant, so that it can be put back, and compared with another instant."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+
+from tests.simulated.files import Files, Folder
+from tests.simulated.init import Init, Running
+from tests.simulated.machine import MachineState
+from tests.simulated.mariadb import Server
+
+
+@dataclass
+class World:
+    """Everything that outlives devswap, but the host's disk."""
+
+    machines: dict[str, MachineState] = field(default_factory=dict)
+    servers: dict[str, Server] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The world at an instant, with the host's state folder."""
+
+    world: bytes
+    disk: Mapping[str, bytes]
+    folders: frozenset[Path]
+    digest: int
+    """Equal for equal states."""
+
+    @classmethod
+    def of(cls, world: World, state: Path) -> Snapshot:
+        disk = {
+            str(path.relative_to(state)): path.read_bytes()
+            for path in state.rglob("*")
+            if path.is_file() and path.name != "lock"
+        }
+        folders = frozenset(path.relative_to(state) for path in state.rglob("*") if path.is_dir())
+        return cls(pickle.dumps(world), disk, folders, hash((_canonical(world), tuple(sorted(disk.items())))))
+
+    def put_back(self, state: Path) -> World:
+        """The state folder is again what it was; so is what is returned."""
+        shutil.rmtree(state, ignore_errors=True)
+        for folder in sorted(self.folders):
+            (state / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, content in self.disk.items():
+            path = state / name
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.write_bytes(content)
+        found: World = pickle.loads(self.world)
+        return found
+
+
+def _canonical(value: object) -> object:
+    """Equal for equal states, whatever the order in which they came about."""
+    if isinstance(value, dict):
+        return tuple(sorted((key, _canonical(inner)) for key, inner in value.items()))
+    if isinstance(value, list):
+        return tuple(map(_canonical, value))
+    if isinstance(value, Files):  # what lies elsewhere never changes; `differences` looks at everything all the same
+        run, etc = value.root.names["run"], value.root.names["etc"]
+        assert isinstance(etc, Folder)
+        assert isinstance(run, Folder)
+        changed = [etc.names[name] for name in ("systemd", "haproxy", "sudoers.d") if name in etc.names]
+        return (_tree(run), *(_tree(each) for each in changed if isinstance(each, Folder)), _canonical(value.mounts))
+    if isinstance(value, Init):
+        return tuple(sorted((name, repr(unit)) for name, unit in value.units.items() if unit != Running())) + tuple(
+            sorted((name, repr(loaded)) for name, loaded in value.loaded.items())
+        )
+    if is_dataclass(value) and not isinstance(value, type):
+        return (type(value).__name__, *(_canonical(getattr(value, each.name)) for each in fields(value)))
+    return value
+
+
+def _tree(folder: Folder) -> object:
+    found: list[object] = []
+    for name in sorted(folder.names):
+        node = folder.names[name]
+        found.append((name, _tree(node) if isinstance(node, Folder) else repr(node)))
+    return tuple(found)
