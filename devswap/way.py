@@ -18,7 +18,7 @@ def command_of(swap: Swap) -> Command:
 
 def is_in_apache(swap: Swap) -> bool:
     """Whether Apache itself runs development: there is no command of ours then."""
-    return not command_of(swap).argv
+    return not swap.command.get("argv")
 
 
 def is_held(machine: Machine, swap: Swap) -> bool:
