@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from subprocess import TimeoutExpired
 
@@ -126,3 +126,10 @@ class _Output(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         self._asked()
         return super().read(size)
+
+
+Effect = Outcome | Generator[None, None, Outcome]
+
+
+class UnknownCommandError(AssertionError):
+    """The simulation must learn it before a test can rely on it."""
