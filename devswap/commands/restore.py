@@ -62,7 +62,8 @@ def restore(
     kept = Kept(kinds, _files(host, journals, frozenset(keep_theirs or ())))
     failures: list[DevswapError] = [] if services else list(host.journals.unreadable())
     if not journals and not failures and not as_json and not services:
-        print("nothing was interrupted" if after_restart else "nothing is swapped; production runs everywhere")
+        nothing = f"nothing is swapped in {machine}" if machine else "nothing is swapped; production runs everywhere"
+        print("nothing was interrupted" if after_restart else nothing)
     results = []
     for journal in reversed(journals):
         try:
@@ -133,9 +134,10 @@ def _meant(host: Host, services: list[str], machine: str | None) -> list[Journal
         ]
     known = host.journals.all()
     found = [journal for journal in known if locate.is_meant(journal, machine)]
-    if known and not found:
+    is_there = any(locate.is_named(each.address, machine) for each in host.running())
+    if known and not found and not is_there:
         where = ", ".join(sorted({journal.swap.machine for journal in known}))
-        raise UsageError(f"nothing is swapped in {machine}", hint=f"there are swaps in {where}")
+        raise UsageError(f"there is no machine {machine} that runs", hint=f"there are swaps in {where}")
     return found
 
 

@@ -20,8 +20,10 @@ def test_a_restore_in_a_machine_without_a_swap_names_those_that_have_one(
     assert "nothing is swapped" in capsys.readouterr().out
     swap.checkout(cloud.host(), Wish("heat-engine", "plain", None, None, detach=True), cloud.makers)
     told = person.is_told("restore", "--machine", "typo", code=2)
-    assert told.message == "nothing is swapped in typo"
+    assert told.message == "there is no machine typo that runs"
     assert f"lxc:{images.HEAT}" in (told.hint or "")
+    person.types(f"devswap restore --machine {images.GALERA}")
+    assert f"nothing is swapped in {images.GALERA}" in capsys.readouterr().out
     person.types(f"devswap restore --machine {images.HEAT[:9]}")
     assert cloud.host().journals.all() == []
 
