@@ -136,6 +136,11 @@ class Machine(Protocol):
         """
 
 
+def shown(address: str) -> str:
+    """An address within a sentence: that of this host ends with a colon."""
+    return address.removesuffix(":")
+
+
 def name_of(address: str) -> str:
     """The address without its kind; this host has no other name than that."""
     return address.partition(":")[2] or address.rstrip(":")

@@ -14,6 +14,7 @@ from devswap.diff_commits import Commits
 from devswap.diff_files import File
 from devswap.diff_options import Options
 from devswap.diff_validator import Validation
+from devswap.machine import shown
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -48,7 +49,7 @@ def show(
 
 
 def _head(found: Difference) -> list[str]:
-    lines = [f"{found.service} in {found.machine}: {found.ref} against production's {found.production}"]
+    lines = [f"{found.service} in {shown(found.machine)}: {found.ref} against production's {found.production}"]
     return [*lines, *(_commits(found.commits) if found.commits else [])]
 
 

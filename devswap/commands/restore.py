@@ -12,6 +12,7 @@ from devswap.commands import examples
 from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
 from devswap.journal import Journal
+from devswap.machine import shown
 from devswap.proof import Restored
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Kept, Step
@@ -149,7 +150,7 @@ def _show(result: Restored) -> None:
         print(f"{result.service}: was given back already, or is gone, in {result.machine}")
         return
     what = "its requests go as before" if narrowing.is_one(result.service) else "production is back"
-    print(f"{result.service}: {what} in {result.machine}: {result.told}")
+    print(f"{result.service}: {what} in {shown(result.machine)}: {result.told}")
     for name in result.held:
         print(f"  the {name} stays changed: other swaps hold it")
     for line in result.changed_by_others:

@@ -15,6 +15,7 @@ from devswap import arguments, console, newest, overlay_table, session, status
 from devswap.commands import examples
 from devswap.errors import UsageError
 from devswap.host import Host
+from devswap.machine import shown
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -89,7 +90,7 @@ def _lines(swap: status.SwapStatus) -> list[str]:
     """What a person wants to know of one swap."""
     serving = "serving" if swap.serving else "not serving"
     lines = [
-        f"{swap.service} in {swap.machine}: {swap.state}, {serving} ({swap.why})",
+        f"{swap.service} in {shown(swap.machine)}: {swap.state}, {serving} ({swap.why})",
         "  " + "  ".join(filter(None, (swap.ref, _commit(swap), swap.subject))),
         f"  {swap.mode} by {swap.owner} since {swap.since}",
         *_review(swap.review, indent=2),
