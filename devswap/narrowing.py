@@ -122,6 +122,9 @@ def _do(host: Host, swap: Swap, meant: Sequence[Served], steps: Sequence[MoveTra
     facts = fingerprint.take(watched, host.machine)
     with host.journals.changing():
         _require_alone(host, swap.service, steps)
+        left = host.journals.find(swap.service, swap.machine)
+        if left is not None and not left.entries:
+            left.remove()  # of one that was killed before it changed anything: the claim is ours
         known = {**vars(swap), "watched": watched.as_json(), "fingerprint": facts}
         journal = Journal.create(host.journals.folder(swap.service, swap.machine), Swap(**known))
         try:

@@ -6,7 +6,7 @@ import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError
@@ -16,6 +16,7 @@ from devswap.process import Result
 _NOT_LOADED = 5  # systemctl(1): the unit is not loaded, thus not running either
 _STOP_SECONDS = 120.0
 _LONGEST_STOP_SECONDS = 600.0
+_REMIND_SECONDS = 6.0
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,24 @@ def stop(machine: Machine, unit: str, *, mercy: float | None = None) -> None:
     After `mercy` seconds, if given, what is left of it is killed; else it has the time that its own unit gives it.
     A failed unit stays failed (systemctl keeps that), which callers that compare states rely on.
     """
-    try:
-        _stop(machine, unit, seconds=mercy or _STOP_SECONDS)
-    except CommandTimeout:
-        if mercy is not None:
-            kill(machine, unit)
-        _stop(machine, unit, seconds=_LONGEST_STOP_SECONDS)
+    for _ in range(round((mercy or _STOP_SECONDS) / _REMIND_SECONDS)):
+        with suppress(CommandTimeout):
+            _stop(machine, unit, seconds=_REMIND_SECONDS)
+            return
+        _remind(machine, unit)
+    if mercy is not None:
+        kill(machine, unit)
+    _stop(machine, unit, seconds=_LONGEST_STOP_SECONDS)
+
+
+def _remind(machine: Machine, unit: str) -> None:
+    """A worker of uWSGI that is told to end while it loads its application forgets that, and is killed a minute later.
+
+    Others take a second signal for impatience, and end in the midst of their work.
+    """
+    pid = state(machine, unit).main_pid
+    if "uwsgi" in (machine.read_text(f"/proc/{pid}/cmdline") or "").partition("\0")[0]:
+        machine.run(["systemctl", "kill", "--signal=TERM", "--", unit], ok=(0, 1))  # 1: it has just ended
 
 
 def _stop(machine: Machine, unit: str, *, seconds: float) -> None:

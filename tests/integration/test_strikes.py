@@ -167,7 +167,8 @@ def _kill_with_all_it_started(process: subprocess.Popen[str]) -> None:
 
 
 def _restart(cloud: Cloud) -> None:
-    subprocess.run(["lxc-stop", "-n", cloud.heat, "-r", "-t", "60"], check=True)
+    # uWSGI that is told to end while it loads its application takes a minute
+    subprocess.run(["lxc-stop", "-n", cloud.heat, "-r", "-t", "150"], check=True)
     states = ("running", "degraded")
     wait_until(
         lambda: cloud.run(["systemctl", "is-system-running"], ok=False).stdout.strip() in states, "the machine is back"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from devswap import narrowing, rotation, status, swap
 from devswap.errors import DevswapError, NotWhole, UsageError
+from devswap.journal import Journal
 from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
@@ -70,6 +72,17 @@ def test_a_service_is_shown_as_haproxy_sees_it(cloud: SimulatedCloud) -> None:
     assert (ours.server, ours.machine, ours.role, ours.state) == (images.HEAT, f"lxc:{images.HEAT}", "active", "UP")
     assert (theirs.server, theirs.machine, theirs.address) == ("aio1-heat-peer", "", f"{images.PEER}:8004")
     assert [line.server for line in narrowing.show(cloud.host(), "other")] == ["one", "two"]
+
+
+def test_one_that_was_killed_before_it_changed_anything_is_forgotten(cloud: SimulatedCloud) -> None:
+    whole = cloud.take()
+    narrow(cloud)
+    (journal,) = cloud.host().journals.all()
+    widen(cloud)
+    Journal.create(journal.folder, replace(journal.swap, mode="preparing"))
+    narrow(cloud)
+    widen(cloud)
+    assert differences(cloud, whole) == []
 
 
 def test_a_narrowed_service_is_shown_and_widened_again(cloud: SimulatedCloud) -> None:

@@ -37,19 +37,44 @@ def test_what_does_not_stop_in_time_is_waited_for_or_killed(
     usual, asked = machine.run, list[tuple[tuple[str, ...], float | None]]()
 
     def run(argv: Sequence[str], *, timeout: float | None = None, **options: Any) -> Result:
-        asked.append((tuple(argv[:2]), timeout))
-        if len(asked) == 1:
+        if argv[1] == "show":
+            return usual(argv, timeout=timeout, **options)
+        asked.append((tuple(argv[:-2]), timeout))
+        if timeout is not None and timeout < 60:
             raise CommandTimeout("late", result=Result(tuple(argv), 124, "", ""))
         return usual(argv, timeout=timeout, **options)
 
     monkeypatch.setattr(machine, "run", run)
     systemd.stop(machine, UNIT, mercy=mercy)
-    (stop, first), *others, (again, longest) = asked
-    assert (stop, first, again) == (("systemctl", "stop"), mercy or 120.0, stop)
-    assert [words for words, _ in others] == ([("systemctl", "kill")] if mercy else [])
-    assert longest is not None
-    assert longest > 300
+    late, others = (
+        [one for one in asked if one[1] and one[1] < 60],
+        [one for one in asked if not one[1] or one[1] >= 60],
+    )
+    assert sum(timeout or 0 for _, timeout in late) == (mercy or 120.0)
+    assert [words for words, _ in others] == [
+        *([("systemctl", "kill", "--signal=KILL")] if mercy else []),
+        ("systemctl", "stop"),
+    ]
+    assert (others[-1][1] or 0) > 300
     assert not systemd.state(machine, UNIT).is_active
+
+
+@pytest.mark.parametrize(("unit", "reminded"), [("heat-api.service", True), (UNIT, False)])
+def test_uwsgi_alone_is_told_again_to_end(
+    machine: SimulatedMachine, monkeypatch: pytest.MonkeyPatch, unit: str, *, reminded: bool
+) -> None:
+    usual, asked = machine.run, list[tuple[str, ...]]()
+
+    def run(argv: Sequence[str], *, timeout: float | None = None, **options: Any) -> Result:
+        asked.append(tuple(argv))
+        if asked.count(tuple(argv)) == 1 and argv[1] == "stop":
+            raise CommandTimeout("late", result=Result(tuple(argv), 124, "", ""))
+        return usual(argv, timeout=timeout, **options)
+
+    monkeypatch.setattr(machine, "run", run)
+    systemd.stop(machine, unit)
+    assert (("systemctl", "kill", "--signal=TERM", "--", unit) in asked) == reminded
+    assert not systemd.state(machine, unit).is_active
 
 
 def test_quoted_values_lose_their_quotes_alone(machine: SimulatedMachine) -> None:
