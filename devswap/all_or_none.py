@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -85,6 +86,8 @@ class _Before:
 
     swap: Swap
     entries: tuple[Entry, ...]
+    stopped_at: float
+    """time.monotonic() just before it was stopped."""
 
 
 @contextmanager
@@ -93,7 +96,7 @@ def taking_over(host: Host, group: Sequence[Prepared]) -> Iterator[Callable[[Pre
     begun: dict[str, _Before] = {}
 
     def begin(one: Prepared) -> None:
-        begun[one.journal.swap.service] = _Before(one.journal.swap, one.journal.entries)
+        begun[one.journal.swap.service] = _Before(one.journal.swap, one.journal.entries, time.monotonic())
 
     try:
         yield begin
@@ -143,7 +146,8 @@ def _switch_back(host: Host, one: Prepared, before: _Before) -> None:
         host.say(f"{was.service} has {was.ref} again; devswap run {was.service} starts it")
         return
     with running.standing_by(host, was) as question:
-        running.detached(host, swap.start_again(host, journal, None, question), seconds=host.settings.wait)
+        start = replace(swap.start_again(host, journal, None, question), stopped_at=before.stopped_at)
+        running.detached(host, start, seconds=host.settings.wait)
         swap.put_in(host, journal, foreground=False)
 
 

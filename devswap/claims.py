@@ -90,9 +90,10 @@ def claim(path: Path, holder: Holder, *, busy: Callable[[Holder], None]) -> Iter
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         _take(descriptor, path, busy)
-        os.ftruncate(descriptor, 0)
         told = replace(holder, began=_began(holder.owner.pid))
-        os.pwrite(descriptor, json.dumps(asdict(told)).encode(), 0)
+        with suppress(OSError):  # a full disk: the claim is ours all the same, and a way back must go on
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(asdict(told)).encode(), 0)
         try:
             yield
         finally:  # who meets the next lock on it must not take us for its holder

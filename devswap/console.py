@@ -79,7 +79,7 @@ def keep_log(state: Path) -> None:
     try:
         make_private(folder)
         path = folder / f"{datetime.now().strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
-        handler = _LogFile(path, encoding="utf-8", delay=True)
+        handler = _LogFile(path, encoding="utf-8", errors="backslashreplace", delay=True)
         for old in sorted(folder.glob("*.log"))[: -_KEPT_LOGS + 1]:
             old.unlink(missing_ok=True)
     except OSError:

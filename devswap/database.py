@@ -179,7 +179,7 @@ class Database:
                 tail = (tail + chunk)[-200:]
             complaint = tool.stderr.read().decode(errors="replace")
         if tool.returncode != 0:
-            raise DevswapError(f"cannot dump {self._url}: {complaint.strip()}")
+            raise DevswapError(f"cannot dump {self._url}: {complaint.strip() or 'its client was ended'}")
         return tail
 
     def _stream_in(self, argv: list[str], source: gzip.GzipFile) -> None:
@@ -194,7 +194,7 @@ class Database:
                 pass  # the client gave up: its exit code and its words below tell why
             complaint = tool.stderr.read().decode(errors="replace")
         if tool.returncode != 0:
-            raise DevswapError(f"cannot load {self._url}: {complaint.strip()}")
+            raise DevswapError(f"cannot load {self._url}: {complaint.strip() or 'its client was ended'}")
 
     def _argv(self, tool: str, *arguments: str) -> list[str]:
         url = self._url

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import posixpath
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -48,6 +49,7 @@ def edit(host: Host, service: str, machine: str | None, file: str, change: Calla
     """
     place = _of_swap(host, service, machine)
     path = _path(place.swap, file)
+    _require_folders(place, path)
     theirs, found = _text(place.machine, path, service, edits.account(place.swap)), place.edits
     mine = _to_go_on_from(place, found, path)
     text = change(posixpath.basename(path), mine if mine is not None else theirs or "")
@@ -152,12 +154,23 @@ def _path(swap: Swap, file: str) -> str:
     """The path of `file`, which is below the folders of the service's configuration."""
     folders = fingerprint.watched_from_json(swap.watched).folders
     path = posixpath.normpath(posixpath.join(folders[0], file))
-    if not any(path.startswith(f"{folder}/") for folder in folders) or not edits.is_plain(path):
+    if not edits.is_plain(path):
+        raise UsageError(f"{path!r} has signs in its name that a unit cannot be told", hint="edit another file")
+    if not any(path.startswith(f"{folder}/") for folder in folders):
         raise UsageError(
             f"{file} is no file below {' or '.join(folders)}",
-            hint=f"devswap edit {swap.service} {posixpath.basename(path)}",
+            hint=f"devswap edit {swap.service} {shlex.quote(posixpath.basename(path))}",
         )
     return path
+
+
+def _require_folders(place: _Place, path: str) -> None:
+    """Raise where what should be a folder above `path` is a file, in production or among the copies."""
+    above = posixpath.dirname(path)
+    while above != "/":
+        if above in place.edits.copies or (place.machine.exists(above) and not place.machine.is_folder(above)):
+            raise UsageError(f"{above} is a file", hint=f"devswap edit {place.swap.service} {above}")
+        above = posixpath.dirname(above)
 
 
 def _named(found: Edits, file: str) -> str:

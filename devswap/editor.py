@@ -46,11 +46,18 @@ def edit(home: UserHome, name: str, text: str, environment: Mapping[str, str] = 
 def read_as(home: UserHome, path: str) -> str:
     """The text of a file of theirs, read as themselves."""
     try:
-        return process.run(["cat", "--", path], identity=home.identity).stdout
+        return of_text(path, process.run(["cat", "--", path], identity=home.identity).stdout)
     except CommandFailed as error:
         raise UsageError(
             f"cannot read {path} as {home.user}: {error.result.tail}", hint="--from a file of yours, or -"
         ) from error
+
+
+def of_text(where: str, read: str) -> str:
+    """What was `read`, if it was text: what is not UTF-8 has left a sign in its place."""
+    if "\ufffd" in read or any("\udc80" <= sign <= "\udcff" for sign in read):
+        raise UsageError(f"{where} is no text", hint="only text in UTF-8 can be edited")
+    return read
 
 
 def _sweep() -> None:

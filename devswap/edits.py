@@ -198,5 +198,6 @@ def _nearest(machine: Machine, path: str) -> str:
 def _beside(machine: Machine, folder: str, own: Sequence[str]) -> Iterator[str]:
     for name in machine.names(folder):
         path = f"{folder}/{name}"
-        if is_plain(path) and path not in own:
+        # what a link that leads nowhere stands for cannot be shown, and is not there for production either
+        if is_plain(path) and path not in own and machine.exists(path):
             yield path

@@ -40,11 +40,13 @@ class Restored:
     identical: int
     facts: dict[str, str]
     changed_by_others: list[str]
-    """What differs though no step of this swap is to blame, or by the user's own word."""
+    """What differs though no step of this swap is to blame."""
     held: list[str]
     """What other swaps have changed too, and still hold."""
     outage: float | None = None
     """Seconds from development's stop until production answered; None where either was not seen."""
+    left: tuple[str, ...] = ()
+    """What differs by the user's own word."""
 
     @property
     def told(self) -> str:
@@ -80,7 +82,9 @@ def prove(host: Host, journal: Journal, cloud: Cloud) -> Restored:
         )
     journal.remove()
     identical = sum(before[name] == after.get(name) for name in before)
-    return Restored(swap.service, swap.machine, identical, after, others, held, cloud.outage.seconds)
+    left = tuple(line for line in others if line.startswith(_left(journal, kept)))
+    others = [line for line in others if line not in left]
+    return Restored(swap.service, swap.machine, identical, after, others, held, cloud.outage.seconds, left)
 
 
 def _mend(journal: Journal, after: dict[str, str]) -> str:
@@ -132,8 +136,13 @@ def _moved_by_others(host: Host, journal: Journal) -> bool:
 def _excused(journal: Journal, kept: Kept) -> tuple[str, ...]:
     """The beginnings of the facts that no step of the swap has touched, or that stay by the user's word."""
     untouched = () if SyncDatabase.kind in journal.swap.touched else SyncDatabase.facts
+    return (*_OTHERS, *untouched, *_left(journal, kept))
+
+
+def _left(journal: Journal, kept: Kept) -> tuple[str, ...]:
+    """Those of what stays by the user's word."""
     moved = (HAPROXY,) if any(f"{HAPROXY}file {path}" in journal.swap.fingerprint for _, path in kept.files) else ()
-    return (*_OTHERS, *untouched, *moved, *(start for kind in kept.kinds for start in Step.known[kind].facts))
+    return (*moved, *(start for kind in kept.kinds for start in Step.known[kind].facts))
 
 
 def _sorted(lines: Sequence[str], excused: tuple[str, ...], kept: Kept) -> tuple[list[str], list[str]]:

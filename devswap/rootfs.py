@@ -7,6 +7,7 @@ The same holds for any other folder in which somebody else may leave a symlink f
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -46,8 +47,10 @@ class Rootfs:
         try:
             with self._opened(path, os.O_PATH) as descriptor:
                 return os.fstat(descriptor)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):  # the last: links that lead in a circle
+                return None
+            raise
 
     def link_target(self, path: str) -> str | None:
         """Where the symlink `path` leads, as it is written; None for what is none."""
@@ -84,7 +87,11 @@ class Rootfs:
                 uid, gid = owner or self.root_owner()
                 os.fchown(file.fileno(), uid, gid)
                 os.fsync(file.fileno())
-            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+            try:
+                os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+            except OSError:
+                os.unlink(temporary, dir_fd=parent)
+                raise
             os.fsync(parent)
 
     def rename(self, source: str, target: str) -> None:

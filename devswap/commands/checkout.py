@@ -31,7 +31,10 @@ def checkout(
     services: Annotated[
         list[str],
         typer.Argument(
-            metavar="SERVICE...", default_factory=list, help="As devswap list shows it; several of one project."
+            metavar="SERVICE...",
+            default_factory=list,
+            show_default=False,
+            help="As devswap list shows it; several of one project.",
         ),
     ],
     ref: Annotated[

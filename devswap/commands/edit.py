@@ -69,4 +69,4 @@ def _require_one(file: str | None, source: str | None, *, diff: bool, drop: bool
 
 
 def _given(host: Host, source: str, name: str, text: str) -> str:  # noqa: ARG001 - as an editor is called
-    return sys.stdin.read() if source == "-" else editor.read_as(host.home(), source)
+    return editor.of_text("standard input", sys.stdin.read()) if source == "-" else editor.read_as(host.home(), source)

@@ -153,5 +153,7 @@ def _show(result: Restored) -> None:
     print(f"{result.service}: {what} in {shown(result.machine)}: {result.told}")
     for name in result.held:
         print(f"  the {name} stays changed: other swaps hold it")
+    for line in result.left:
+        print(f"  left as it is: {line}")
     for line in result.changed_by_others:
         print(f"  changed, and not by devswap: {line}")

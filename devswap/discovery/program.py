@@ -134,8 +134,9 @@ def _split(machine: Machine, words: list[str], unit: str, service: str) -> tuple
     if first.startswith("#!") and _PYTHON.search(interpreter):
         return interpreter, tuple(words)
     raise DevswapError(
-        f"cannot take {service} in {machine.name} over: {shlex.join(words)} is no Python program",
-        hint=f"start it first, so that its command can be seen: systemctl start {unit}",
+        f"cannot take {service} in {machine.name} over: {shlex.join(words)} is no Python program that could be told",
+        hint=f"start {unit} if it does not run, so that its command can be seen; it must name the program itself, no "
+        "shell or env that starts it",
     )
 
 

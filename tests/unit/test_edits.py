@@ -256,7 +256,7 @@ def test_a_copy_from_before_accounts_were_noted_is_compared_after_again(cloud: S
 @pytest.mark.parametrize("file", ["../shadow", "/etc/shadow", "/etc/heat", "a file", "x:/etc/y"])
 def test_only_files_of_its_own_folder_can_be_edited(cloud: SimulatedCloud, file: str) -> None:
     take_over(cloud)
-    with pytest.raises(UsageError, match="no file below /etc/heat"):
+    with pytest.raises(UsageError, match=r"no file below /etc/heat|signs in its name"):
         edit(cloud, file, "mine")
 
 
@@ -352,6 +352,29 @@ def test_what_an_editor_leaves_is_not_believed(memory: Path, tmp_path: Path, scr
     with pytest.raises(DevswapError, match=said):
         editor.edit(nobody(tmp_path), "x", "text", program(tmp_path, script))
     assert not list(memory.iterdir())
+
+
+def test_a_file_that_is_no_text_is_not_taken_for_one(memory: Path, tmp_path: Path) -> None:
+    theirs = memory / "latin"
+    theirs.write_bytes(b"gr\xfc\xdfe\n")
+    theirs.chmod(0o644)
+    with pytest.raises(UsageError, match="is no text"):
+        editor.read_as(nobody(tmp_path), str(theirs))
+    with pytest.raises(UsageError, match="standard input is no text"):
+        editor.of_text("standard input", theirs.read_text(encoding="utf-8", errors="surrogateescape"))
+
+
+def test_a_file_below_a_file_is_refused(cloud: SimulatedCloud, whole: Snapshot) -> None:
+    take_over(cloud)
+    with pytest.raises(UsageError, match=r"heat\.conf is a file") as told:
+        edit(cloud, "/etc/heat/heat.conf/x", "mine")
+    assert told.value.hint == "devswap edit heat-engine /etc/heat/heat.conf"
+    edit(cloud, "policy/new.yaml", "mine")
+    with pytest.raises(UsageError, match=r"new\.yaml is a file"):
+        edit(cloud, "policy/new.yaml/deep", "mine")
+    editing.drop(cloud.host(), SERVICE, None, None)
+    restore(cloud)
+    assert [line for line in differences(cloud, whole) if "edits" not in line] == []
 
 
 def test_without_an_editor_and_a_terminal_it_says_what_to_do(tmp_path: Path) -> None:

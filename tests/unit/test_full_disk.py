@@ -71,6 +71,19 @@ def test_a_checkout_that_finds_it_full_names_the_file(
     assert differences(cloud, before) == []
 
 
+def test_a_way_back_needs_no_room_to_say_whose_it_is(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = cloud.take()
+    assert types(monkeypatch, "checkout", "heat-engine", "migrates", "--detach", "--machine", images.HEAT) == 0
+    with monkeypatch.context() as now:
+
+        def full(*_: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        now.setattr(os, "pwrite", full)
+        assert types(now, "restore", "heat-engine") == 0
+    assert [line for line in differences(cloud, before) if "saved" not in line] == []
+
+
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "journal.json"
     write_durably(path, b"before")

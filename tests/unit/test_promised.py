@@ -84,10 +84,14 @@ def test_a_dump_is_taken_without_a_migration_where_it_is_asked_for(
 
 
 def test_a_migrated_database_stays_where_that_is_asked_for_and_its_dump_is_kept(
-    cloud: SimulatedCloud, person: Person
+    cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str]
 ) -> None:
     take_over(cloud, "migrates")
+    capsys.readouterr()
     person.types("devswap restore heat-engine --keep-database")
+    said = capsys.readouterr().out
+    assert "left as it is: database revision: was a1, is b2" in said
+    assert "not by devswap" not in said
     schema = cloud.schema(images.ACCOUNT)
     assert schema.column("alembic_version") == ["b2"]
     assert cloud.machine(images.HEAT).init.unit(f"{SERVICE}.service").argv[0].startswith(images.VENV)
