@@ -17,19 +17,20 @@ from tests.integration.people import Desk
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("whole")]
 
-_NAME = "feedbeef"
+_NAMES = {"current": "feedbeef", "2015": "feedbee5"}  # a network interface of the host is called so
 _STACKS = 3  # with two engines in turn, at least one would be production's
 
 
 @pytest.fixture(scope="module")
 def second(cloud: Cloud) -> Iterator[Cloud]:
     """The cloud as seen from a copy of the engine's container, with a name and an address of its own."""
-    own, name, address = cloud.heat[-8:], f"{cloud.heat[:-8]}{_NAME}", cloud.containers[cloud.heat]
+    own, new, address = cloud.heat[-8:], _NAMES[cloud.era], cloud.containers[cloud.heat]
+    name = f"{cloud.heat[:-8]}{new}"
     theirs = f"{address.rpartition('.')[0]}.250"
     containers.remove(name)
     origin, copy = container_root() / cloud.heat, container_root() / name
     (copy / "rootfs").mkdir(parents=True)
-    config = (origin / "config").read_text().replace(own, _NAME).replace(f"{address}/", f"{theirs}/")
+    config = (origin / "config").read_text().replace(own, new).replace(f"{address}/", f"{theirs}/")
     (copy / "config").write_text(config)
     subprocess.run(["cp", "-a", str(origin / "upper"), str(copy / "upper")], check=True)
     (copy / "upper/etc/hostname").write_text(f"{name}\n")

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from devswap import locate, swap, traffic
+from devswap import locate, session, swap, traffic
+from devswap.errors import DevswapError
+from devswap.machine import Machine
 from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud
@@ -37,3 +39,19 @@ def test_this_host_is_a_machine_with_a_name(cloud: SimulatedCloud, wanted: str) 
     assert locate.is_meant(journal, wanted)
     assert traffic.matches("local:", wanted)
     assert not locate.is_meant(journal, images.HEAT)
+
+
+def test_a_host_that_cannot_list_its_machines_restores_all_the_same(
+    cloud: SimulatedCloud, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the bindings of LXC a journal is enough."""
+    swap.checkout(cloud.host(), Wish("heat-engine", "plain", None, None, detach=True), cloud.makers)
+
+    def unknown() -> list[Machine]:
+        raise DevswapError("there are no bindings")
+
+    monkeypatch.setattr(session, "open_host_to_restore", lambda: replace(cloud.host(), running=unknown))
+    told = person.is_told("restore", "--machine", "typo", code=2)
+    assert "no machine typo" in told.message
+    person.types("devswap restore")
+    assert cloud.host().journals.all() == []
