@@ -77,6 +77,7 @@ def test_a_playbook_that_restarts_the_unit_restarts_development(cloud: Cloud, de
     desk.devswap("status", "--check")
 
 
+@pytest.mark.eras("current")  # strikes restart it on both
 def test_a_machine_that_restarts_runs_production_and_run_takes_it_over_again(cloud: Cloud, desk: Desk) -> None:
     mark = cloud.change(HARMLESS).patchsets[-1].shows
     desk.take(HARMLESS)
@@ -93,6 +94,7 @@ def test_a_machine_that_restarts_runs_production_and_run_takes_it_over_again(clo
     assert "facts identical" in desk.restore().stdout
 
 
+@pytest.mark.eras("2015")
 def test_restore_completes_a_migrated_swap_whose_machine_was_restarted(cloud: Cloud, desk: Desk) -> None:
     schema = cloud.schema()
     desk.take(MIGRATION)

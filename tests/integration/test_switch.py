@@ -28,6 +28,7 @@ def test_from_a_migration_back_to_a_change_without_and_on_to_its_other_patchset(
     assert "facts identical" in desk.restore().stdout
 
 
+@pytest.mark.eras("current")
 def test_to_a_migration_and_back_to_production(cloud: Cloud, desk: Desk) -> None:
     schema = cloud.schema()
     desk.take(HARMLESS)
