@@ -36,10 +36,10 @@ def second(cloud: Cloud) -> Iterator[Cloud]:
     (copy / "upper/etc/hostname").write_text(f"{name}\n")
     for unit in ("heat-api", "heat-api-cfn"):  # nobody balances them, and their address is the first one's
         (copy / f"upper/etc/systemd/system/{unit}.service").unlink(missing_ok=True)
-    subprocess.run(["lxc-start", "--name", name, "--daemon"], check=True)
     others = {each: at for each, at in cloud.containers.items() if each != cloud.heat}
     seen = replace(cloud, containers={name: theirs, **others})
     try:
+        subprocess.run(["lxc-start", "--name", name, "--daemon"], check=True)
         wait_until(lambda: seen.run(["true"], ok=False).code == 0, f"{name} runs")
         wait_until(lambda: seen.consumers() > 0, f"the engine in {name} consumes its queue")
         yield seen
