@@ -1,16 +1,18 @@
-"""Brings what was added to a sandbox into its running cloud: its database, its account, HAProxy. It can be repeated."""
+"""Brings what was added to a sandbox into its running cloud: accounts, databases, HAProxy. It can be repeated."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from devswap.sandbox.additions import Addition, additions_named
+from devswap.sandbox.addition import Addition, Command
+from devswap.sandbox.additions import additions_named
 from devswap.sandbox.base import Workshop, venv_path
 from devswap.sandbox.cloud import Cloud
 from devswap.sandbox.configuration import Configuration, constraints_of
 from devswap.sandbox.openstack import make_account, put_into_rotation, run_python, run_script, start_units
+from devswap.sandbox.rabbit import definitions
 from devswap.sandbox.templates import fill
 
 Say = Callable[[str], None]
@@ -19,23 +21,39 @@ Say = Callable[[str], None]
 def fill_added(cloud: Cloud, workshop: Workshop, say: Say) -> None:
     """What an earlier `up` has done is not done again."""
     for addition in additions_named(cloud.record.added):
-        steps: list[tuple[str, Callable[[], None]]] = [
-            (f"wheels of {addition.name}", lambda addition=addition: _serve_wheels(cloud, workshop, addition)),  # type: ignore[misc]
-            (f"database of {addition.name}", lambda addition=addition: _make_database(cloud, addition)),  # type: ignore[misc]
-            (f"account and endpoints of {addition.name}", lambda addition=addition: _make_account(cloud, addition)),  # type: ignore[misc]
-            (f"{addition.name} started", lambda addition=addition: _start(cloud, workshop, addition)),  # type: ignore[misc]
-        ]
-        for name, step in steps:
+        for name, step in _steps(cloud, workshop, addition).items():
             if not cloud.is_done(name):
                 say(name)
                 step()
                 cloud.mark_done(name)
 
 
-def wait_until_added_serve(cloud: Cloud, seconds: float = 120.0) -> None:
+def _steps(cloud: Cloud, workshop: Workshop, addition: Addition) -> dict[str, Callable[[], None]]:
+    name = addition.name
+    steps: dict[str, Callable[[], None]] = {f"wheels of {name}": lambda: _serve_wheels(cloud, workshop, addition)}
+    if addition.queue:
+        steps[f"queue of {name}"] = lambda: _make_queue(cloud, addition)
+    if addition.account:
+        steps[f"account and endpoints of {name}"] = lambda: _make_account(cloud, addition)
+    if addition.databases or addition.prepare:
+        steps[f"database of {name}"] = lambda: _make_databases(cloud, addition)
+    steps[f"{name} started"] = lambda: _start(cloud, workshop, addition)
+    if addition.complete:
+        steps[f"{name} completed"] = lambda: _complete(cloud, addition)
+    return steps
+
+
+def wait_until_added_serve(cloud: Cloud) -> None:
     for addition in additions_named(cloud.record.added):
-        put_into_rotation(cloud, addition.backend)
-        run_python(cloud, "answers.python", addition.kind, addition.asked, str(seconds))
+        _wait_until_serving(cloud, addition)
+
+
+def _wait_until_serving(cloud: Cloud, addition: Addition, seconds: float = 120.0) -> None:
+    if addition.apis:
+        put_into_rotation(cloud, *(api.backend for api in addition.apis))
+    for api in addition.apis:
+        if api.asked:
+            run_python(cloud, "answers.python", api.kind, api.asked, api.says, str(seconds))
 
 
 def _serve_wheels(cloud: Cloud, workshop: Workshop, addition: Addition) -> None:
@@ -50,29 +68,51 @@ def _serve_wheels(cloud: Cloud, workshop: Workshop, addition: Addition) -> None:
     target.write_text(text)
 
 
-def _make_database(cloud: Cloud, addition: Addition) -> None:
-    name = addition.name
-    statements = fill("database.sql", name=name, password=cloud.record.secrets[f"{name}_db_password"])
-    cloud.of("galera").run(["mariadb", "--batch"], input=statements)
-    tool, *arguments = addition.sync
-    program = f"{venv_path(cloud.record.era, name)}/bin/{tool}"
-    cloud.container(addition.members[0]).run([program, *arguments], user=name, timeout=300)
+def _make_queue(cloud: Cloud, addition: Addition) -> None:
+    """In the running broker, which keeps it."""
+    password = cloud.record.secrets[f"{addition.name}_rabbit_password"]
+    cloud.of("rabbit_mq").run(["rabbitmqctl", "import_definitions"], input=definitions({addition.name: password}))
 
 
 def _make_account(cloud: Cloud, addition: Addition) -> None:
-    make_account(
-        cloud,
-        name=addition.name,
-        password=cloud.record.secrets[f"{addition.name}_service_password"],
-        kind=addition.kind,
-        description=addition.description,
-        url=f"http://{cloud.record.vip}:{addition.port}",
-    )
+    endpoints = [
+        {
+            "name": addition.name,
+            "kind": api.kind,
+            "description": api.description,
+            "url": f"http://{cloud.record.vip}:{api.port}{api.path}",
+        }
+        for api in addition.apis
+        if api.kind
+    ]
+    make_account(cloud, addition.name, cloud.record.secrets[f"{addition.name}_service_password"], endpoints)
+
+
+def _make_databases(cloud: Cloud, addition: Addition) -> None:
+    for name, user in addition.databases.items():
+        password = cloud.record.secrets[f"{user}_db_password"]
+        statements = fill("database.sql", name=name, user=user, password=password)
+        cloud.of("galera").run(["mariadb", "--batch"], input=statements)
+    _run(cloud, addition, addition.prepare)
+
+
+def _run(cloud: Cloud, addition: Addition, commands: Sequence[Command]) -> None:
+    scripts = f"{venv_path(cloud.record.era, addition.name)}/bin"
+    for command in commands:
+        tool, *arguments = command.argv
+        container = cloud.container(addition.members[0])
+        container.run([f"{scripts}/{tool}", *arguments], user=addition.name, ok=command.ok, timeout=300)
 
 
 def _start(cloud: Cloud, workshop: Workshop, addition: Addition) -> None:
     for member in addition.members:
         start_units(cloud, member)
     configuration = Configuration(cloud.record, workshop, "", pip={})
-    fragment = {addition.backend: configuration.haproxy_fragment(addition).text}
-    run_script(cloud.of("haproxy"), "python3", "fragments.python", given=json.dumps(fragment))
+    fragments = {api.backend: configuration.haproxy_fragment(addition, api) for api in addition.apis}
+    if fragments:
+        run_script(cloud.of("haproxy"), "python3", "fragments.python", given=json.dumps(fragments))
+
+
+def _complete(cloud: Cloud, addition: Addition) -> None:
+    _wait_until_serving(cloud, addition)
+    _run(cloud, addition, addition.complete)

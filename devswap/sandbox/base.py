@@ -175,13 +175,8 @@ def _make_venv(workshop: Workshop, building: Building, venv: str) -> None:
     era = workshop.era
     path = venv_path(era, venv)
     uv = workshop.cache.root / "tools" / "uv"
-    requirement = {
-        "heat": "openstack-heat",
-        "placement": "openstack-placement",
-        "utility": "python-openstackclient",
-    }.get(venv, venv)
     building.script(
-        "venv.sh", path, requirement, *era.pins("tools").split(),
+        "venv.sh", path, _PACKAGES.get(venv, venv), *era.pins("tools").split(),
         binds={workshop.wheels: "/run/wheels", uv: "/run/uv"}, input=era.pins(venv),
     )  # fmt: skip
     own = building.folder / "upper" / path.lstrip("/") / "etc" / venv

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from devswap.sandbox.additions import ADDITIONS, Addition
+from devswap.sandbox.addition import Addition, Api
+from devswap.sandbox.additions import ADDITIONS
 from devswap.sandbox.base import Workshop, venv_path
 from devswap.sandbox.eras import Member
 from devswap.sandbox.files import File, Folder
@@ -120,11 +121,16 @@ class Configuration:
             yield from fragments
         yield File("/etc/haproxy/haproxy.cfg", "".join(fragment.text for fragment in fragments), mode=0o644)
 
-    def haproxy_fragment(self, addition: Addition) -> File:
-        """The part of HAProxy's file that is about an addition."""
-        member = addition.members[0]
-        more = {"backend": addition.backend, "port": str(addition.port)}
-        return self._file(member, f"/etc/haproxy/conf.d/{addition.backend}", "haproxy/added", more)
+    def haproxy_fragment(self, addition: Addition, api: Api) -> str:
+        """The part of HAProxy's file that is about an API of an addition."""
+        servers = [
+            f"    server {self.record.name(member)} {self.record.address(member)}:{api.port}"
+            f" check port {api.port} inter 12000 rise 3 fall 3\n"
+            for member in addition.members
+            if api.unit in member.units
+        ]
+        values = {"vip": self.record.vip, "backend": api.backend, "port": api.port, "servers": "".join(servers)}
+        return fill("haproxy/added", self.era.name, **values)
 
     def _keystone(self, member: Member) -> Iterator[Entry]:
         yield Folder("/etc/keystone", "keystone", mode=0o750)
@@ -163,16 +169,17 @@ class Configuration:
         addition, current = ADDITIONS[member.layer], self.era.name == "current"
         name = addition.name
         logs = "use_journal = True" if current else f"log_dir = /var/log/{name}"
-        template = addition.config.rpartition("/")[2]
-        yield self._file(member, addition.config, template, {"logs": logs}, group=name, mode=0o640)
+        for path in addition.configs:
+            yield self._file(member, path, path.rpartition("/")[2], {"logs": logs}, group=name, mode=0o640)
         for folder in (*addition.folders, *([] if current else [f"/var/log/{name}"])):
             yield Folder(folder, name, mode=0o750)
         for unit in member.units:
-            if unit == addition.api and current:
-                port, module = str(addition.port), addition.module
-                yield from self._uwsgi(member, unit, name, "uwsgi.ini", port=port, module=module)
+            api = addition.api_of(unit)
+            if api and api.module and current:
+                yield from self._uwsgi(member, unit, name, "uwsgi.ini", port=str(api.port), module=api.module)
             else:
-                yield from self._service(member, unit, name, f"{venv_path(self.era, name)}/bin/{unit}")
+                program = addition.programs.get(unit, unit)
+                yield from self._service(member, unit, name, f"{venv_path(self.era, name)}/bin/{program}")
 
     def _uwsgi(self, member: Member, unit: str, project: str, template: str, **more: str) -> Iterator[Entry]:
         venv = venv_path(self.era, project)
@@ -193,7 +200,7 @@ class Configuration:
             "start": start,
             "reload": reload,
             "bin": f"{venv_path(self.era, project)}/bin",
-            "config": ADDITIONS[project].config if project in ADDITIONS else f"/etc/{project}/{project}.conf",
+            "config": ADDITIONS[project].configs[0] if project in ADDITIONS else f"/etc/{project}/{project}.conf",
         }
         yield self._file(member, f"/etc/systemd/system/{unit}.service", "service.service", more)
         yield self._file(member, f"/etc/systemd/system/{unit}.service.d/override.conf", "override.conf", more)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from devswap.errors import DevswapError
@@ -118,8 +118,9 @@ def _make_accounts(cloud: Cloud) -> None:
     run_python(cloud, "accounts.python", given=json.dumps(wanted))
 
 
-def make_account(cloud: Cloud, **wanted: str) -> None:
-    """A service's account and endpoints: name, password, kind, description, url."""
+def make_account(cloud: Cloud, name: str, password: str, endpoints: Sequence[Mapping[str, str]]) -> None:
+    """A service's account, and its endpoints: name, kind, description, url of each."""
+    wanted = {"name": name, "password": password, "endpoints": endpoints}
     run_python(cloud, "account.python", given=json.dumps(wanted))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from devswap.errors import DevswapError
 from devswap.journal import make_private
-from devswap.sandbox.additions import grown
+from devswap.sandbox.additions import additions_named, grown
 from devswap.sandbox.addresses import GATEWAY_OFFSET, address
 from devswap.sandbox.eras import Era, Member, era_named
 from devswap.sandbox.names import container_name, new_suffix
@@ -78,12 +78,12 @@ class Record:
 
 
 def with_additions(record: Record, names: Sequence[str]) -> Record:
-    """The record of a sandbox that shall have these too: it does not serve any more until they do."""
-    added = [*record.added, *(name for name in names if name not in record.added)]
+    """The record of a sandbox that shall have these and what they need: it does not serve any more until they do."""
+    added = [*record.added, *(each.name for each in additions_named(names) if each.name not in record.added)]
     if added == record.added:
         return record
     era = grown(era_named(record.era_name), added)
-    passwords = [f"{name}_{kind}_password" for name in added for kind in ("db", "service")]
+    passwords = [password for addition in additions_named(added) for password in addition.passwords]
     return replace(
         record,
         added=added,

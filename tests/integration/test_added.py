@@ -31,7 +31,7 @@ print(session.request(path, verb, endpoint_filter=asked, raise_exc=True, **more)
 @contextmanager
 def whole(cloud: Cloud, desk: Desk, project: str) -> Iterator[str]:
     """The container of what was added, with its service swapped no more and production as it was afterwards."""
-    service, container = ADDITIONS[project].api, cloud.container(f"-{project}-")
+    service, container = ADDITIONS[project].apis[0].unit, cloud.container(f"-{project}-")
     before = cloud.look_at(project, service, container)
     try:
         yield container
@@ -44,14 +44,14 @@ def whole(cloud: Cloud, desk: Desk, project: str) -> Iterator[str]:
 
 def take_over(cloud: Cloud, desk: Desk, project: str, container: str) -> str:
     """By what the change shows itself."""
-    service, change = ADDITIONS[project].api, cloud.change(HARMLESS, project)
+    service, change = ADDITIONS[project].apis[0].unit, cloud.change(HARMLESS, project)
     took = desk.devswap("checkout", service, f"review/{change.number}", "--machine", container, "--detach")
     assert f"{service} answers from review/{change.number}" in took.said
     return change.patchsets[-1].shows
 
 
 def give_back(desk: Desk, project: str, container: str) -> None:
-    assert "facts identical" in desk.devswap("restore", ADDITIONS[project].api, "--machine", container).said
+    assert "facts identical" in desk.devswap("restore", ADDITIONS[project].apis[0].unit, "--machine", container).said
 
 
 @pytest.fixture

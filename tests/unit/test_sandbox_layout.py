@@ -210,7 +210,9 @@ def test_glance_answers_behind_haproxy_where_its_endpoint_says(era: Era, tmp_pat
     record = with_additions(record_of(era), ["glance"])
     member = record.era.member("glance_api")
     workshop = Workshop(era, Distribution("debian", "12", "bookworm", ()), Cache(tmp_path), say=lambda _: None)
-    fragment = Configuration(record, workshop, "", pip={}).haproxy_fragment(ADDITIONS["glance"]).text
+    fragment = Configuration(record, workshop, "", pip={}).haproxy_fragment(
+        ADDITIONS["glance"], ADDITIONS["glance"].apis[0]
+    )
     assert "backend glance_api-back" in fragment
     assert f"bind {record.vip}:9292" in fragment
     assert f"server {record.name(member)} {record.address(member)}:9292 check" in fragment

@@ -1,4 +1,4 @@
 CREATE DATABASE IF NOT EXISTS $name CHARACTER SET utf8mb3 COLLATE utf8mb3_general_ci;
-CREATE USER IF NOT EXISTS '$name'@'%' IDENTIFIED BY '$password';
-GRANT ALL ON $name.* TO '$name'@'%';
+CREATE USER IF NOT EXISTS '$user'@'%' IDENTIFIED BY '$password';
+GRANT ALL ON $name.* TO '$user'@'%';
 FLUSH PRIVILEGES;
