@@ -49,7 +49,7 @@ def _measure(options: argparse.Namespace, scratch: Path) -> str:
 
 
 _TITLES = {"harmless": "A change without a migration", "migration": "A change with a migration"}
-_SPENT = "Where the seconds go; the three in the middle are the outage:"
+_SPENT = "Where the seconds go; the stop, the start and what lies between them are the outage:"
 
 
 def _takeovers(here: Place, options: argparse.Namespace, scratch: Path) -> Iterator[tuple[Rows, list[Target]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,8 +27,9 @@ NEXT = "devswap, next patchset"
 EDITED = "devswap, `run` after an edit of one's own tree"
 AGAIN = "devswap, the same ref again"
 SAVED = "devswap, a save under `run --reload`"
-# A restart is quickly done, and everything is compared with it.
-_RESTARTS = 3
+# heat-engine ends at a multiple of 5 s after its start, at the earliest 5 s after it is told to: two stops are
+# comparable that begin at the same moment of this loop.
+_LOOP = 5.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class Spent:
     """The seconds of a takeover in turn; the three in the middle are the outage."""
 
     prepare: float
-    """Before production's last answer."""
+    """Until the service is told to stop."""
+    still: float
+    """From then until its last answer: a service goes on answering for a while."""
     stop: float
     """From the last answer until systemd has seen the service end: the service's own."""
     between: float
@@ -58,6 +61,10 @@ class Timing:
     migrated: Migrated | None = None
     memory: int | None = None
     """Of devswap itself, in KiB."""
+    moment: float = 0.0
+    """Of the stop, in the loop of the service that was stopped."""
+    restart: Timing | None = None
+    """A plain restart of production that was begun at the same moment of its loop."""
 
 
 @dataclass
@@ -80,28 +87,43 @@ class Bench:
         self.say = say
         self._observer = observer
 
-    def timed(self, way: str, act: Callable[[], object], *, waits: bool, starts: str | None = None) -> Timing:
+    def timed(
+        self,
+        way: str,
+        act: Callable[[], object],
+        *,
+        waits: bool,
+        starts: str | None = None,
+        moment: float | None = None,
+    ) -> Timing:
         """What `act` took. `waits`: it does not wait until the service serves, so the person does.
 
-        `starts` is the unit that serves in the place of the one that production's unit ran before.
+        `starts` is the unit that serves in the place of the one that production's unit ran before; `moment` is that of
+        the service's loop in which it begins.
         """
         self.say(way)
         self._observer.wait_until_serving()
         settle()
+        before = self._stamp(self.place.unit, "ExecMainStartTimestampMonotonic")
+        if moment is not None:
+            time.sleep((before + moment - time.monotonic()) % _LOOP)
         began = time.monotonic()
         act()
         returned = time.monotonic()
         gap = self._observer.gap(began)
         ended = gap.first if waits else returned
-        spent = self._spent(began, gap, ended, starts) if starts else None
-        return Timing(total=ended - began, outage=gap.seconds, spent=spent)
+        told = self._stamp(self.place.unit, "ActiveExitTimestampMonotonic")
+        spent = self._spent(began, told, gap, ended, starts) if starts else None
+        return Timing(total=ended - began, outage=gap.seconds, spent=spent, moment=(told - before) % _LOOP)
 
-    def _spent(self, began: float, gap: Gap, ended: float, starts: str) -> Spent:
+    def _spent(self, began: float, told: float, gap: Gap, ended: float, starts: str) -> Spent:
         stopped = self._stamp(self.place.unit, "InactiveEnterTimestampMonotonic")
         started = self._stamp(starts, "ExecMainStartTimestampMonotonic")
+        # The broker is asked every 10 ms: what has stopped at once seems to have answered last before it was told.
         return Spent(
-            prepare=gap.last - began,
-            stop=stopped - gap.last,
+            prepare=told - began,
+            still=max(gap.last - told, 0),
+            stop=stopped - max(gap.last, told),
             between=started - stopped,
             start=gap.first - started,
             finish=max(ended - gap.first, 0),
@@ -136,38 +158,52 @@ def harmless(bench: Bench, program: Path, rows: Rows) -> None:
     """One round of every way with a change that leaves the database alone."""
     wanted = change("heat", HARMLESS)
     first, second = (f"review/{wanted.number}/{patchset}" for patchset in (1, 2))
-    for _ in range(_RESTARTS):
-        rows.add(RESTART, _restart(bench))
-    rows.add(PIP, _by_hand(bench, PIP, by_hand.with_pip, wanted.ref(1), migrate=False))
-    rows.add(UV, _by_hand(bench, UV, by_hand.with_uv, wanted.ref(1), migrate=False))
+    taken = {
+        PIP: _by_hand(bench, PIP, by_hand.with_pip, wanted.ref(1), migrate=False),
+        UV: _by_hand(bench, UV, by_hand.with_uv, wanted.ref(1), migrate=False),
+    }
     with _devswap(bench, program) as (devswap, person):
-        rows.add(FIRST, _there_and_back(bench, FIRST, devswap, first))
-        rows.add(AGAIN, _checkout(bench, AGAIN, devswap, first))
-        rows.add(NEXT, _checkout(bench, NEXT, devswap, second))
+        taken[FIRST] = _there_and_back(bench, FIRST, devswap, first)
+        taken[AGAIN] = _checkout(bench, AGAIN, devswap, first)
+        switched = {NEXT: _checkout(bench, NEXT, devswap, second)}
         tree = person.clone(bench.place, wanted.ref(2))
         _checkout(bench, "devswap, one's own tree", devswap, str(tree))
         _edit(tree)
-        rows.add(EDITED, _run_again(bench, EDITED, devswap))
+        switched[EDITED] = _run_again(bench, EDITED, devswap)
         with devswap.terminal("run", "heat-engine", "--reload") as terminal:
             terminal.wait("answers from")
-            rows.add(SAVED, bench.timed(SAVED, lambda: _edit(tree), waits=True, starts=bench.place.unit))
+            switched[SAVED] = bench.timed(SAVED, lambda: _edit(tree), waits=True, starts=bench.place.unit)
+    _add_beside_restarts(bench, rows, taken)
+    for way, timing in switched.items():
+        rows.add(way, timing)
 
 
 def migration(bench: Bench, program: Path, rows: Rows) -> None:
     """One round with a change that migrates the database, and back."""
     wanted = change("heat", MIGRATION)
-    for _ in range(_RESTARTS):
-        rows.add(RESTART, _restart(bench))
-    rows.add(PIP, _by_hand(bench, PIP, by_hand.with_pip, wanted.ref(1), migrate=True))
-    rows.add(UV, _by_hand(bench, UV, by_hand.with_uv, wanted.ref(1), migrate=True))
+    taken = {
+        PIP: _by_hand(bench, PIP, by_hand.with_pip, wanted.ref(1), migrate=True),
+        UV: _by_hand(bench, UV, by_hand.with_uv, wanted.ref(1), migrate=True),
+    }
     with _devswap(bench, program) as (devswap, _):
         for way in (FIRST, AGAIN):
-            rows.add(way, _there_and_back(bench, way, devswap, f"review/{wanted.number}/1"))
+            taken[way] = _there_and_back(bench, way, devswap, f"review/{wanted.number}/1")
+    _add_beside_restarts(bench, rows, taken)
 
 
-def _restart(bench: Bench) -> Timing:
+def _add_beside_restarts(bench: Bench, rows: Rows, taken: Mapping[str, Timing]) -> None:
+    """Each takeover of production with a plain restart that is begun at the same moment of its loop."""
     machine, unit = bench.place.machine, bench.place.unit
-    return bench.timed(RESTART, lambda: machine.run(["systemctl", "restart", unit]), waits=True, starts=unit)
+    for way, timing in taken.items():
+        restart = bench.timed(
+            RESTART,
+            lambda: machine.run(["systemctl", "restart", unit]),
+            waits=True,
+            starts=unit,
+            moment=timing.moment,
+        )
+        rows.add(RESTART, restart)
+        rows.add(way, replace(timing, restart=restart))
 
 
 def _by_hand(bench: Bench, way: str, install: Callable[[Place], None], ref: str, *, migrate: bool) -> Timing:

@@ -50,6 +50,7 @@ class Database:
         self._url = url
         self._client = client
         self._dumper = dumper
+        self._server: str | None = None
 
     def query(self, sql: str) -> list[list[str]]:
         """The rows as text; NULL is the word NULL."""
@@ -59,7 +60,9 @@ class Database:
 
     def server(self) -> str:
         """What the server calls itself: the name of the host that it runs on."""
-        return self.query("SELECT @@hostname")[0][0]
+        if self._server is None:
+            self._server = self.query("SELECT @@hostname")[0][0]
+        return self._server
 
     def revisions(self) -> list[str]:
         """What alembic (or sqlalchemy-migrate) noted; none for a database nobody migrated yet."""

@@ -92,7 +92,7 @@ def connect(url: Url, machines: Iterable[Machine]) -> Database:
         for client, dumper in while_running(machine, _tools) or ():
             database = Database(machine, url, client=client, dumper=dumper)
             try:
-                database.query("SELECT 1")
+                database.server()
             except DevswapError as error:
                 tried.append(f"{machine.name}: {error.message}")
                 break

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -22,15 +23,33 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from devswap import process
 from devswap.errors import DevswapError
 
 _ROOT = "virtualenv"
+# Longer than it takes anywhere; what is not there then is made here.
+_MAKING_SECONDS = 60.0
 _OWN = ("inside.py", "bytecode.py", "serve.py")
 _OWN_FOLDER = "debugger"
 
 
+_begun: dict[tuple[Path, str], process.Popen[bytes]] = {}
+
+
+def begin(cache: Path, python_version: str) -> None:
+    """Have the first tools made by another process, while this one does something else; `folder` waits for it."""
+    if (cache / "tools").exists():
+        return
+    argv = [sys.executable, "-I", "-m", "devswap.overlay_tools", str(cache), python_version]
+    quiet = process.DEVNULL
+    _begun[cache, python_version] = process.popen(argv, stdin=quiet, stdout=quiet, stderr=quiet)
+
+
 def folder(cache: Path, python_version: str) -> Path:
     """The tools for building with Python `python_version` ("3.11"), below `cache`; made if they are not there."""
+    if begun := _begun.pop((cache, python_version), None):
+        with suppress(process.TimeoutExpired):  # if it failed as well: it is made here, or said why not
+            begun.wait(timeout=_MAKING_SECONDS)
     from virtualenv.seed.wheels.embed import BUNDLE_SUPPORT, get_embed_wheel  # slow, and needed for building only
 
     pip = get_embed_wheel("pip", python_version)
@@ -132,3 +151,7 @@ def _readable(root: Path) -> None:
             os.chmod(Path(parent) / name, 0o755)  # noqa: S103
         for name in files:
             os.chmod(Path(parent) / name, 0o644)
+
+
+if __name__ == "__main__":
+    folder(Path(sys.argv[1]), sys.argv[2])

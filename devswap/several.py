@@ -41,13 +41,13 @@ def checkout(host: Host, services: Sequence[str], wish: Wish, makers: Makers = M
 
 def checkout_one(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
     """As swap.checkout; where another checkout of what runs in the background fails, the one before it runs again."""
+    place = preparation.locate_place(host, wish)
     if wish.detach or wish.apache:
-        place = preparation.locate_place(host, wish)
         wish = all_or_none.own(wish, place)
         if host.journals.find(wish.service, place.machine.address) is not None:
             checkout(host, [wish.service], wish, makers)
             return None
-    return swap.checkout(host, wish, makers)
+    return swap.checkout(host, wish, makers, place=place)
 
 
 def planned(host: Host, services: Sequence[str], wish: Wish, makers: Makers = MAKERS) -> list[Planned]:

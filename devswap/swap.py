@@ -26,6 +26,7 @@ from devswap import (
     tuning_of_swap,
     way,
 )
+from devswap.discovery.units import Found
 from devswap.errors import DevswapError
 from devswap.foreground import Ended
 from devswap.host import Host
@@ -93,12 +94,13 @@ def _planned(host: Host, prepared: Prepared) -> Planned:
     )
 
 
-def checkout(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
+def checkout(host: Host, wish: Wish, makers: Makers = MAKERS, *, place: Found | None = None) -> Ended | None:
     """Take a service over with a checkout; returns when it serves (detached) or when its foreground run ended.
 
-    Whatever fails before production is stopped leaves it untouched; what fails afterwards is rolled back.
+    `place` is what `wish` means, where it was looked for already. Whatever fails before production is stopped leaves it
+    untouched; what fails afterwards is rolled back.
     """
-    place = preparation.locate_place(host, wish)
+    place = place or preparation.locate_place(host, wish)
     with (
         claims.held(host, wish.service, place.machine.address, "checkout", take_over=bool(wish.take_over)),
         coming_back.cleaned_up(host, wish.service, place.machine.address),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from devswap import overlay, source
+from devswap import overlay, overlay_tools, source
 from devswap.libraries import Wanted
 from devswap.overlay import Overlay
 from devswap.source import Checkout
@@ -55,6 +56,8 @@ class Makers:
 
     fetch: Callable[..., Checkout] = source.prepare
     build: Callable[..., Overlay] = overlay.prepare
+    begin: Callable[[Path, str], None] = lambda cache, python: None  # noqa: ARG005
+    """Called early with what `build` will be called with, so that it can get itself ready meanwhile."""
 
 
-MAKERS = Makers()
+MAKERS = Makers(begin=overlay_tools.begin)

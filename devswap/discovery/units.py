@@ -50,8 +50,7 @@ def find(services: Iterable[Service], machines: Iterable[Machine]) -> Iterator[F
     wanted = list(services)
     for machine, files in _looked_at(machines):
         active = {name.partition(":")[2] for name in machine.names(_ACTIVE_UNITS)}
-        # read once: a catalogue has many services
-        served_there = sites.read(machine, files)
+        served_there: list[sites.Served] | None = None
         for service in wanted:
             for name in service.units:
                 unit = f"{name}.service"
@@ -59,7 +58,9 @@ def find(services: Iterable[Service], machines: Iterable[Machine]) -> Iterator[F
                     yield Found(service, machine, unit, files[unit], unit in active)
                     break
             else:
-                served = sites.running(served_there, service.project) if service.web else None
+                if service.web and served_there is None:  # read once: a catalogue has many services
+                    served_there = sites.read(machine, files)
+                served = sites.running(served_there or (), service.project) if service.web else None
                 if served is not None:
                     yield Found(service, machine, served.unit, files[served.unit], served.unit in active, served.path)
 
