@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devswap import database_needs
+from devswap import databases
 from devswap.deployment import Deployment
 from devswap.discovery import sites
 from devswap.fingerprint import Watched
@@ -15,14 +15,15 @@ from devswap.probe_web import WebProbe
 def watch(host: Host, deployment: Deployment) -> Watched:
     """What the fingerprint of this deployment looks at."""
     service = deployment.service
-    told = deployment.uwsgi
+    told, sources = deployment.uwsgi, databases.sources_of(host, deployment)
     return Watched(
         on=deployment.machine.address,
         service=service.name,
         unit=deployment.unit,
         folders=tuple(dict.fromkeys(path.rpartition("/")[0] for path in service.config)),
         site_folders=deployment.interpreter.site_folders,
-        database=database_needs.source_of(host, deployment),
+        database=sources[0] if sources else None,
+        others=sources[1:],
         probe=_probe(deployment),
         front=deployment.front.unit if deployment.front else "",
         front_addresses=deployment.front.addresses if deployment.front else (),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from devswap.migrations import MIGRATE
@@ -30,32 +31,52 @@ _DROP = f'{{ echo \'SET FOREIGN_KEY_CHECKS=0;\'; ask "$1" -e "{_STATEMENTS}"; }}
 _LOAD = 'ask "$1"'
 
 
-def load_lines(
-    *, client: str, schema: str, revisions: Sequence[str], dump: Path, users: Sequence[tuple[str, str]]
-) -> list[str]:
-    """Load `dump` where the database is not at `revisions`, or an earlier run of these lines did not come to its end.
+@dataclass(frozen=True)
+class Load:
+    """One schema: the machine with its tools, the revisions that it was at, and its dump as it was then."""
 
-    `users` are stopped meanwhile; the first is the swapped service's own, which is started elsewhere.
+    client: str
+    schema: str
+    revisions: Sequence[str]
+    dump: Path
+
+    @property
+    def begun(self) -> str:
+        return shlex.quote(f"{self.dump}.begun")
+
+    def _tool(self, script: str) -> str:
+        return shell(self.client, "sh", "-c", _TOOLS + script, "sh", self.schema)
+
+    def lines(self, stop: Sequence[str]) -> list[str]:
+        """Load it where it is not at its revisions, or an earlier run did not come to its end; `stop` comes before."""
+        packed, before = shlex.quote(str(self.dump)), shlex.quote(",".join(sorted(self.revisions)))
+        load = f"{self._tool(_DROP)} && gunzip -c {packed} | {self._tool(_LOAD)}"
+        return [
+            f'if [ ! -e {self.begun} ] && [ "$({self._tool(_REVISIONS)})" = {before} ]; then',
+            "  # It is at its revision: nothing is loaded. If a migration was interrupted half way, type this:",
+            f"  #   {load}",
+            "  true",
+            f"elif gunzip -t {packed} && save=$(mktemp --suffix=.sql /var/tmp/devswap-database-XXXXXX) &&",
+            f'    {self._tool(_SAVE)} > "$save"; then',
+            '  echo "the database as it is now: $save"',
+            f"  : >> {self.begun}",
+            *stop,
+            f"  {load} && rm {self.begun}",
+            "fi",
+        ]
+
+
+def load_lines(loads: Sequence[Load], *, users: Sequence[tuple[str, str]]) -> list[str]:
+    """`users` are stopped before the first is loaded, and run again after the last.
+
+    The first of them is the swapped service's own, which is started elsewhere.
     """
-
-    def tool(script: str) -> str:
-        return shell(client, "sh", "-c", _TOOLS + script, "sh", schema)
-
-    packed, again = shlex.quote(str(dump)), shlex.quote(str(dump.with_name("start-again.sh")))
-    load = f"{tool(_DROP)} && gunzip -c {packed} | {tool(_LOAD)}"
-    before = shlex.quote(",".join(sorted(revisions)))
+    again = shlex.quote(str(loads[0].dump.with_name("start-again.sh")))
+    stop = [line for number, user in enumerate(users) for line in _stop(user, again if number else None)]
+    whole = " && ".join(f"[ ! -e {each.begun} ]" for each in loads)
     return [
-        f'if [ ! -e {again} ] && [ "$({tool(_REVISIONS)})" = {before} ]; then',
-        "  # It is at the revision it was at: nothing is loaded. If a migration was interrupted half way, type this:",
-        f"  #   {load}",
-        "  true",
-        f"elif gunzip -t {packed} && save=$(mktemp --suffix=.sql /var/tmp/devswap-database-XXXXXX) &&",
-        f'    {tool(_SAVE)} > "$save"; then',
-        '  echo "the database as it is now: $save"',
-        f"  : >> {again}",
-        *(line for number, user in enumerate(users) for line in _stop(user, again if number else None)),
-        f"  {load} && sh {again} && rm {again}",
-        "fi",
+        *(line for each in loads for line in each.lines(stop)),
+        f"if [ -e {again} ] && {whole}; then sh {again} && rm {again}; fi",
     ]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from devswap import database_source, database_url, migrations, plan
+from devswap import database_source, database_url, databases, migrations, plan
+from devswap.database_parts import is_half_loaded
 from devswap.database_source import Source
 from devswap.deployment import Deployment
 from devswap.discovery import sites, units
@@ -18,27 +20,9 @@ from devswap.shared import Record, Shelf
 from devswap.slot import Slot
 from devswap.source import Checkout
 from devswap.steps.apache import RefreshFront
-from devswap.steps.database import SyncDatabase, is_half_loaded, shared_database
+from devswap.steps.database import SyncDatabase, shared_database
 from devswap.steps.step import Step
-
-
-def source_of(host: Host, deployment: Deployment) -> Source | None:
-    """Where the deployment's database is, and which machine has the tools; None for a service without one."""
-    wanted = deployment.service.database
-    if wanted is None:
-        return None
-    here = deployment.machine
-    found = _source(here.address, deployment.unit, deployment.config_files, wanted)
-    url = database_source.read_url(here, found)
-    others = [machine for machine in host.running() if machine.address != here.address]
-    reached = database_source.connect_at_server(url, [here, *others])
-    return replace(
-        found,
-        client=reached.machine.address,
-        name=url.name,
-        address=f"{url.host}:{url.port}",
-        server=reached.server(),
-    )
+from devswap.steps.values import PutBackValues
 
 
 def is_of_migration(step: Step, swap: Swap) -> bool:
@@ -55,10 +39,6 @@ def tell_neighbours(host: Host, sync: SyncDatabase) -> None:
         host.say(f"production's code goes on with the migrated database: {', '.join(others)}")
 
 
-def _source(on: str, unit: str, config_files: tuple[str, ...], wanted: Database) -> Source:
-    return Source(on, unit, config_files, wanted.group, wanted.option, client="", name="", address="")
-
-
 @dataclass(frozen=True)
 class Needs:
     """One checkout beside one database."""
@@ -68,6 +48,17 @@ class Needs:
     checkout: Checkout
     journal: Journal
     source: Source
+    others: tuple[Source, ...] = ()
+    """What the migration changes besides."""
+
+    def put_back(self) -> PutBackValues | None:
+        """What production needs to be as it was, migrated or not; noted once, before development's first start."""
+        noted = any(entry.step["kind"] == PutBackValues.kind for entry in self.journal.entries)
+        return None if noted else plan.put_back_values(self.deployment, (self.source, *self._alike()))
+
+    def _alike(self) -> list[Source]:
+        """Those of `others` that have the same tables: all that are listed."""
+        return [each for each in self.others if each.listed is not None]
 
     def migration(self, place: Slot, *, snapshot: bool) -> tuple[SyncDatabase | None, bool]:
         """(the migration this checkout needs, whether an earlier one must be taken back first).
@@ -77,20 +68,30 @@ class Needs:
         self._require_loaded()
         wanted = self.deployment.service.database
         assert wanted is not None  # noqa: S101 - a source was found through it
-        tree = migrations.read(self.checkout.path, wanted.migrations)
-        now = self.source.open(self.host.machine).revisions()
+        trees = self._trees(wanted)
+        digest = "-".join(dict.fromkeys(tree.digest for tree in trees))
+        now = [each.open(self.host.machine).revisions() for each in (self.source, *self.others)]
         applied = [entry.step["digest"] for entry in self.journal.entries if entry.step["kind"] == SyncDatabase.kind]
-        first = bool(applied) and (tree.missing_in(now) or tree.digest not in applied)
+        first = bool(applied) and (_lacks(trees, now) or digest not in applied)
         if first:
             self._require_alone()
-        before = self._revisions_before() if first else now
-        self._require_known(tree.strangers(before))
-        pending = tree.missing_in(before)
-        if not pending and not snapshot and not (self._relies_on_others(tree) and not applied):
+        before = self._revisions_before(now) if first else now
+        self._require_known(trees, before)
+        pending = _lacks(trees, before)
+        if not pending and not snapshot and not (self._relies_on_others(trees) and not applied):
             return None, first
-        sync = plan.sync_database(self.deployment, place, self.source, self._users(), tree.digest)
+        users = self._users()
+        sync = plan.sync_database(self.deployment, place, self.source, users, digest, others=self.others)
         sync = sync if pending else replace(sync, commands=())
         return sync if first or self._record() else sync.looked_at(self.host.machine, self.host.state), first
+
+    def _trees(self, wanted: Database) -> list[Migrations]:
+        """The checkout's migrations of `source` and of each of `others`."""
+        own = migrations.read(self.checkout.path, wanted.migrations)
+        if not wanted.index:
+            return [own]
+        index = migrations.read(self.checkout.path, wanted.index.migrations)
+        return [own, *(own if each.listed else index for each in self.others)]
 
     def fronts(self, sync: SyncDatabase) -> tuple[RefreshFront, ...]:
         """What has the web servers before the project's other applications ask them again.
@@ -118,13 +119,15 @@ class Needs:
                 hint=f"devswap restore {record.holders[0].partition('@')[0]}, then try again",
             )
 
-    def _relies_on_others(self, tree: Migrations) -> bool:
+    def _relies_on_others(self, trees: Sequence[Migrations]) -> bool:
         """Another swap has migrated for this checkout, too: it must not be taken back under it."""
-        record = self._record()
-        return record is not None and bool(tree.missing_in(record.captured["revisions"]))
+        return self._record() is not None and _lacks(trees, self._revisions_before([]))
 
-    def _require_known(self, strangers: frozenset[str]) -> None:
-        if strangers:
+    def _require_known(self, trees: Sequence[Migrations], revisions: Sequence[Sequence[str]]) -> None:
+        for tree, names in zip(trees, revisions, strict=False):
+            strangers = tree.strangers(names)
+            if not strangers:
+                continue
             raise DevswapError(
                 f"the database of {self.deployment.service.project} is newer than {self.checkout.ref}: it is at "
                 f"{', '.join(sorted(strangers))}, which this checkout does not know",
@@ -141,9 +144,13 @@ class Needs:
                 hint=f"restore the others first: devswap restore {others[0].partition('@')[0]}",
             )
 
-    def _revisions_before(self) -> list[str]:
+    def _revisions_before(self, now: list[list[str]]) -> list[list[str]]:
+        """Of `source` and each of `others`, as they were captured."""
         record = self._record()
-        return list(record.captured["revisions"]) if record else []
+        if record is None:
+            return now
+        told = [record.captured, *record.captured.get("others", ())]
+        return [list(each["revisions"]) for each in told]
 
     def _record(self) -> Record | None:
         """What an earlier step captured of this database, if one has changed it."""
@@ -159,9 +166,14 @@ class Needs:
             machine = self.host.machine(on)
             try:
                 files = units.config_files(machine, unit, service.config, unit.removesuffix(".service"))
-                theirs = _source(on, unit, files, service.database)
+                theirs = databases.source(on, unit, files, service.database)
                 if database_url.same(url, database_source.read_url(machine, theirs)):
                     found.append((on, unit))
             except DevswapError as error:
                 self.host.say(f"{unit} in {on} is taken for no user of the database: {error.message}")
         return tuple(found)
+
+
+def _lacks(trees: Sequence[Migrations], revisions: Sequence[Sequence[str]]) -> bool:
+    """Whether one of the schemas at `revisions` lacks migrations of its tree."""
+    return any(tree.missing_in(names) for tree, names in zip(trees, revisions, strict=False))

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 from devswap import systemd
 from devswap.configuration import Configuration
 from devswap.database import Database
-from devswap.database_url import Url, parse
+from devswap.database_url import Url, filled, parse
 from devswap.errors import DevswapError, MachineGone
 from devswap.machine import Machine, while_running
 
 _FOLDERS = ("/usr/bin", "/usr/local/bin", "/usr/local/mysql/bin")
 _TOOLS = (("mariadb", "mariadb-dump"), ("mysql", "mysqldump"))
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A row of one database that holds the URL of another: nova_api knows the cells."""
+
+    table: str
+    key: str
+    column: str
+    """The URL's."""
+    value: str
+    """Of `key`, which tells the row."""
+    group: str
+    """With `option`: the URL that fills in what the row's leaves open, where that is a template."""
+    option: str
 
 
 @dataclass(frozen=True)
@@ -35,6 +51,8 @@ class Source:
     """Host and port, which with the name tell one database from another."""
     server: str = ""
     """What the server calls itself: the clouds of one host have databases of the same name."""
+    listed: Listed | None = None
+    """Where the URL stands in the database that group and option lead to."""
 
     def open(self, machine: Callable[[str], Machine]) -> Database:
         """Raises DevswapError where the database is not reached, with what to start where its machine is stopped.
@@ -56,13 +74,30 @@ class Source:
                 hint=f"start it: lxc-start -n {client.name}",
             )
         try:
-            return connect(read_url(machine(self.on), self), [client])
+            return connect(self._url(machine(self.on), client), [client])
         except MachineGone:
             url = Url(user="root", password="", host="", port=0, name=self.name, certificate_authority=None)
         found = connect(url, [client])
         if found.server() != self.server:
             raise DevswapError(f"cannot reach the database {self.name} of {self.on}: {self.client} has another one")
         return found
+
+    def _url(self, here: Machine, client: Machine) -> Url:
+        url = read_url(here, self)
+        if self.listed is None:
+            return url
+        index = connect(url, [here] if url.is_local else [client, here])
+        for value, text in rows_of(index, self.listed):
+            if value == self.listed.value:
+                return url_of(here, self, self.listed, text)
+        raise DevswapError(
+            f"cannot find the database {self.name}: {self.listed.table} of {url.name} has it no more",
+            hint="--keep-database leaves it as it is",
+        )
+
+    def is_same_as(self, other: Source) -> bool:
+        """Whether both lead to one schema of one server, whatever that is called."""
+        return self.name == other.name and (self.server == other.server or self.address == other.address)
 
     def _is_in(self, address: str) -> bool:
         """Whether the database itself was in the machine at `address`, and went with it."""
@@ -71,9 +106,33 @@ class Source:
         return loopback or self.server == address.partition(":")[2].replace("_", "-")
 
 
+def from_json(read: Mapping[str, Any]) -> Source:
+    """As a journal has it."""
+    listed = read.get("listed")
+    parts = {"config_files": tuple(read["config_files"]), "listed": Listed(**listed) if listed else None}
+    return Source(**{**read, **parts})
+
+
+def rows_of(index: Database, listed: Listed) -> list[tuple[str, str]]:
+    """(key, URL or template) of each row; none where there is no such table, as before nova had cells."""
+    if listed.table not in {row[0] for row in index.query("SHOW TABLES")}:
+        return []
+    sql = f"SELECT {listed.key}, {listed.column} FROM {listed.table} ORDER BY {listed.key}"  # noqa: S608 - words
+    return [(row[0], row[1]) for row in index.query(sql)]
+
+
+def url_of(machine: Machine, source: Source, listed: Listed, text: str) -> Url:
+    """The URL that a row has as `text`."""
+    url = parse(filled(text, options_of(machine, source).get(listed.group, listed.option)))
+    return replace(url, on=machine.address) if url.is_local else url
+
+
+def options_of(machine: Machine, source: Source) -> Configuration:
+    return Configuration.of(machine, source.config_files, systemd.environment(machine, source.unit))
+
+
 def read_url(machine: Machine, source: Source) -> Url:
-    options = Configuration.of(machine, source.config_files, systemd.environment(machine, source.unit))
-    url = options.get(source.group, source.option)
+    url = options_of(machine, source).get(source.group, source.option)
     if not url:
         where = ", ".join(source.config_files) or "its configuration"
         raise DevswapError(f"cannot find the database: [{source.group}] {source.option} is not set in {where}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from devswap.errors import DevswapError
 
@@ -16,6 +16,8 @@ _URL = re.compile(
     r"(?:/(?P<name>[^?@]*))?(?:\?(?P<query>.*))?",
     re.DOTALL,
 )
+_REFERENCE = re.compile(r"\{(\w+)\}")
+_PARTS = ("scheme", "username", "password", "hostname", "port", "path", "query", "fragment")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -70,6 +72,22 @@ def parse(url: str) -> Url:
         certificate_authority=next(iter(options.get("ssl_ca", [])), None),
         socket=socket,
     )
+
+
+def filled(template: str, like: str | None) -> str:
+    """`template` with what stands in braces taken from the URL `like`, as nova's cell mappings have it.
+
+    {scheme} {username} {password} {hostname} {port} {path} {query} {fragment}; their signs stay as they are written.
+    """
+    if like is None or not _REFERENCE.search(template):
+        return template
+    try:
+        parts = urlsplit(like)
+        values = {name: getattr(parts, name) for name in _PARTS}
+    except ValueError as error:  # its own words may be a piece of the password
+        raise DevswapError("cannot read the database's URL, from which others are filled in") from error
+    values["path"] = parts.path.lstrip("/")
+    return _REFERENCE.sub(lambda found: str(values.get(found[1]) or ""), template)
 
 
 def same(first: Url, second: Url) -> bool:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from devswap import balancer as balancers
-from devswap import development, ports, probe, systemd
+from devswap import database_source, development, ports, probe, systemd
 from devswap.database_source import Source
 from devswap.errors import MachineGone
 from devswap.machine import Machine
@@ -59,6 +59,8 @@ class Watched:
     balanced: tuple[Balanced, ...] = ()
     peers: tuple[tuple[str, str], ...] = ()
     """(machine, unit) of what is stopped while development serves."""
+    others: tuple[Source, ...] = ()
+    """The project's other databases."""
 
     @property
     def front_probe(self) -> Probe | None:
@@ -78,7 +80,7 @@ def watched_from_json(read: Mapping[str, Any]) -> Watched:
         unit=read["unit"],
         folders=tuple(read["folders"]),
         site_folders=tuple(read["site_folders"]),
-        database=Source(**{**database, "config_files": tuple(database["config_files"])}) if database else None,
+        database=database_source.from_json(database) if database else None,
         probe=probe.from_json(asked) if asked else None,
         front=read.get("front", ""),
         front_addresses=tuple(read.get("front_addresses", ())),
@@ -87,6 +89,7 @@ def watched_from_json(read: Mapping[str, Any]) -> Watched:
             Balanced(each["on"], tuple(each["sources"]), tuple(each["backends"])) for each in read.get("balanced", ())
         ),
         peers=tuple((address, unit) for address, unit in read.get("peers", ())),
+        others=tuple(map(database_source.from_json, read.get("others", ()))),
     )
 
 
@@ -118,9 +121,9 @@ def take(
         names = [name for name in here.names(folder) if name.endswith(("-info", ".pth", ".egg-link"))]
         facts[f"packages in {folder}"] = _hash("\n".join(names).encode())
     if watched.database:
-        database = watched.database.open(machine)
-        facts["database revision"] = ", ".join(database.revisions()) or "none"
-        facts["database schema"] = database.schema()
+        facts.update(_database(machine, watched.database, "database"))
+    for source in watched.others:
+        facts.update(_database(machine, source, f"database {source.name}"))
     for address, unit in watched.peers:
         facts[f"{PEER}{address} {unit}"] = _peer(machine, address, unit)
     for each in watched.balanced:
@@ -137,6 +140,12 @@ def _serving(watched: Watched, machine: Machine, seconds: float) -> Iterator[tup
     if watched.front_probe and serves:
         through = probe.ask(watched.front_probe, machine, seconds=min(seconds, _FRONT_SECONDS))
         yield f"serving through {watched.front}", "yes" if through.serving else "no"
+
+
+def _database(at: Callable[[str], Machine], source: Source, name: str) -> Iterator[tuple[str, str]]:
+    database = source.open(at)
+    yield f"{name} revision", ", ".join(database.revisions()) or "none"
+    yield f"{name} schema", database.schema()
 
 
 def _peer(at: Callable[[str], Machine], address: str, unit: str) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 
-from devswap import development, owed, plan, systemd
+from devswap import database_users, development, owed, plan, systemd
 from devswap.deployment import Deployment
 from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.overlay import Overlay
 from devswap.shared import Shelf
-from devswap.steps.database import SyncDatabase, is_stopped_for_a_load
+from devswap.steps.database import SyncDatabase
 from devswap.wish import Wish
 
 
@@ -54,7 +54,7 @@ def require_not_stopped(host: Host, deployment: Deployment) -> None:
     The caller holds the lock for changes, so that no load is under way.
     """
     shelf, on, unit = Shelf(host.state / "shared"), deployment.machine.address, deployment.unit
-    stopped = [record for record in shelf.all() if is_stopped_for_a_load(shelf.vault(record.name), on, unit)]
+    stopped = [record for record in shelf.all() if database_users.are_stopped(shelf.vault(record.name), on, unit)]
     for journal in host.journals.all():
         held = any(journal.folder.name in record.holders for record in stopped)
         if held or owed.is_owed(host.cloud(journal).owed, on, unit):

@@ -6,14 +6,17 @@ from collections.abc import Collection, Iterator, Sequence
 
 from devswap import apache, development, uwsgi
 from devswap.apache import Host
+from devswap.database_parts import Part
 from devswap.database_source import Source
 from devswap.deployment import MODULE, Deployment
 from devswap.development import Command
+from devswap.service import Database
 from devswap.slot import Slot
 from devswap.steps.apache import LetGo, PointSite, RefreshFront
 from devswap.steps.database import SYNC_SECONDS, SyncDatabase
 from devswap.steps.step import Step
 from devswap.steps.unit import HoldUnit, OwnUnit, RunDevelopment
+from devswap.steps.values import PutBackValues
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -175,6 +178,7 @@ def sync_database(
     users: tuple[tuple[str, str], ...],
     digest: str,
     *,
+    others: tuple[Source, ...] = (),
     seconds: float = SYNC_SECONDS,
 ) -> SyncDatabase:
     """The project's migration commands, run from the overlay as the service's user."""
@@ -183,7 +187,7 @@ def sync_database(
     named = [word for file in _named_files(deployment) for word in ("--config-file", file)]
     commands = tuple(
         (f"{place.overlay}/bin/python", f"{place.overlay}/bin/{tool}", *named, *arguments)
-        for tool, *arguments in database.sync
+        for tool, *arguments in _sync(database, others)
     )
     return SyncDatabase(
         on=deployment.machine.address,
@@ -197,7 +201,24 @@ def sync_database(
         users=users,
         digest=digest,
         seconds=seconds,
+        others=tuple(map(Part, others)),
     )
+
+
+def _sync(database: Database, others: Sequence[Source]) -> tuple[tuple[str, ...], ...]:
+    """The API's comes first, where there is one: the cells are found through it."""
+    own = database.index
+    has = own is not None and any((own.group, own.option) == (each.group, each.option) for each in others)
+    return (*own.sync, *database.sync) if own is not None and has else database.sync
+
+
+def put_back_values(deployment: Deployment, sources: tuple[Source, ...]) -> PutBackValues | None:
+    """Where newer code leaves values that production's does not start beside; None for most projects."""
+    wanted = deployment.service.database.put_back if deployment.service.database else None
+    if wanted is None:
+        return None
+    on = deployment.machine.address
+    return PutBackValues(on, sources, table=wanted.table, key=wanted.key, column=wanted.column)
 
 
 def _named_files(deployment: Deployment) -> tuple[str, ...]:

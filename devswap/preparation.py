@@ -51,6 +51,7 @@ from devswap.steps.mount import Mount
 from devswap.steps.patience import LengthenWait
 from devswap.steps.step import Cloud, Step
 from devswap.steps.unit import require_unedited
+from devswap.steps.values import PutBackValues
 from devswap.tuning import PDB
 from devswap.undisturbed import undisturbed
 from devswap.wish import MAKERS, Makers, Wish
@@ -67,6 +68,8 @@ class Prepared:
     """What the swap says of itself once it is taken over."""
     sync: SyncDatabase | None
     """None where the database has all that the checkout needs."""
+    put_back: PutBackValues | None
+    """None where nothing is, or where it is noted already."""
     database_returns_first: bool
     """The checkout before this one migrated the database away from what this one can use."""
     replaces: bool
@@ -100,7 +103,8 @@ class Prepared:
     @property
     def _between(self) -> list[Step]:
         """Between production's stop and development's start."""
-        return [*self.hooked.stopped, *([self.sync] if self.sync else []), *self.hooked.migrated]
+        database = [step for step in (self.put_back, self.sync) if step is not None]
+        return [*self.hooked.stopped, *database, *self.hooked.migrated]
 
     def is_outdated(self, step: Step) -> bool:
         """Whether `step` mounts what the checkout before this one used."""
@@ -272,9 +276,11 @@ def _build(job: _Job) -> Prepared:
     transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
     overlay_of_swap.check(host, deployment, sources, built, place, installed=job.wish.install)
     tuning_of_swap.require_options(host, job.journal.swap, place.python, job.wish.changes)
-    sync, first, fronts = None, False, tuple[RefreshFront, ...]()
-    if job.watched.database is not None:
-        needs = database_needs.Needs(host, deployment, sources.checkout, job.journal, job.watched.database)
+    sync, put_back, first, fronts = None, None, False, tuple[RefreshFront, ...]()
+    database, others = job.watched.database, job.watched.others
+    if database is not None:
+        needs = database_needs.Needs(host, deployment, sources.checkout, job.journal, database, others)
+        put_back = needs.put_back()
         sync, first = needs.migration(place, snapshot=job.wish.snapshot)
         fronts = needs.fronts(sync) if sync else ()
     foreseen.require_scripts(deployment, built, sync)
@@ -306,6 +312,7 @@ def _build(job: _Job) -> Prepared:
         built,
         description,
         sync,
+        put_back,
         database_returns_first=first,
         replaces=job.replaces,
         fronts=fronts,

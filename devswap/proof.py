@@ -119,7 +119,7 @@ def _taken(host: Host, journal: Journal, cloud: Cloud, seconds: float) -> dict[s
         if gone or SyncDatabase.kind not in cloud.kept.kinds:
             raise
         host.say(f"the database is not compared: {error.message}")
-        watched = replace(watched, database=None)
+        watched = replace(watched, database=None, others=())
         return fingerprint.take(watched, host.machine, seconds=seconds, like=like, answered=cloud.outage.end)
 
 

@@ -61,12 +61,24 @@ _VARIABLES = ("environment", "one_worker")
 _SETTINGS = Form("a table of variables", _is_settings)
 _PORT = Form("the number of a port", _is_port)
 
+_SQL = _text("the name of a table or a column", r"[A-Za-z_]\w*")
+_COMMANDS = _list("a list of commands, each a list of words", Form("", _is_command))
+
+_COLUMN: Forms = {"table": _SQL, "key": _SQL, "column": _SQL}
 DATABASE: Forms = {
     "group": _LINE,
     "option": _text("the name of an option", r"\w[\w-]*"),
-    "sync": _list("a list of commands, each a list of words", Form("", _is_command)),
+    "sync": _COMMANDS,
     "migrations": _FOLDERS,
     "units": _UNITS,
+    "index": {
+        "group": _LINE,
+        "option": _text("the name of an option", r"\w[\w-]*"),
+        "sync": _COMMANDS,
+        "migrations": _FOLDERS,
+        **_COLUMN,
+    },
+    "put_back": _COLUMN,
 }
 SERVICE: Forms = {
     "units": _UNITS,

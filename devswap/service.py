@@ -38,6 +38,28 @@ class Web:
 
 
 @dataclass(frozen=True)
+class Column:
+    """A column of a table, and the one that tells its rows apart."""
+
+    table: str
+    key: str
+    column: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """A second database of a project, which lists the others (nova's API, and its cells); not every cloud has one."""
+
+    group: str
+    option: str
+    sync: tuple[tuple[str, ...], ...]
+    """What comes before the other commands."""
+    migrations: tuple[str, ...]
+    urls: Column
+    """Each row has the URL of one more schema like the project's own, or a template of it."""
+
+
+@dataclass(frozen=True)
 class Database:
     """How a project keeps its database. `option` is (group, option) of its URL in the configuration."""
 
@@ -49,6 +71,9 @@ class Database:
     """Folders of alembic revisions in the source tree, newest layout first."""
     units: tuple[str, ...]
     """Every unit that writes to it, whether it can be swapped or not: none may while a dump is loaded."""
+    index: Index | None = None
+    put_back: Column | None = None
+    """Of whole numbers that newer code raises, and beside which production's does not start."""
 
 
 @dataclass(frozen=True)
@@ -175,4 +200,20 @@ def _database(table: Mapping[str, Any]) -> Database:
         sync=tuple(tuple(command) for command in table["sync"]),
         migrations=tuple(table["migrations"]),
         units=tuple(table["units"]),
+        index=_index(table["index"]) if "index" in table else None,
+        put_back=_column(table["put_back"]) if "put_back" in table else None,
     )
+
+
+def _index(table: Mapping[str, Any]) -> Index:
+    return Index(
+        group=table["group"],
+        option=table["option"],
+        sync=tuple(tuple(command) for command in table["sync"]),
+        migrations=tuple(table["migrations"]),
+        urls=_column(table),
+    )
+
+
+def _column(table: Mapping[str, Any]) -> Column:
+    return Column(table=table["table"], key=table["key"], column=table["column"])

@@ -22,6 +22,7 @@ from devswap.steps import (  # noqa: F401 - all that a journal may name
     mount,
     patience,
     unit,
+    values,
 )
 from devswap.steps.step import Cloud, Step, from_json, shell
 
@@ -222,10 +223,11 @@ def _leave(record: Record, journal: Journal, cloud: Cloud) -> None:
     """The last holder undoes; for the others it stays as it is."""
     swap, shelf = journal.folder.name, Shelf(cloud.shared)
     others = [holder for holder in record.holders if holder != swap]
+    step, place = from_json(record.step), replace(cloud, vault=shelf.vault(record.name))
     if others:
-        cloud.say(f"the {record.name} stays as it is: held by {', '.join(others)}")
+        step.hand_on(place, record.captured, others)
     else:
-        _end(from_json(record.step), replace(cloud, vault=shelf.vault(record.name)), record.captured)
+        _end(step, place, record.captured)
     try:
         shelf.leave(record, swap)
     except OSError as error:

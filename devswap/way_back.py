@@ -30,7 +30,7 @@ def write(journal: Journal, cloud: Cloud) -> None:
                 continue
             captured, vault = record.captured, Shelf(cloud.shared).vault(step.shared)
             others = [holder for holder in record.holders if holder != journal.folder.name]
-            if others:
+            if others and not step.at_once:
                 lines += [
                     "",
                     f"# {step.describe()[1]}: not yet, since {', '.join(others)} holds the {step.shared} too.",

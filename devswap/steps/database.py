@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from devswap import database_by_hand, development, owed, systemd
+from devswap import database_by_hand, database_parts, database_source, database_users, development, systemd
 from devswap.database import Database
+from devswap.database_by_hand import Load
+from devswap.database_parts import Part, Saved, part_from_json
 from devswap.database_source import Source
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError, MachineGone
-from devswap.journal import flush_folder, make_private, write_durably
+from devswap.journal import flush_folder, make_private
 from devswap.machine import Machine
 from devswap.masking import mask
+from devswap.shared import Shelf
 from devswap.steps.mount import remove_empty
-from devswap.steps.step import Cloud, Step, shell
+from devswap.steps.step import Cloud, Step, from_json, shell
 
-_DUMP = "database.sql.gz"
-_STOPPED = "stopped-for-the-load.json"
-_LOADING = "load-has-begun"
 _STATEMENT_SECONDS = 600.0
 SYNC_SECONDS = 1800.0
 _SPACE = 1.5  # a compressed dump is smaller than the rows: this leaves room for the save on restore
@@ -51,6 +50,11 @@ class SyncDatabase(Step):
     schema: str = ""
     """With `revisions` and `rows`, what `looked_at` found while production served; empty: asked with the dump."""
     rows: tuple[tuple[str, int], ...] = ()
+    others: tuple[Part, ...] = ()
+    """What the same commands change besides (nova's API and cells): captured with it, and brought back with it.
+
+    First what others are found through.
+    """
 
     kind: ClassVar[str] = "sync-database"
     facts: ClassVar[tuple[str, ...]] = ("database ",)
@@ -58,8 +62,9 @@ class SyncDatabase(Step):
 
     def __post_init__(self) -> None:
         if isinstance(self.source, Mapping):  # read back from a journal
-            read = {**self.source, "config_files": tuple(self.source["config_files"])}
-            object.__setattr__(self, "source", Source(**read))
+            object.__setattr__(self, "source", database_source.from_json(self.source))
+            others = [part if isinstance(part, Part) else part_from_json(part) for part in self.others]
+            object.__setattr__(self, "others", tuple(others))
 
     @property
     def shared(self) -> str | None:
@@ -71,26 +76,30 @@ class SyncDatabase(Step):
         Not for a step that comes after another's undo: the database is not yet what it will capture. Raises
         DevswapError where `place`, a folder of the state, has no room for the dump.
         """
-        database = self.source.open(machine)
-        _require_space(place, int(database.size() * _SPACE), hint=_LARGER)
-        rows = tuple(sorted(database.rows().items()))
-        return replace(self, revisions=tuple(database.revisions()), schema=database.schema(), rows=rows)
+        databases = database_parts.opened(self._parts, machine)
+        _require_space(place, int(sum(each.size() for each in databases) * _SPACE), hint=_LARGER)
+        own, *others = (part.looked_at(each) for part, each in zip(self._parts, databases, strict=True))
+        return replace(self, revisions=own.revisions, schema=own.schema, rows=own.rows, others=tuple(others))
+
+    @property
+    def _parts(self) -> tuple[Part, ...]:
+        return Part(self.source, self.revisions, self.schema, self.rows), *self.others
+
+    def _saved(self, told: Any, cloud: Cloud) -> list[Saved]:
+        return database_parts.saved([part.source for part in self._parts], told, cloud.vault)
 
     def capture(self, cloud: Cloud) -> Any:
-        database = self.source.open(cloud.machine)
-        known = bool(self.schema) and list(self.revisions) == database.revisions()
+        """All of it before `do`, and so before the first command that changes any of it."""
+        databases = database_parts.opened(self._parts, cloud.machine)
+        known = all(part.is_still(each) for part, each in zip(self._parts, databases, strict=True))
         before = self if known else self.looked_at(cloud.machine, cloud.vault)
-        for left in (_LOADING, _STOPPED):  # of a swap whose last step was to be forgotten
-            (cloud.vault / left).unlink(missing_ok=True)
+        database_parts.forget_loads(cloud.vault)  # of a swap whose last step was to be forgotten
+        database_users.forget(cloud)
+        told = database_parts.captured(before._parts, f"{self.service}-{cloud.now().replace(':', '')}")
         cloud.say("saving the database as it is before")
-        database.dump(cloud.vault / _DUMP)
-        return {
-            "dump": _DUMP,
-            "save": f"{self.service}-{cloud.now().replace(':', '')}.sql.gz",
-            "revisions": list(before.revisions),
-            "schema": before.schema,
-            "rows": dict(before.rows),
-        }
+        for database, each in zip(databases, [told, *told.get("others", ())], strict=True):
+            database.dump(cloud.vault / each["dump"])
+        return told
 
     def do(self, cloud: Cloud) -> None:
         if self.commands:
@@ -100,24 +109,25 @@ class SyncDatabase(Step):
 
     def foresee(self, cloud: Cloud, captured: Any) -> None:
         """What is in the database now is saved before the load, which is certain where the revision is another one."""
-        database = self.source.open(cloud.machine)
-        if is_half_loaded(cloud.vault) or database.revisions() == captured["revisions"]:
+        if database_parts.is_half_loaded(cloud.vault):
+            self.source.open(cloud.machine)
             return
+        found = [(each, each.source.open(cloud.machine)) for each in self._saved(captured, cloud)]
+        needed = [database.size() for each, database in found if not each.is_at_its_revision(database)]
         keep = "or leave the database as it is: devswap restore --keep-database"
-        _require_space(cloud.saves.parent, database.size(), hint=f"free some space there, {keep}")
+        if needed:
+            _require_space(cloud.saves.parent, sum(needed), hint=f"free some space there, {keep}")
 
     def leave(self, cloud: Cloud) -> None:
-        self.end(cloud)
-
-    def end(self, cloud: Cloud) -> Database:
         """End this step's own migration and wait for its statements: a killed devswap leaves it running.
 
-        It would land after the restore. Returns the database, at rest.
+        It would land after the restore.
         """
         self._end_unit(cloud)
-        database = self.source.open(cloud.machine)
-        database.wait_for_statements(seconds=_STATEMENT_SECONDS)
-        return database
+        self.source.open(cloud.machine).wait_for_statements(seconds=_STATEMENT_SECONDS)
+        for part in self.others:
+            with suppress(DevswapError):  # what it is found through may be half loaded, and nothing works on it then
+                part.source.open(cloud.machine).wait_for_statements(seconds=_STATEMENT_SECONDS)
 
     def _end_unit(self, cloud: Cloud) -> None:
         with suppress(MachineGone):  # it went with its machine
@@ -128,11 +138,29 @@ class SyncDatabase(Step):
             remove_empty(machine, development.folder(self.service))
 
     def undo(self, cloud: Cloud, captured: Any) -> None:
-        database = self.end(cloud)
-        if is_half_loaded(cloud.vault) or not _is_as_before(database, captured):
-            self._stop_users(cloud)
-            self._load(cloud, database, captured)
-        self._start_users(cloud)
+        self._end_unit(cloud)
+        saved = self._saved(captured, cloud)
+        if database_parts.is_half_loaded(cloud.vault):
+            database_users.stop(cloud, self.users)
+        # What others are found through is whole before they are opened.
+        found = [(each, self._at_rest(cloud, each)) for each in saved]
+        changed = [(each, at) for each, at in found if not (each.is_half_loaded or each.is_as_before(at))]
+        if changed:
+            database_users.stop(cloud, self.users)
+            self._load(cloud, changed)
+        if database_parts.is_half_loaded(cloud.vault):
+            _undo_at_once(cloud)
+        for each in saved:
+            each.is_loaded()
+        database_users.start(cloud)
+
+    def _at_rest(self, cloud: Cloud, saved: Saved) -> Database:
+        """No statement works on it; if it was half loaded, it is as it was before the migration."""
+        database = saved.source.open(cloud.machine)
+        database.wait_for_statements(seconds=_STATEMENT_SECONDS)
+        if saved.is_half_loaded:  # and is not to be saved over the save
+            self._load_one(cloud, saved, database)
+        return database
 
     def keep(self, cloud: Cloud, captured: Any) -> None:
         """The database stays as it is now, reached or not; its dump is kept among the saves.
@@ -140,30 +168,38 @@ class SyncDatabase(Step):
         One that is half loaded is neither as it was nor as it is: it becomes again what it was before that load.
         """
         self._end_unit(cloud)
-        if is_half_loaded(cloud.vault):
-            self._unload(cloud, cloud.saves / captured["save"])
+        saved = self._saved(captured, cloud)
+        if database_parts.is_half_loaded(cloud.vault):
+            self._unload(cloud, [each for each in saved if (cloud.saves / each.save).exists()])
         else:
             self._wait(cloud)
-        self._start_users(cloud)
-        dump, kept = cloud.vault / captured["dump"], cloud.saves / f"before-{captured['save']}"
-        if dump.exists() and not kept.exists():
-            make_private(cloud.saves)
-            kept.hardlink_to(dump)  # the capture keeps its own until it is forgotten as a whole
-            flush_folder(cloud.saves)
-        cloud.say(f"the database stays as it is; as it was before: {kept}")
+        database_users.start(cloud)
+        kept = [cloud.saves / f"before-{each.save}" for each in saved]
+        for each, path in zip(saved, kept, strict=True):
+            if each.dump.exists() and not path.exists():
+                make_private(cloud.saves)
+                path.hardlink_to(each.dump)  # the capture keeps its own until it is forgotten as a whole
+                flush_folder(cloud.saves)
+        cloud.say(f"the database stays as it is; as it was before: {', '.join(map(str, kept))}")
 
     def _wait(self, cloud: Cloud) -> None:
         try:
-            self.source.open(cloud.machine).wait_for_statements(seconds=_STATEMENT_SECONDS)
+            for part in self._parts:
+                part.source.open(cloud.machine).wait_for_statements(seconds=_STATEMENT_SECONDS)
         except DevswapError as error:
             cloud.say(f"what the database is doing is not known: {error.message}")
 
-    def _unload(self, cloud: Cloud, save: Path) -> None:
-        database = self.end(cloud)
-        self._stop_users(cloud)
-        cloud.say(f"loading the database as it was before that load began: {save}")
-        database.load(save)
-        (cloud.vault / _LOADING).unlink()
+    def _unload(self, cloud: Cloud, halves: Sequence[Saved]) -> None:
+        """All that was saved for the load, so that they belong together."""
+        database_users.stop(cloud, self.users)
+        for each in halves:
+            database = each.source.open(cloud.machine)
+            database.wait_for_statements(seconds=_STATEMENT_SECONDS)
+            save = cloud.saves / each.save
+            cloud.say(f"loading the database as it was before that load began: {save}")
+            database.load(save)
+        for each in halves:
+            each.is_loaded()
 
     def _migrate(self, cloud: Cloud, command: tuple[str, ...]) -> None:
         machine = cloud.machine(self.on)
@@ -201,61 +237,30 @@ class SyncDatabase(Step):
         return [
             f"{shell(self.on, 'systemctl', 'stop', self._sync_unit)} || true",
             *database_by_hand.load_lines(
-                client=self.source.client,
-                schema=self.source.name,
-                revisions=captured["revisions"],
-                dump=vault / captured["dump"],
+                [
+                    Load(each.source.client, each.source.name, each.captured["revisions"], each.dump)
+                    for each in database_parts.saved([part.source for part in self._parts], captured, vault)
+                ],
                 users=[own, *(user for user in self.users if user != own)],
             ),
         ]
 
-    def _load(self, cloud: Cloud, database: Database, captured: Any) -> None:
-        save = cloud.saves / captured["save"]
-        if not is_half_loaded(cloud.vault):  # else it would be half loaded, and is not to be saved over the save
-            make_private(cloud.saves)
+    def _load(self, cloud: Cloud, changed: Sequence[tuple[Saved, Database]]) -> None:
+        make_private(cloud.saves)
+        for each, database in changed:
+            save = cloud.saves / each.save
             cloud.say(f"saving the database as it is now: {save}")
             database.dump(save)
-        for line in _leaving(captured["rows"], database.rows()):
+        for each, database in changed:
+            self._load_one(cloud, each, database)
+
+    def _load_one(self, cloud: Cloud, saved: Saved, database: Database) -> None:
+        for line in saved.leaving(database):
             cloud.say(line)
-        cloud.say("loading the database as it was before the migration")
-        # A load that is interrupted among the last rows has the schema of a whole one: only this tells it from that.
-        write_durably(cloud.vault / _LOADING, b"")
-        database.load(cloud.vault / captured["dump"])
-        if not _is_as_before(database, captured):
+        cloud.say(f"loading the database {'as it was before the migration' if not self.others else saved.source.name}")
+        saved.load(database)
+        if not saved.is_as_before(database):
             raise DevswapError(f"the database of {self.project} is not as it was after its dump was loaded")
-        (cloud.vault / _LOADING).unlink()
-
-    def _stop_users(self, cloud: Cloud) -> None:
-        """Note them on disk first: a restore that is killed here must start them all the same."""
-        running = {(on, unit) for on, unit in self.users if _is_active(cloud, on, unit)}
-        noted = sorted(running | set(self._noted(cloud)))
-        write_durably(cloud.vault / _STOPPED, json.dumps(noted).encode())
-        active = [(on, unit) for on, unit in noted if _is_active(cloud, on, unit)]
-        for on, unit in active:
-            cloud.say(f"stopping {unit} in {on} while the database is loaded")
-            systemd.begin_to_stop(cloud.machine(on), unit)
-        for on, unit in active:  # a service takes seconds to stop: all of them at once, and then each is waited for
-            systemd.stop(cloud.machine(on), unit)
-
-    def _start_users(self, cloud: Cloud) -> None:
-        """One that does not start is its own trouble: the service that was swapped must come back all the same."""
-        reachable = [(on, unit) for on, unit in self._noted(cloud) if _is_reachable(cloud, on)]
-        for on, unit in reachable:
-            with suppress(DevswapError):  # what is wrong is said by the start that is waited for
-                systemd.reset_failed(cloud.machine(on), unit)  # else systemd refuses one that was started too often
-                systemd.start(cloud.machine(on), unit, wait_for_job=False)
-        for on, unit in reachable:
-            try:
-                systemd.start(cloud.machine(on), unit)
-            except DevswapError as error:
-                if not owed.is_held_by_another(cloud, on, unit):
-                    cloud.say(f"{error.message}; it was stopped while the database was loaded")
-                    owed.note(cloud.owed, on, unit)
-        (cloud.vault / _STOPPED).unlink(missing_ok=True)
-
-    def _noted(self, cloud: Cloud) -> list[tuple[str, str]]:
-        path = cloud.vault / _STOPPED
-        return [(on, unit) for on, unit in json.loads(path.read_text())] if path.exists() else []
 
     @property
     def _lent(self) -> str:
@@ -272,47 +277,19 @@ class SyncDatabase(Step):
         ), "load the dump if the schema differs"
 
 
-def is_half_loaded(vault: Path) -> bool:
-    """Whether a dump of the capture in `vault` was begun to be loaded, and not to its end."""
-    return (vault / _LOADING).exists()
-
-
-def is_stopped_for_a_load(vault: Path, on: str, unit: str) -> bool:
-    """Whether a load from the capture in `vault` has stopped the unit and was interrupted: it starts it again."""
-    path = vault / _STOPPED
-    return path.exists() and [on, unit] in json.loads(path.read_text())
-
-
 def shared_database(source: Source) -> str:
     """The name that all swaps with this database share it under."""
     loopback = source.address.rpartition(":")[0] in ("", "localhost", "127.0.0.1", "::1")
     return f"database {source.name} behind {source.client if loopback else source.address}"
 
 
-def _is_reachable(cloud: Cloud, on: str) -> bool:
-    """A machine that is gone or stopped meanwhile writes nothing, and starts its units itself when it comes back."""
-    try:
-        return cloud.machine(on).is_running()
-    except DevswapError:
-        return False
-
-
-def _is_active(cloud: Cloud, on: str, unit: str) -> bool:
-    return _is_reachable(cloud, on) and systemd.state(cloud.machine(on), unit).is_active
-
-
-def _is_as_before(database: Database, captured: Any) -> bool:
-    same: bool = database.revisions() == captured["revisions"] and database.schema() == captured["schema"]
-    return same
-
-
-def _leaving(before: dict[str, int], now: dict[str, int]) -> list[str]:
-    """What was written since the dump and goes out of the database with the load; counted a little before the dump."""
-    return [
-        f"  about {now[table] - before.get(table, 0)} rows of {table} leave the database (they are in the save)"
-        for table in sorted(now)
-        if now[table] > before.get(table, 0)
-    ]
+def _undo_at_once(cloud: Cloud) -> None:
+    """What another swap's development has raised may be in the dump, too; nobody has started yet."""
+    for entry in cloud.entries():
+        step = from_json(entry.step)
+        record = Shelf(cloud.shared).find(step.shared) if step.at_once and step.shared else None
+        if record is not None:
+            from_json(record.step).undo(cloud, record.captured)
 
 
 def _require_space(place: Path, needed: int, *, hint: str) -> None:

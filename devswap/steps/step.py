@@ -73,6 +73,11 @@ class Step:
     """Production does not run as long as it is done."""
     runs: ClassVar[bool] = False
     """Development may run as long as it is done."""
+    at_once: ClassVar[bool] = False
+    """Where it is shared: each swap that leaves needs its undo, whoever holds it besides.
+
+    So does everybody who starts after a load of the database.
+    """
     known: ClassVar[dict[str, type[Step]]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -93,6 +98,10 @@ class Step:
 
     def leave(self, cloud: Cloud) -> None:
         """End what this very step may still be doing, where its effect stays because other swaps share it."""
+
+    def hand_on(self, cloud: Cloud, captured: Any, others: Sequence[str]) -> None:  # noqa: ARG002
+        """A swap leaves, and `others` hold it still: the last of them undoes it."""
+        cloud.say(f"the {self.shared} stays as it is: held by {', '.join(others)}")
 
     def keep(self, cloud: Cloud, captured: Any) -> None:
         """Let the change stand for good (`restore --skip`): what undoing it would have needed may go."""

@@ -17,7 +17,7 @@ from devswap.host import Host
 from devswap.libraries import Wanted
 from devswap.wish import Wish
 from tests.crash.exploration import Command, Exploration, restore_everything
-from tests.simulated import disk, images
+from tests.simulated import disk, images, nova
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
 from tests.simulated.snapshot import Snapshot
@@ -155,6 +155,43 @@ def test_production_comes_back_from_any_interruption_of_a_checkout_with_a_migrat
     cloud.put_front()  # before another of the database's users
     start = cloud.take()
     explore(cloud, start, checkout(cloud, ref), start)
+
+
+@pytest.fixture
+def with_nova(cloud: SimulatedCloud) -> SimulatedCloud:
+    """Several databases that one command after the other migrates, and records that newer code raises."""
+    cloud.with_nova()
+    nova.checkout(cloud, "newer")
+    nova.checkout(cloud, "newer, migrates", api=("p1", "p2"), main=("n1", "n2"))
+    nova.checkout(cloud, "newer, dies", api=("p1", "p2"), main=("n1", "n2"), fate="dies")
+    return cloud
+
+
+@pytest.mark.parametrize("ref", ["newer", "newer, dies"])
+def test_several_databases_come_back_from_any_interruption_of_a_checkout(with_nova: SimulatedCloud, ref: str) -> None:
+    start = with_nova.take()
+    explore(with_nova, start, checkout(with_nova, ref, service=nova.CONDUCTOR), start)
+
+
+def test_several_databases_come_back_from_any_interruption_of_a_second_checkout(with_nova: SimulatedCloud) -> None:
+    whole = with_nova.take()
+    start = swapped(with_nova, "newer", nova.CONDUCTOR)
+    explore(with_nova, start, checkout(with_nova, "newer, dies", service=nova.CONDUCTOR), whole)
+
+
+def test_several_databases_come_back_from_any_interruption_of_a_restore(with_nova: SimulatedCloud) -> None:
+    whole = with_nova.take()
+    start = swapped(with_nova, "newer, migrates", nova.CONDUCTOR)
+    explore(with_nova, start, lambda host: restore_everything(with_nova), whole, nested=True)
+
+
+def test_several_databases_come_back_from_any_interruption_of_a_restore_of_two_services(
+    with_nova: SimulatedCloud,
+) -> None:
+    whole = with_nova.take()
+    swapped(with_nova, "newer", nova.CONDUCTOR)
+    start = swapped(with_nova, "newer, migrates", nova.SCHEDULER)
+    explore(with_nova, start, lambda host: restore_everything(with_nova), whole)
 
 
 def both(cloud: SimulatedCloud, ref: str) -> Command:

@@ -67,7 +67,8 @@ def test_the_migration_commands_exist_and_know_their_arguments(
 ) -> None:
     assert service.database
     for wheel in wheels[service.distribution]:
-        for tool, *arguments in service.database.sync:
+        first = service.database.index.sync if service.database.index else ()
+        for tool, *arguments in (*first, *service.database.sync):
             assert tool in wheel.scripts, wheel
             known = wheel.words(wheel.scripts[tool])
             for word in own_arguments(arguments):
@@ -91,5 +92,12 @@ def test_the_migrations_are_where_the_catalogue_has_them(
 ) -> None:
     assert service.database
     for wheel in wheels[service.distribution]:
-        tree = wheel.unpack(service.database.migrations, tmp_path / wheel.name)
-        assert migrations.read(tree, service.database.migrations).heads, wheel
+        for folders in folders_of(service):
+            tree = wheel.unpack(folders, tmp_path / wheel.name)
+            assert migrations.read(tree, folders).heads, wheel
+
+
+def folders_of(service: Service) -> list[tuple[str, ...]]:
+    assert service.database
+    index = service.database.index
+    return [service.database.migrations, *([index.migrations] if index else [])]

@@ -26,7 +26,7 @@ from devswap.slot import Mount, Slot
 from devswap.source import Checkout
 from devswap.systemd import run_in_unit
 from devswap.wish import Makers
-from tests.simulated import images, web
+from tests.simulated import images, nova, web
 from tests.simulated.calls import Calls
 from tests.simulated.haproxy import Haproxy
 from tests.simulated.init import behind_env
@@ -86,6 +86,14 @@ class SimulatedCloud:
         """Let there be a machine in which Apache runs keystone."""
         self.world.machines[images.KEYSTONE] = MachineState(images.keystone())
         self.machine(images.KEYSTONE).boot()
+
+    def with_nova(self) -> None:
+        """Let there be a machine with nova, whose databases are beside heat's."""
+        server = self.world.servers[images.DATABASE_HOST]
+        server.accounts.update(nova.ACCOUNTS)
+        server.schemas.update(nova.schemas())
+        self.world.machines[nova.MACHINE] = MachineState(nova.files())
+        self.machine(nova.MACHINE).boot()
 
     def put_front(self) -> None:
         """Let a web server stand before heat-api-cfn."""
@@ -272,7 +280,7 @@ class SimulatedCloud:
             return self._answer_of_web(machine, asked["addresses"])
         host = asked["host"] or machine.name
         self.starting = max(0, self.starting - 1)
-        units = {"engine": "heat-engine.service"}
+        units = {topic: f"nova-{topic}.service" for topic in nova.SERVICES} | {"engine": "heat-engine.service"}
         running = machine.init.units.get(units.get(asked["topic"], ""))
         serving = running is not None and running.active == "active" and self._fate(machine, running.argv) != "mute"
         serving = serving and not self.starting
@@ -300,7 +308,9 @@ class SimulatedCloud:
 
     def fate(self, machine: SimulatedMachine, argv: Sequence[str]) -> int:
         """The exit code of a service that ends as soon as it was started; 0 for one that runs."""
-        return 1 if self._fate(machine, argv) == "dies" else 0
+        if self._fate(machine, argv) == "dies":
+            return 1
+        return nova.record(self, machine, argv) if "/nova-" in " ".join(argv[1:]) else 0
 
     def _fate(self, machine: SimulatedMachine, argv: Sequence[str]) -> str:
         overlay = argv[argv.index("--virtualenv") + 1] + "/bin/python" if "--virtualenv" in argv else argv[0]
@@ -312,20 +322,25 @@ class SimulatedCloud:
 
     def migration(
         self, machine: SimulatedMachine, call: Invocation
-    ) -> tuple[tuple[str, str, str, str], list[str]] | None:
+    ) -> list[tuple[tuple[str, str, str, str], str]] | None:
         """What a project's own migration command executes, where `call` is one."""
         argv = behind_env(list(call.argv))[0]
+        if len(argv) > 2 and argv[1].endswith("/nova-manage"):
+            return nova.migration(self, self._checkout_of(machine, argv[0]), argv[2:])
         if len(argv) < 3 or not argv[1].endswith("/heat-manage") or argv[-1] != "db_sync":
             return None
         source = machine.files.find(argv[0].replace("/overlay/bin/python", "/checkout"))
         if not (isinstance(source, Path) or machine.files.is_folder(argv[0].replace("/bin/python", ""))):
             raise SqlError("no such program")
-        folder = Path(machine.files.find(argv[0]).__fspath__()).parent.parent  # type: ignore[union-attr]
-        tree = migrations.read(self.folder / "checkouts" / folder.name, [_MIGRATIONS])
+        tree = migrations.read(self._checkout_of(machine, argv[0]), [_MIGRATIONS])
         now = self.schema(images.ACCOUNT).column("alembic_version")
         missing = [revision for revision in sorted(tree.known) if [revision] > now]
-        todo = [sql for revision in missing for sql in images.CHANGES[revision]]
-        return images.ACCOUNT, todo
+        return [(images.ACCOUNT, sql) for revision in missing for sql in images.CHANGES[revision]]
+
+    def _checkout_of(self, machine: SimulatedMachine, python: str) -> Path:
+        """The checkout that an overlay's interpreter is of."""
+        folder = Path(machine.files.find(python).__fspath__()).parent.parent  # type: ignore[union-attr]
+        return self.folder / "checkouts" / folder.name
 
     def schema(self, where: tuple[str, str, str, str]) -> Schema:
         host, user, password, name = where

@@ -191,10 +191,11 @@ def _inner(machine: SimulatedMachine, unit: str, call: Invocation) -> Generator[
             return effect
         return (yield from effect)
     running = machine.init.unit(unit)
-    running.schema, running.todo = todo
+    running.todo = todo
     while running.todo:
+        where, sql = running.todo.pop(0)
         try:
-            machine.cloud.schema(running.schema).execute(running.todo.pop(0))
+            machine.cloud.schema(where).execute(sql)
         except SqlError as error:
             return Outcome(1, stderr=f"{error}\n")
         yield

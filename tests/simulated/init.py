@@ -25,7 +25,7 @@ class Loaded:
 
 @dataclass
 class Running:
-    """`todo` is what a unit's program has still to execute on `schema` (server, user, password, name)."""
+    """`todo` is what a unit's program has still to execute: where (server, user, password, schema), and the SQL."""
 
     active: str = "inactive"
     sub: str = "dead"
@@ -35,8 +35,7 @@ class Running:
     title: str = ""
     """What it renamed its process to."""
     uid: int = 0
-    todo: list[str] = field(default_factory=list)
-    schema: tuple[str, str, str, str] | None = None
+    todo: list[tuple[tuple[str, str, str, str], str]] = field(default_factory=list)
     pipe: str = ""
     """The named pipe that it reads until its end."""
     ports: list[tuple[str, int]] = field(default_factory=list)

@@ -270,8 +270,9 @@ class SimulatedMachine:
     def end(self, unit: str, active: str, code: int) -> None:
         """Its processes are gone. What the database server was told last, it goes on with."""
         found = self.init.unit(unit)
-        if found.schema is not None and found.todo:
-            self.cloud.schema(found.schema).working.append(found.todo[0])
+        if found.todo:
+            where, sql = found.todo[0]
+            self.cloud.schema(where).working.append(sql)
         if found.transient:
             del self.init.units[unit]
             self.init.loaded.pop(unit, None)
@@ -319,8 +320,9 @@ class SimulatedMachine:
         """What still runs by itself comes to its end."""
         for unit in [unit for unit, found in self.init.units.items() if found.transient]:
             found = self.init.units[unit]
-            while found.todo and found.schema is not None:
-                self.cloud.schema(found.schema).execute(found.todo.pop(0))
+            while found.todo:
+                where, sql = found.todo.pop(0)
+                self.cloud.schema(where).execute(sql)
             self.end(unit, "inactive", 0)
 
     # --- inside -----------------------------------------------------------------------------------------------------

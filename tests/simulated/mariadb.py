@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 SOCKET = "localhost"
@@ -105,6 +106,28 @@ class Schema:
         self.table(name).rows = [f"('{value}')"]
         return []
 
+    def columns(self, name: str) -> list[str]:
+        return [each.split("`")[1] for each in self.table(name).columns.split(", ")]
+
+    def has_column(self, name: str, column: str) -> list[str]:
+        return [str(int(name in self.tables and column in self.columns(name)))]
+
+    def select(self, columns: Sequence[str], name: str) -> list[str]:
+        """In the order of the first of `columns`."""
+        places = [self.columns(name).index(column) for column in columns]
+        found = [values(row) for row in self.table(name).rows]
+        return sorted("\t".join(row[place] for place in places) for row in found)
+
+    def change(self, name: str, column: str, value: str, key: str, wanted: str) -> list[str]:
+        place, told = (self.columns(name).index(each) for each in (column, key))
+        table = self.table(name)
+        for number, row in enumerate(table.rows):
+            found = values(row)
+            if found[told] == wanted:
+                found[place] = value
+                table.rows[number] = f"({','.join(each if each.isdigit() else repr(each) for each in found)})"
+        return []
+
     def count(self, sql: str) -> list[str]:
         return [f"{name}\t{len(self.table(name).rows)}" for name in re.findall(r"FROM `([^`]+)`", sql)]
 
@@ -117,6 +140,11 @@ class Schema:
 
     def size(self) -> int:
         return sum(16384 + 100 * len(table.rows) for table in self.tables.values())
+
+
+def values(row: str) -> list[str]:
+    """Of a row's text: (1,'nova-conductor',72)."""
+    return next(csv.reader([row[1:-1]], quotechar="'"))
 
 
 def statements(text: str) -> list[str]:
@@ -136,6 +164,18 @@ _STATEMENTS = [
             lambda schema, match: [f"{name}\tBASE TABLE" for name in sorted(schema.tables)],
         ),
         (r"SHOW FULL TABLES WHERE Table_type = 'VIEW'", lambda schema, match: []),
+        (
+            r"SELECT COUNT\(\*\) FROM information_schema.columns .* table_name = '(\w+)' AND column_name = '(\w+)'",
+            lambda schema, match: schema.has_column(match[1], match[2]),
+        ),
+        (
+            r"SELECT (\w+), (\w+) FROM (\w+) ORDER BY \1",
+            lambda schema, match: schema.select((match[1], match[2]), match[3]),
+        ),
+        (
+            r"UPDATE (\w+) SET (\w+) = (\w+) WHERE (\w+) = '(\w+)'",
+            lambda schema, match: schema.change(*match.groups()),
+        ),
         (r"SELECT version(?:_num)? FROM (\w+)", lambda schema, match: schema.column(match[1])),
         (r"SELECT COALESCE\(SUM\(data_length\), 0\) FROM .*", lambda schema, match: [str(schema.size())]),
         (r"SELECT '[^']+', COUNT\(\*\) FROM .*", lambda schema, match: schema.count(match[0])),

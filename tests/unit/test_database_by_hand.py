@@ -32,10 +32,9 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "log"
 
 
-def run(folder: Path, *revisions: str) -> None:
-    lines = database_by_hand.load_lines(
-        client="local:", schema="he at-`1", revisions=revisions, dump=folder / "dump.gz", users=USERS
-    )
+def run(folder: Path, *revisions: str, schemas: tuple[str, ...] = ("he at-`1",)) -> None:
+    loads = [database_by_hand.Load("local:", schema, revisions, folder / "dump.gz") for schema in schemas]
+    lines = database_by_hand.load_lines(loads, users=USERS)
     path = f"{folder / 'bin'}:/usr/bin:/bin"
     subprocess.run(["/bin/sh", "-eu", "-c", "\n".join(lines)], env={"PATH": path}, check=True, cwd=folder)
 
@@ -58,11 +57,12 @@ def test_another_revision_is_saved_dropped_and_loaded_while_nobody_writes(log: P
     assert "systemctl start heat-engine.service" not in lines
     assert not any("idle" in line for line in lines if "is-active" not in line)
     assert not (log.parent / "start-again.sh").exists()
+    assert not (log.parent / "dump.gz.begun").exists()
     assert any(line.endswith("he at-`1") for line in lines)
 
 
 def test_a_load_that_was_interrupted_is_done_again(log: Path) -> None:
-    (log.parent / "start-again.sh").touch()
+    (log.parent / "dump.gz.begun").touch()
     run(log.parent, "b2")
     assert "CREATE TABLE old;" in log.read_text()
 
@@ -71,3 +71,12 @@ def test_nothing_is_dropped_for_a_broken_dump(log: Path) -> None:
     (log.parent / "dump.gz").write_bytes(b"\x1f\x8bbroken")
     run(log.parent, "a1")
     assert "DROP" not in log.read_text()
+
+
+def test_nobody_writes_before_the_last_of_several_is_loaded(log: Path) -> None:
+    run(log.parent, "a1", schemas=("api", "cell0"))
+    lines = log.read_text().splitlines()
+    loads = [number for number, line in enumerate(lines) if line == "CREATE TABLE old;"]
+    assert len(loads) == 2
+    assert lines.index("systemctl stop heat-api.service") < loads[0]
+    assert lines.index("systemctl start heat-api.service") > loads[1]

@@ -107,10 +107,10 @@ def test_what_comes_with_devswap_needs_no_more_than_a_home_may_say() -> None:
 
 
 def test_a_refusal_can_be_lifted(home: Path, system: Path) -> None:
-    put(home, "nova.toml", 'project = "nova"\n[service.nova-scheduler]\nunsupported = ""\n')
+    put(home, "masakari.toml", 'project = "masakari"\n[service.masakari-engine]\nunsupported = ""\n')
     found = load(home, system)
-    assert found.get("nova-scheduler").unsupported is None
-    assert found.get("nova-conductor").unsupported
+    assert found.get("masakari-engine").unsupported is None
+    assert found.get("masakari-api").unsupported
 
 
 def test_somebody_elses_file_is_not_believed(home: Path, system: Path) -> None:

@@ -64,7 +64,7 @@ def test_what_cannot_be_taken_over_is_told_with_the_reason(tmp_path: Path) -> No
     (place,) = explain(host, host.catalogue().get("heat-engine")).places
     assert "is no Python program" in str(place.why_not)
     assert place.command is None
-    assert "three databases" in str(explain(host, host.catalogue().get("nova-api")).unsupported)
+    assert "notes the revision" in str(explain(host, host.catalogue().get("masakari-api")).unsupported)
 
 
 def test_a_machine_without_the_files_that_tell_a_shared_unit_is_none(tmp_path: Path) -> None:

@@ -43,9 +43,9 @@ def test_a_service_that_cannot_be_taken_over_yet_is_refused_before_anything_is_t
 ) -> None:
     cloud = SimulatedCloud(tmp_path)
     before = cloud.take()
-    with pytest.raises(DevswapError, match="cannot take nova-api over yet: nova keeps three databases") as caught:
-        verb(cloud.host(), Wish("nova-api", "master", None, None, detach=True), cloud.makers)
-    assert caught.value.hint == "devswap list nova-api shows what is known of it"
+    with pytest.raises(DevswapError, match="cannot take masakari-api over yet: it notes the revision") as caught:
+        verb(cloud.host(), Wish("masakari-api", "master", None, None, detach=True), cloud.makers)
+    assert caught.value.hint == "devswap list masakari-api shows what is known of it"
     assert (differences(cloud, before), cloud.said) == ([], [])
 
 

@@ -6,13 +6,14 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import devswap.steps
 from devswap import apache, development, owed, systemd
-from devswap.database_source import Source
+from devswap.database_source import Listed, Source
 from devswap.errors import DevswapError
 from devswap.hooks import Hook
 from devswap.steps.apache import LetGo, PointSite, RefreshFront
@@ -26,7 +27,8 @@ from devswap.steps.patience import LengthenWait
 from devswap.steps.peer import HoldPeer
 from devswap.steps.step import Cloud, Step, from_json
 from devswap.steps.unit import HoldUnit, OwnUnit, RunDevelopment
-from tests.simulated import images, web
+from devswap.steps.values import PutBackValues
+from tests.simulated import images, nova, web
 from tests.simulated.calls import Fault, Kind
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
@@ -47,6 +49,12 @@ SOURCE = Source(
     client=f"lxc:{images.GALERA}",
     name="heat",
     address=f"{images.DATABASE_HOST}:3306",
+)
+_NOVA = replace(SOURCE, on=f"lxc:{nova.MACHINE}", unit="nova-conductor.service", config_files=("/etc/nova/nova.conf",))
+_CELL0 = Listed("cell_mappings", "uuid", "database_connection", nova.CELL0_UUID, "database", "connection")
+RECORDS = (
+    replace(_NOVA, name="nova"),
+    replace(_NOVA, group="api_database", name="nova_cell0", listed=_CELL0),
 )
 HOOK = Hook("/etc/devswap/hooks/heat/stopped", "stopped", "machine", seconds=30, uid=0, text="#!/bin/sh\ntrue\n")
 TOLD = {
@@ -82,6 +90,7 @@ def example(kind: str, simulated: SimulatedCloud) -> Step:
             users=((ON, UNIT), (ON, "heat-api.service"), (f"lxc:{images.HEAT_CFN}", "heat-api-cfn.service")),
             digest="",
         ),
+        "put-back-values": PutBackValues(ON, sources=RECORDS, table="services", key="id", column="version"),
         "hold-peer": HoldPeer(ON, service="heat-engine", unit=UNIT, text=development.held("heat-engine")),
         "run-beside": RunBeside(ON, unit="devswap-heat-engine-tests.service"),
         "make-file": MakeFile(ON, path="/etc/sudoers.d/devswap-heat", text="heat ALL = …\n", mode=0o440),
@@ -119,6 +128,7 @@ def simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simul
     found = SimulatedCloud(tmp_path)
     found.balance()
     found.with_keystone()
+    found.with_nova()
     found.checkout("migrates", revisions=("a1", "b2"))
     machine = found.machine(images.HEAT)
     machine.mount(tmp_path / "checkouts" / "migrates", f"{SLOT}/checkout", readonly=True)
@@ -175,7 +185,7 @@ def test_do_changes_something_and_undo_puts_it_back(step: Step, cloud: Cloud, si
     captured, before = captured_by(step, cloud), simulated.take()
     step.do(cloud)
     # what these change is a memory, or nothing
-    assert isinstance(step, RefreshFront | RunBeside | RunHook) or differences(simulated, before) != []
+    assert isinstance(step, RefreshFront | RunBeside | RunHook | PutBackValues) or differences(simulated, before) != []
     step.undo(cloud, captured)
     assert without_development(step, differences(simulated, before)) == []
 
@@ -213,7 +223,10 @@ def test_a_person_reads_what_it_does_and_how_to_undo_it_by_hand(step: Step, clou
     forward, backward = step.describe()
     assert forward
     assert backward
-    assert all(images.PASSWORD not in line for line in step.by_hand(captured_by(step, cloud), cloud.vault))
+    assert all(
+        images.PASSWORD not in line and nova.PASSWORD not in line
+        for line in step.by_hand(captured_by(step, cloud), cloud.vault)
+    )
 
 
 def without_development(step: Step, lines: list[str]) -> list[str]:

@@ -1,0 +1,144 @@
+"""Puts the values of one column back as they were: nova's records of services, whose version newer code raises.
+
+Rows stay, and what else is in them; a row that is new since then gets the lowest value that there was. So production's
+code, which refuses to start beside records of a newer one, finds none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from devswap import database_source
+from devswap.database import Database
+from devswap.database_source import Source
+from devswap.errors import DevswapError
+from devswap.steps.database import shared_database
+from devswap.steps.step import Cloud, Step, shell
+
+_NULL, _NUMBER = "NULL", re.compile(r"-?\d+")
+_CLIENT = 'run=$(command -v mariadb || command -v mysql); "$run" "$1" -e "$2"'
+
+
+@dataclass(frozen=True)
+class PutBackValues(Step):
+    """`do` changes nothing: what runs after it does."""
+
+    sources: tuple[Source, ...]
+    """The schemas that have the table, as far as they have it."""
+    table: str
+    key: str
+    column: str
+    """Of whole numbers."""
+
+    kind: ClassVar[str] = "put-back-values"
+    outlives_restart: ClassVar[bool] = True
+    at_once: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if any(isinstance(source, Mapping) for source in self.sources):  # read back from a journal
+            read = (database_source.from_json(source) for source in self.sources)  # type: ignore[arg-type]
+            object.__setattr__(self, "sources", tuple(read))
+
+    @property
+    def shared(self) -> str | None:
+        return f"{self.table}.{self.column} of the {shared_database(self.sources[0])}"
+
+    def capture(self, cloud: Cloud) -> Any:
+        """For each of `sources`: (key, value) of each row; none where it has no such table or column."""
+        return [self._values(source.open(cloud.machine)) for source in self.sources]
+
+    def do(self, cloud: Cloud) -> None:
+        pass
+
+    def foresee(self, cloud: Cloud, captured: Any) -> None:  # noqa: ARG002
+        """The others may be found through one that a load, which comes before this, makes whole."""
+        self.sources[0].open(cloud.machine)
+
+    def undo(self, cloud: Cloud, captured: Any) -> None:
+        for source, rows in zip(self.sources, captured, strict=True):
+            self._put_back(cloud, source, rows)
+
+    def hand_on(self, cloud: Cloud, captured: Any, others: Sequence[str]) -> None:  # noqa: ARG002
+        """Production of one of them starts now, whatever the others raise and put back later."""
+        if self.kind in cloud.kept.kinds:
+            self.keep(cloud, captured)
+            return
+        for number, (source, rows) in enumerate(zip(self.sources, captured, strict=True)):
+            try:
+                self._put_back(cloud, source, rows)
+            except DevswapError as error:
+                if number == 0:
+                    raise
+                cloud.say(f"{self.table}.{self.column} of {source.name} is not put back yet: {error.message}")
+
+    def keep(self, cloud: Cloud, captured: Any) -> None:
+        """Whoever leaves the database as it is may be unable to reach it; production needs this of it all the same."""
+        try:
+            self.undo(cloud, captured)
+        except DevswapError as error:
+            cloud.say(f"{self.table}.{self.column} is not put back: {error.message}")
+
+    def _put_back(self, cloud: Cloud, source: Source, rows: Iterable[tuple[str, str]]) -> None:
+        database = source.open(cloud.machine)
+        before = dict(rows)
+        statements = list(self._statements(before, self._now(database)))
+        if not statements:
+            return
+        database.query(";\n".join(statements))
+        if list(self._statements(before, self._now(database))):
+            raise DevswapError(f"{self.table}.{self.column} of {source.name} is not as it was after it was put back")
+        cloud.say(f"{self.table}.{self.column} of {source.name} is as it was in {len(statements)} rows")
+
+    def _statements(self, before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+        """What puts back the rows that differ. A row that is gone stays gone."""
+        lowest = min((int(value) for value in before.values() if value != _NULL), default=0)
+        for key, value in now.items():
+            wanted = before.get(key)
+            if wanted is None:  # new since then: raised by whoever made it
+                wanted = str(lowest) if value != _NULL and int(value) > lowest else value
+            if value != wanted:
+                yield f"UPDATE {self.table} SET {self.column} = {wanted} WHERE {self.key} = '{_text(key)}'"  # noqa: S608
+
+    def _now(self, database: Database) -> dict[str, str]:
+        return dict(self._values(database))
+
+    def _values(self, database: Database) -> list[tuple[str, str]]:
+        has = (
+            "SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() "  # noqa: S608 - words
+            f"AND table_name = '{self.table}' AND column_name = '{self.column}'"
+        )
+        if database.query(has) == [["0"]]:
+            return []
+        sql = f"SELECT {self.key}, {self.column} FROM {self.table} ORDER BY {self.key}"  # noqa: S608 - words
+        rows = [(row[0], row[1]) for row in database.query(sql)]
+        if not all(value == _NULL or _NUMBER.fullmatch(value) for _, value in rows):
+            raise DevswapError(f"cannot put {self.table}.{self.column} back: it holds more than whole numbers")
+        return rows
+
+    def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
+        lines = []
+        for source, rows in zip(self.sources, captured, strict=True):
+            before = dict(rows)
+            if not before:
+                continue
+            cases = " ".join(f"WHEN '{_text(key)}' THEN {value}" for key, value in before.items())
+            lowest = min((int(value) for value in before.values() if value != _NULL), default=0)
+            sql = (
+                f"UPDATE {self.table} SET {self.column} = "  # noqa: S608 - words and numbers
+                f"CASE {self.key} {cases} ELSE LEAST({self.column}, {lowest}) END"
+            )
+            lines.append(shell(source.client, "sh", "-c", _CLIENT, "sh", source.name, sql))
+        return lines
+
+    def describe(self) -> tuple[str, str]:
+        names = ", ".join(source.name for source in self.sources)
+        what = f"{self.table}.{self.column} of {names}"
+        return f"note {what}", f"put {what} back"
+
+
+def _text(key: str) -> str:
+    return key.replace("\\", "\\\\").replace("'", "''")

@@ -1,0 +1,269 @@
+"""nova has a database for its API and one for each cell, and records of services that newer code raises."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from devswap import database_url, databases, swap
+from devswap.discovery import units
+from devswap.errors import DevswapError
+from devswap.steps.database import SyncDatabase
+from devswap.steps.step import NOTHING_KEPT, Kept, Step, from_json
+from devswap.steps.values import PutBackValues
+from devswap.wish import Wish
+from tests.simulated import images, nova
+from tests.simulated.calls import Fault, Kind
+from tests.simulated.cloud import SimulatedCloud
+from tests.simulated.comparison import differences
+from tests.simulated.mariadb import Table
+
+CONDUCTOR, SCHEDULER = nova.CONDUCTOR, nova.SCHEDULER
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimulatedCloud:
+    found = SimulatedCloud(tmp_path)
+    found.with_nova()
+    nova.checkout(found, "newer")
+    nova.checkout(found, "migrates", api=("p1", "p2"), main=("n1", "n2"))
+    nova.checkout(found, "migrates-cells", main=("n1", "n2"))
+    nova.checkout(found, "dies", api=("p1", "p2"), main=("n1", "n2"), fate="dies")
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    return found
+
+
+def checkout(cloud: SimulatedCloud, ref: str, service: str = CONDUCTOR, *, snapshot: bool = False) -> None:
+    swap.checkout(cloud.host(), Wish(service, ref, None, None, detach=True, snapshot=snapshot), cloud.makers)
+
+
+def restore(cloud: SimulatedCloud, service: str = CONDUCTOR, *, kept: Kept = NOTHING_KEPT) -> None:
+    (journal,) = [each for each in cloud.host().journals.all() if each.swap.service == service]
+    swap.restore(cloud.host(), journal, kept=kept)
+
+
+def steps(cloud: SimulatedCloud, kind: type[Step]) -> list[Step]:
+    (journal,) = cloud.host().journals.all()
+    return [found for found in (from_json(entry.step) for entry in journal.entries) if isinstance(found, kind)]
+
+
+def versions(cloud: SimulatedCloud) -> list[str]:
+    return cloud.schema(nova.CELL1).select(("id", "version"), "services")
+
+
+def serves(cloud: SimulatedCloud, service: str) -> bool:
+    return cloud.machine(nova.MACHINE).init.is_active(f"{service}.service")
+
+
+def test_every_cell_is_found_through_the_apis_database(cloud: SimulatedCloud) -> None:
+    checkout(cloud, "migrates")
+    (sync,) = steps(cloud, SyncDatabase)
+    assert isinstance(sync, SyncDatabase)
+    assert sync.source.name == "nova"
+    assert [part.source.name for part in sync.others] == ["nova_api", "nova_cell0", "nova_cell2"]
+    assert [command[-2:] for command in sync.commands] == [("api_db", "sync"), ("db", "sync")]
+
+
+def test_each_is_dumped_before_any_is_migrated(cloud: SimulatedCloud) -> None:
+    seen: list[list[str]] = []
+
+    def look(what: str) -> None:
+        if "nova-manage" in what:
+            seen.append(sorted(path.name for path in cloud.state.glob("shared/*/database*")))
+
+    cloud.calls.begin(instant=look)
+    checkout(cloud, "migrates")
+    assert seen[0] == ["database-1.sql.gz", "database-2.sql.gz", "database-3.sql.gz", "database.sql.gz"]
+    assert [cloud.schema(each).column("alembic_version") for each in nova.ALL] == [["p2"], ["n2"], ["n2"], ["n1"]]
+
+
+@pytest.mark.parametrize("ref", ["newer", "migrates", "migrates-cells"])
+def test_production_is_as_it_was(cloud: SimulatedCloud, ref: str) -> None:
+    before = cloud.take()
+    checkout(cloud, ref)
+    assert versions(cloud)[0] == "1\t74"
+    restore(cloud)
+    assert differences(cloud, before) == []
+    assert serves(cloud, CONDUCTOR)
+
+
+def test_a_checkout_that_does_not_serve_leaves_production_as_it_was(cloud: SimulatedCloud) -> None:
+    before = cloud.take()
+    with pytest.raises(DevswapError):
+        checkout(cloud, "dies")
+    assert differences(cloud, before) == []
+
+
+def test_a_dump_that_fails_comes_before_any_migration(cloud: SimulatedCloud) -> None:
+    before = cloud.take()
+    cloud.calls.begin()
+    checkout(cloud, "migrates")
+    names = cloud.calls.names[: next(n for n, name in enumerate(cloud.calls.names) if "nova-manage" in name)]
+    cloud.put_back(before)
+    cloud.calls.begin(Fault(max(n for n, name in enumerate(names) if "mariadb-dump" in name), Kind.RAISES))
+    with pytest.raises(DevswapError):
+        checkout(cloud, "migrates")
+    assert not any("nova-manage" in name for name in cloud.calls.names)
+    assert differences(cloud, before) == []
+
+
+def test_rows_stay_where_only_another_schema_was_changed(cloud: SimulatedCloud) -> None:
+    checkout(cloud, "migrates-cells")
+    for where, table in ((nova.API, "flavors"), (nova.CELL1, "instances")):
+        cloud.schema(where).insert(table, "(99)")
+    restore(cloud)
+    assert "(99)" in cloud.schema(nova.API).table("flavors").rows
+    assert "(99)" not in cloud.schema(nova.CELL1).table("instances").rows
+    saved = sorted(path.name for path in (cloud.state / "saved").iterdir())
+    assert [name.rpartition("0000")[2] for name in saved] == ["-2.sql.gz", ".sql.gz"]
+
+
+def test_a_snapshot_holds_all_of_them_although_nothing_is_migrated(cloud: SimulatedCloud) -> None:
+    checkout(cloud, "newer", snapshot=True)
+    (sync,) = steps(cloud, SyncDatabase)
+    assert isinstance(sync, SyncDatabase)
+    assert sync.commands == ()
+    assert len(list(cloud.state.glob("shared/*/database*.sql.gz"))) == len(nova.ALL)
+
+
+def test_nobody_starts_between_the_loads(cloud: SimulatedCloud) -> None:
+    checkout(cloud, "migrates")
+    cloud.calls.begin()
+    restore(cloud)
+    loads = [number for number, name in enumerate(cloud.calls.names) if "-- MariaDB dump" in name]
+    starts = [number for number, name in enumerate(cloud.calls.names) if "systemctl start" in name]
+    assert len(loads) == 3
+    assert not [number for number in starts if loads[0] < number < loads[-1]]
+
+
+def test_records_are_put_back_although_nothing_was_migrated(cloud: SimulatedCloud) -> None:
+    checkout(cloud, "newer")
+    assert steps(cloud, SyncDatabase) == []
+    (found,) = steps(cloud, PutBackValues)
+    assert isinstance(found, PutBackValues)
+    assert [source.name for source in found.sources] == ["nova", "nova_cell0", "nova_cell2"]
+    restore(cloud)
+    assert versions(cloud) == ["1\t72", "2\t72", "3\t70"]
+
+
+def test_production_starts_although_another_swap_still_raises_its_own(cloud: SimulatedCloud) -> None:
+    before = cloud.take()
+    checkout(cloud, "newer", CONDUCTOR)
+    checkout(cloud, "newer", SCHEDULER)
+    restore(cloud, CONDUCTOR)
+    assert serves(cloud, CONDUCTOR)
+    restore(cloud, SCHEDULER)
+    assert serves(cloud, SCHEDULER)
+    assert differences(cloud, before) == []
+
+
+@pytest.mark.parametrize("first", [CONDUCTOR, SCHEDULER])
+def test_a_dump_that_was_taken_beside_a_newer_service_does_not_keep_production_from_starting(
+    cloud: SimulatedCloud, first: str
+) -> None:
+    before = cloud.take()
+    checkout(cloud, "newer", CONDUCTOR)
+    checkout(cloud, "migrates", SCHEDULER)
+    restore(cloud, first)
+    restore(cloud, SCHEDULER if first == CONDUCTOR else CONDUCTOR)
+    assert serves(cloud, CONDUCTOR)
+    assert serves(cloud, SCHEDULER)
+    assert differences(cloud, before) == []
+
+
+def test_a_record_that_is_new_since_then_is_no_newer_than_the_others(cloud: SimulatedCloud) -> None:
+    checkout(cloud, "newer")
+    cloud.schema(nova.CELL2).insert("services", "(2,'nova-conductor',74)")
+    restore(cloud)
+    assert cloud.schema(nova.CELL2).select(("id", "version"), "services") == ["1\t70", "2\t70"]
+
+
+def test_records_are_put_back_where_the_migrated_database_is_left_as_it_is(cloud: SimulatedCloud) -> None:
+    checkout(cloud, "migrates")
+    restore(cloud, kept=Kept(kinds=frozenset({SyncDatabase.kind, PutBackValues.kind})))
+    assert cloud.schema(nova.CELL1).column("alembic_version") == ["n2"]
+    assert versions(cloud)[0] == "1\t72"
+    assert serves(cloud, CONDUCTOR)
+
+
+def test_what_is_left_as_it_is_is_whole_when_its_load_was_interrupted(cloud: SimulatedCloud) -> None:
+    """All of the several: they belong together."""
+    checkout(cloud, "migrates")
+    swapped = cloud.take()
+    cloud.calls.begin()
+    restore(cloud)
+    loads = [number for number, name in enumerate(cloud.calls.names) if "-- MariaDB dump" in name]
+    cloud.put_back(swapped)
+    cloud.calls.begin(Fault(loads[1], Kind.HALF, 2))
+    with pytest.raises(DevswapError):
+        restore(cloud)
+    cloud.calls.begin()
+    restore(cloud, kept=Kept(kinds=frozenset({SyncDatabase.kind, PutBackValues.kind})))
+    assert [cloud.schema(each).column("alembic_version") for each in nova.ALL] == [["p2"], ["n2"], ["n2"], ["n1"]]
+
+
+def test_a_checkout_that_is_older_than_a_cell_is_refused(cloud: SimulatedCloud) -> None:
+    cloud.schema(nova.API).update("alembic_version", "p9")
+    before = cloud.take()
+    with pytest.raises(DevswapError, match="it is at p9, which this checkout does not know"):
+        checkout(cloud, "migrates")
+    assert differences(cloud, before) == []
+
+
+def test_no_password_is_written_anywhere(cloud: SimulatedCloud, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    cloud.calls.begin()
+    checkout(cloud, "migrates")
+    written = [path.read_text() for path in cloud.state.rglob("*") if path.suffix in (".json", ".sh")]
+    restore(cloud)
+    for secret in (nova.PASSWORD, nova.CELL_PASSWORD, "n%40va", "c%40ll"):
+        assert not any(secret in text for text in (*written, *cloud.said, caplog.text))
+        assert not any(secret in name for name in cloud.calls.names)
+
+
+# --- before there were cells ----------------------------------------------------------------------------------------
+
+
+def old(cloud: SimulatedCloud, *, api: bool) -> None:
+    """nova of 2015: sqlalchemy-migrate, no cells, and a database for the API or none."""
+    server = cloud.world.servers[images.DATABASE_HOST]
+    for name in ("nova_cell0", "nova_cell2"):
+        del server.schemas[name]
+    for name in ("nova", "nova_api"):
+        tables = server.schemas[name].tables
+        del tables["alembic_version"]
+        tables["migrate_version"] = Table("`repository_id` varchar(250), `version` int", ["('nova',290)"])
+    del server.schemas["nova_api"].tables["cell_mappings"]
+    del server.schemas["nova"].tables["services"]
+    if not api:
+        del server.schemas["nova_api"]
+        text = nova.CONF.partition("[api_database]")[0]
+        images.put(cloud.machine(nova.MACHINE).files, f"{nova.VENV}/etc/nova/nova.conf", text)
+
+
+@pytest.mark.parametrize("api", [True, False])
+def test_a_nova_without_cells_and_records_of_versions_is_taken_over(cloud: SimulatedCloud, *, api: bool) -> None:
+    old(cloud, api=api)
+    (place,) = units.find([cloud.host().catalogue().get(CONDUCTOR)], [cloud.machine(nova.MACHINE)])
+    sources = databases.sources_of(cloud.host(), units.examine(place))
+    assert [source.name for source in sources] == (["nova", "nova_api"] if api else ["nova"])
+
+
+# --- URLs -----------------------------------------------------------------------------------------------------------
+
+LIKE = "mysql+pymysql://nova:n%40va@db.example:3307/nova?charset=utf8"
+
+
+def test_a_template_takes_its_parts_from_the_configured_url() -> None:
+    text = database_url.filled("{scheme}://{username}:{password}@{hostname}:{port}/nova_cell0?{query}", LIKE)
+    assert text == LIKE.replace("/nova?", "/nova_cell0?")
+    assert database_url.filled("mysql://a:b@c/d", LIKE) == "mysql://a:b@c/d"
+    assert database_url.filled("mysql://a:b@c/{path}x", LIKE) == "mysql://a:b@c/novax"
+
+
+def test_a_url_that_nothing_can_be_taken_from_is_said_without_showing_it() -> None:
+    with pytest.raises(DevswapError) as caught:
+        database_url.filled("{scheme}://{hostname}:{port}/x", "mysql://nova:SECRET/x@c/nova")
+    assert "SECRET" not in str(caught.value)
