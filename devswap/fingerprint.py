@@ -175,6 +175,9 @@ def _unit(machine: Machine, watched: Watched) -> Iterator[tuple[str, str]]:
     yield "unit state", found.active
     yield "unit enablement", found.enabled
     yield "unit command", (command or "none").rstrip("\0").replace("\0", " ")
+    # An upgrade leaves what runs with a file that is deleted; the one of its name is what starts the next time.
+    program = machine.link_target(f"/proc/{found.main_pid}/exe") if found.main_pid else None
+    yield "unit executable", (program or "none").removesuffix(" (deleted)")
     yield "unit files", " ".join(paths)
     for path in filter(None, paths):
         yield f"unit file {path}", _hash(machine.read_bytes(path) or b"")

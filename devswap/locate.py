@@ -138,13 +138,18 @@ def is_named(address: str, wanted: str | None) -> bool:
     return wanted is None or wanted == address or name_of(address).startswith(wanted.removeprefix("lxc:"))
 
 
+def is_anothers(host: Host, journal: Journal) -> bool:
+    theirs, mine = journal.swap.owner, host.owner
+    return (theirs.uid, theirs.host) != (mine.uid, mine.host)
+
+
 def require_owner(host: Host, journal: Journal, *, take_over: bool | None = None) -> None:
     """Raise unless the swap is this user's: taking it from another is for people to agree on.
 
     `take_over` is what they have said; None for a command that has no such option.
     """
-    theirs, mine = journal.swap.owner, host.owner
-    if not take_over and (theirs.uid, theirs.host) != (mine.uid, mine.host):
+    theirs = journal.swap.owner
+    if not take_over and is_anothers(host, journal):
         raise DevswapError(
             f"{journal.swap.service} is swapped by {theirs.user} on {theirs.terminal or theirs.host} "
             f"since {journal.swap.since}",

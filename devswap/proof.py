@@ -17,7 +17,7 @@ from devswap.steps.step import Cloud, Kept, Step, shell
 _SERVE_AGAIN_SECONDS = 60.0
 _PAUSE = 0.5
 # What differs while a unit is on its way: a program renames its process when it has started (setproctitle).
-_STARTING = ("unit state: was active", "unit command: ", "serving: was yes")
+_STARTING = ("unit state: was active", "unit command: ", "unit executable: ", "serving: was yes")
 _OTHERS = (
     "file /etc/",
     f"{HAPROXY}file ",
@@ -47,6 +47,8 @@ class Restored:
     """Seconds from development's stop until production answered; None where either was not seen."""
     left: tuple[str, ...] = ()
     """What differs by the user's own word."""
+    moot: tuple[str, ...] = ()
+    """What was not undone, since it went with the machine that it was in."""
 
     @property
     def told(self) -> str:
@@ -68,7 +70,7 @@ def prove(host: Host, journal: Journal, cloud: Cloud) -> Restored:
             raise
         host.say(f"{error.message}: what was changed in it went with it")
         journal.remove()
-        return Restored(swap.service, swap.machine, 0, {}, [], held)
+        return Restored(swap.service, swap.machine, 0, {}, [], held, moot=tuple(cloud.moot))
     after = {name: value for name, value in after.items() if name in swap.fingerprint or name.startswith(_MANY)}
     unseen = held or not all(any(name.startswith("database ") for name in facts) for facts in (swap.fingerprint, after))
     before, after = (_without(facts, "database ") if unseen else facts for facts in (swap.fingerprint, after))
@@ -84,7 +86,9 @@ def prove(host: Host, journal: Journal, cloud: Cloud) -> Restored:
     identical = sum(before[name] == after.get(name) for name in before)
     left = tuple(line for line in others if line.startswith(_left(journal, kept)))
     others = [line for line in others if line not in left]
-    return Restored(swap.service, swap.machine, identical, after, others, held, cloud.outage.seconds, left)
+    return Restored(
+        swap.service, swap.machine, identical, after, others, held, cloud.outage.seconds, left, tuple(cloud.moot)
+    )
 
 
 def _mend(journal: Journal, after: dict[str, str]) -> str:

@@ -25,6 +25,7 @@ from devswap.errors import DevswapError, MachineGone
 from devswap.host import Host
 from devswap.journal import Journal, Swap
 from devswap.machine import Machine
+from devswap.shared import Shelf
 from devswap.tuning import Tuning
 
 
@@ -60,6 +61,8 @@ class SwapStatus:
     edited: list[dict[str, Any]]
     """Its own copies of files of /etc: path, and whether what runs was started with it."""
     tuning: Tuning
+    held_with: dict[str, list[str]]
+    """What of it other swaps hold too, and which: it stays changed until the last of them is restored."""
 
 
 def of(host: Host, journal: Journal) -> SwapStatus:
@@ -90,7 +93,17 @@ def of(host: Host, journal: Journal) -> SwapStatus:
         packages=swap.overlay.get("packages", []),
         edited=_edited(host, swap),
         tuning=Tuning.read(swap.tuning),
+        held_with=_held_with(host, journal),
     )
+
+
+def _held_with(host: Host, journal: Journal) -> dict[str, list[str]]:
+    mine = journal.folder.name
+    try:
+        records = list(Shelf(host.state / "shared").held_by(mine))
+    except (DevswapError, OSError):
+        return {}
+    return {record.name: others for record in records if (others := [each for each in record.holders if each != mine])}
 
 
 def _review(host: Host, review: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -215,7 +215,8 @@ def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool) -
 def put_in(host: Host, journal: Journal, *, foreground: bool) -> None:
     """Development answers, and gets the requests that HAProxy has for it."""
     wanted = journal.swap.traffic.get("breakpoints")
-    with host.journals.changing():
+    # What serves is not given up because another swap's migration takes its time.
+    with host.journals.changing(seconds=None, say=host.say):
         traffic.put_in(host, journal, patient=foreground if wanted is None else bool(wanted))
     hooks_of_swap.started(host, journal.swap)
 

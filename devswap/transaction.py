@@ -60,7 +60,7 @@ def rollback(journal: Journal, cloud: Cloud) -> None:
     # A devswap that was killed between joining and its own entry is a holder all the same.
     for record in list(Shelf(cloud.shared).held_by(journal.folder.name)):
         try:
-            with _guarded(journal, from_json(record.step)):
+            with _guarded(journal, from_json(record.step), cloud.moot):
                 _leave(record, journal, cloud)
         except _Unnoted as error:
             _say_unnoted(journal, error.cause)
@@ -133,7 +133,7 @@ def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool]) -> 
         if not chosen(step):
             continue
         try:
-            with _guarded(journal, step):
+            with _guarded(journal, step, cloud.moot):
                 _undo(step, entry, journal, cloud)
         except _Unnoted as error:
             unwritten = error.cause
@@ -239,8 +239,11 @@ def _end(step: Step, cloud: Cloud, captured: Any) -> None:
 
 
 @contextmanager
-def _guarded(journal: Journal, step: Step) -> Iterator[None]:
-    """Whatever goes wrong in an undo, a fault of ours included, production is not whole."""
+def _guarded(journal: Journal, step: Step, moot: list[str] | None = None) -> Iterator[None]:
+    """Whatever goes wrong in an undo, a fault of ours included, production is not whole.
+
+    What went with its machine is noted in `moot`.
+    """
     again = f"devswap restore {journal.called}"
     leave = f"; or leave this as it is: {again} --skip {step.kind}" if step.facts else ""
     again += f" goes on here{leave}"
@@ -251,6 +254,8 @@ def _guarded(journal: Journal, step: Step) -> Iterator[None]:
     except MachineGone as error:
         if error.address != step.on:  # its own machine took the change along; another one was needed for the undo
             raise NotWhole(f"cannot {step.describe()[1]} in {step.on}: {error}", hint=again) from error
+        if moot is not None:
+            moot.append(step.describe()[1])
     except Unrecognised as error:
         leave = f"devswap restore {journal.called} --keep-theirs {shlex.quote(f'{error.on}:{error.path}')}"
         away = f"keep it elsewhere: {shell(error.on, 'mv', error.path, '/root/')}" if error.can_go else "put it right"

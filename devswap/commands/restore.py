@@ -72,6 +72,7 @@ def restore(
             if after_restart:
                 results += recovery.restore(host, journal, kept)
             else:
+                _tell_whose(host, journal)
                 results.append(swap.restore(host, journal, take_over=take_over, kept=kept))
         except DevswapError as error:
             failures.append(error)
@@ -86,6 +87,12 @@ def restore(
         console.show_error(failure)
     if failures:
         raise failures[-1]
+
+
+def _tell_whose(host: Host, journal: Journal) -> None:
+    owner = journal.swap.owner
+    if locate.is_anothers(host, journal):
+        host.say(f"{journal.swap.service} was taken over by {owner.user} on {owner.terminal or owner.host}")
 
 
 def _is_swapped(host: Host, name: str, *, say: bool) -> bool:
@@ -156,7 +163,9 @@ def _show(result: Restored) -> None:
         print(f"{result.service}: what was mounted for them in {result.machine} is taken away")
         return
     if not result.facts:
-        print(f"{result.service}: was given back already, or is gone, in {result.machine}")
+        what = "its machine is gone" if result.moot else "was given back already"
+        print(f"{result.service}: {what}: {shown(result.machine)}")
+        _show_moot(result)
         return
     what = "its requests go as before" if narrowing.is_one(result.service) else "production is back"
     print(f"{result.service}: {what} in {shown(result.machine)}: {result.told}")
@@ -166,3 +175,9 @@ def _show(result: Restored) -> None:
         print(f"  left as it is: {line}")
     for line in result.changed_by_others:
         print(f"  changed, and not by devswap: {line}")
+    _show_moot(result)
+
+
+def _show_moot(result: Restored) -> None:
+    for line in result.moot:
+        print(f"  gone with its machine, nothing left to do: {line}")

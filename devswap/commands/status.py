@@ -105,6 +105,8 @@ def _lines(swap: status.SwapStatus) -> list[str]:
     lines += [f"  packages: {overlay_table.summary(swap.packages)}"] if swap.packages else []
     for each in swap.edited:
         lines.append(f"  own copy: {each['path']}{'' if each['seen'] else ', from its next start on'}")
+    for name, others in swap.held_with.items():
+        lines.append(f"  the {name} is held by {', '.join(others)} too")
     return [*lines, *(f"  {line}" for line in swap.tuning.lines())]
 
 

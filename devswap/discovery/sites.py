@@ -14,6 +14,8 @@ _FOLDERS = {
     "apache2.service": ("/etc/apache2/sites-enabled", "/etc/apache2/conf-enabled"),
     "httpd.service": ("/etc/httpd/conf.d",),
 }
+_MODULES = ("/etc/apache2/mods-enabled", "/etc/httpd/conf.modules.d")
+_MAIN_FILES = ("/etc/apache2/apache2.conf", "/etc/apache2/ports.conf", "/etc/httpd/conf/httpd.conf")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,6 @@ def _sites(machine: Machine, units: Collection[str]) -> Iterator[Served]:
 
 def files(machine: Machine) -> tuple[str, ...]:
     """All that web servers read of sites and modules, as far as it is below their own folders."""
-    places = [folder for folders in _FOLDERS.values() for folder in folders]
+    places = [*(folder for folders in _FOLDERS.values() for folder in folders), *_MODULES]
     found = [posixpath.join(folder, name) for folder in places for name in machine.names(folder)]
-    return tuple(path for path in (*found, "/etc/apache2/ports.conf") if machine.exists(path))
+    return tuple(path for path in (*found, *_MAIN_FILES) if machine.exists(path))

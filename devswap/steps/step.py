@@ -55,6 +55,8 @@ class Cloud:
     """The journals of the others."""
     outage: Outage = field(default_factory=Outage)
     """Of the service that is given back."""
+    moot: list[str] = field(default_factory=list)
+    """What the way back found no machine for any more: it went with it."""
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,10 @@ class Count:
         )
 
 
+TRIED: list[Count] = []
+"""By all explorations of this run."""
+
+
 @dataclass
 class Exploration:
     cloud: SimulatedCloud

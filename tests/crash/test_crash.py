@@ -16,7 +16,7 @@ from devswap.hooks import STAGES, Hook, read
 from devswap.host import Host
 from devswap.libraries import Wanted
 from devswap.wish import Wish
-from tests.crash.exploration import Command, Exploration, restore_everything
+from tests.crash.exploration import TRIED, Command, Exploration, restore_everything
 from tests.simulated import disk, images, nova
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def cloud(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
+def cloud(folder: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[SimulatedCloud]:
     simulated = SimulatedCloud(folder)
     simulated.checkout("plain")
     simulated.checkout("migrates", revisions=("a1", "b2"))
@@ -45,7 +45,8 @@ def cloud(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCl
     simulated.checkout("mute", fate="mute")
     simulated.checkout("library")
     monkeypatch.setattr(rotation, "ANSWER_SECONDS", 0.0)  # here a server that does not answer at once never will
-    with no_waiting(monkeypatch), disk.watched(monkeypatch, simulated.state, simulated.calls):
+    torn = request.node.get_closest_marker("torn_writes") is not None
+    with no_waiting(monkeypatch), disk.watched(monkeypatch, simulated.state, simulated.calls, torn=torn):
         yield simulated
 
 
@@ -106,7 +107,7 @@ def explore(cloud: SimulatedCloud, start: Snapshot, command: Command, whole: Sna
     exploration = Exploration(cloud, whole, left, **options)
     exploration.command(start, command)
     exploration.restores()
-    print(exploration.count)
+    TRIED.append(exploration.count)
     shown = "\n".join(exploration.problems[:12])
     assert not exploration.problems, f"{len(exploration.problems)} problems\n{shown}"
 
@@ -155,6 +156,18 @@ def test_production_comes_back_from_any_interruption_of_a_checkout_with_a_migrat
     cloud.put_front()  # before another of the database's users
     start = cloud.take()
     explore(cloud, start, checkout(cloud, ref), start)
+
+
+@pytest.mark.torn_writes
+def test_production_comes_back_from_a_journal_that_was_half_written(cloud: SimulatedCloud) -> None:
+    start = cloud.take()
+    explore(cloud, start, checkout(cloud, "migrates"), start)
+
+
+@pytest.mark.torn_writes
+def test_production_comes_back_from_a_restore_whose_journal_was_half_written(cloud: SimulatedCloud) -> None:
+    whole = cloud.take()
+    explore(cloud, swapped(cloud, "migrates"), lambda host: restore_everything(cloud), whole)
 
 
 @pytest.fixture

@@ -91,8 +91,8 @@ class Calls:
         if kind in (Kind.CTRL_C, Kind.CTRL_C_LATE):
             signal.raise_signal(signal.SIGINT)  # whatever handles it now: a rollback does not let itself be disturbed
             return
+        if name.startswith(("file ", "disk write ")):
+            raise OSError(errno.EIO, f"Input/output error ({name})")
         if name.startswith("disk "):
             raise OSError(errno.ENOSPC, f"No space left on device ({name})")
-        if name.startswith("file "):
-            raise OSError(errno.EIO, f"Input/output error ({name})")
         raise CommandFailed(f"{name} failed with 255: lost", result=Result(tuple(name.split()), 255, "", "lost"))

@@ -14,12 +14,12 @@ _CHANGES = ("replace", "unlink", "rmdir", "mkdir")
 
 
 @contextmanager
-def watched(monkeypatch: Any, folder: Path, calls: Calls) -> Iterator[None]:
-    """The one place where the os module is patched."""
+def watched(monkeypatch: Any, folder: Path, calls: Calls, *, torn: bool = False) -> Iterator[None]:
+    """The one place where the os module is patched. `torn`: half of a file can be all that reaches the disk."""
     with monkeypatch.context() as patched:
         for name in _CHANGES:
             patched.setattr(os, name, _watching(name, getattr(os, name), str(folder), calls))
-        patched.setattr(os, "fsync", _watching_fsync(os.fsync, str(folder), calls))
+        patched.setattr(os, "fsync", _watching_fsync(os.fsync, str(folder), calls, torn=torn))
         yield
 
 
@@ -39,12 +39,23 @@ def _watching(name: str, real: Callable[..., None], folder: str, calls: Calls) -
     return change
 
 
-def _watching_fsync(real: Callable[[int], None], folder: str, calls: Calls) -> Callable[[int], None]:
+def _watching_fsync(real: Callable[[int], None], folder: str, calls: Calls, *, torn: bool) -> Callable[[int], None]:
     def fsync(descriptor: int) -> None:
         path = os.readlink(f"/proc/self/fd/{descriptor}")
-        if path.startswith(folder):
+        if path.startswith(folder) and torn and os.path.isfile(path):
+            calls.change(f"disk write {os.path.basename(path)}", _torn(descriptor, Path(path)))
+        elif path.startswith(folder):
             calls.look(f"disk fsync {os.path.basename(path)}", lambda: real(descriptor))
         else:
             real(descriptor)
 
     return fsync
+
+
+def _torn(descriptor: int, path: Path) -> Generator[None, None, None]:
+    """What was written reaches the disk in two parts; what comes after the first may be a broken disk."""
+    written = path.read_bytes()
+    os.ftruncate(descriptor, len(written) // 2)
+    yield
+    os.pwrite(descriptor, written, 0)
+    yield

@@ -42,6 +42,8 @@ def names(init: Init, path: str) -> list[str]:
 def link_target(init: Init, path: str) -> str | None:
     number, _, name = path.removeprefix("/proc/").partition("/")
     found = _process(init, number) if path.startswith("/proc/") else None
+    if found is not None and name == "exe":
+        return found[1].argv[0]
     if found is None or not name.startswith("fd/"):
         return None
     index = int(name.removeprefix("fd/")) - 3

@@ -8,7 +8,7 @@ import pytest
 
 from devswap import fingerprint
 from devswap.fingerprint import Watched
-from tests.simulated import images
+from tests.simulated import images, procfs
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.machine import SimulatedMachine
 
@@ -64,3 +64,16 @@ def test_it_waits_for_the_ports_that_were_listened_on_before(machine: SimulatedM
 
     machine.cloud.calls.look = look  # type: ignore[method-assign, assignment]
     assert fingerprint.take(watched, machine.cloud.at, like=before, seconds=30) == before
+
+
+def test_the_program_of_the_main_process_is_a_fact_whether_or_not_its_file_was_replaced(
+    machine: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = facts(machine)
+    assert before["unit executable"] == machine.init.units["heat-engine.service"].argv[0]
+    real = procfs.link_target
+    deleted = f"{before['unit executable']} (deleted)"
+    monkeypatch.setattr(
+        procfs, "link_target", lambda init, path: deleted if path.endswith("/exe") else real(init, path)
+    )
+    assert facts(machine) == before

@@ -6,13 +6,16 @@ import gzip
 import json
 import re
 import shutil
+from contextlib import AbstractContextManager
 from copy import deepcopy
+from typing import Any
 
 import pytest
 
-from devswap import swap, systemd
+from devswap import session, swap, systemd
 from devswap.database import Database
 from devswap.errors import DevswapError
+from devswap.journal import Journals
 from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud
@@ -118,12 +121,45 @@ def test_a_machine_that_was_destroyed_takes_its_steps_along_and_the_database_com
     take_over(cloud, "migrates")
     del cloud.world.machines[images.HEAT]
     person.types("devswap restore")
-    assert f"heat-engine: was given back already, or is gone, in lxc:{images.HEAT}" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"heat-engine: its machine is gone: lxc:{images.HEAT}\n" in out
+    gone = [line for line in out.splitlines() if line.startswith("  gone with its machine, nothing left to do: ")]
+    assert any("unmount /run/devswap/heat-engine/1/checkout" in line for line in gone)
+    assert not any("database" in line for line in gone)  # which is elsewhere, and came back
     assert any(f"no LXC container {images.HEAT}" in line for line in cloud.said)
     assert cloud.schema(images.ACCOUNT).column("alembic_version") == ["a1"]
     assert cloud.machine(images.HEAT_CFN).init.is_active("heat-api-cfn.service")
     assert cloud.host().journals.all() == []
     assert list(cloud.state.glob("shared/*/record.json")) == []
+
+
+def test_a_second_person_is_told_whose_swap_is_given_back(
+    cloud: SimulatedCloud, whole: Snapshot, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_over(cloud, "plain")
+    person.types("devswap restore")
+    assert not any("was taken over by" in line for line in cloud.said)
+    take_over(cloud, "plain")
+    monkeypatch.setattr(session, "open_host_to_restore", lambda: cloud.host(user="ben", uid=1000))
+    person.types("devswap restore")
+    assert "heat-engine was taken over by ada on pts/0" in cloud.said
+    assert differences(cloud, whole) == []
+
+
+def test_what_serves_is_kept_while_another_swap_changes_the_host(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A migration of minutes: its holder is waited for, and nobody is rolled back for it."""
+    asked: list[float | None] = []
+    changing = Journals.changing
+
+    def noting(self: Journals, *, seconds: float | None = 300.0, **more: Any) -> AbstractContextManager[None]:
+        asked.append(seconds)
+        return changing(self, seconds=seconds, **more)
+
+    monkeypatch.setattr(Journals, "changing", noting)
+    take_over(cloud, "plain")
+    assert asked[-1] is None
 
 
 def test_each_fact_that_was_compared_is_listed_for_scripts(

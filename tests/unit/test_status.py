@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -62,6 +63,27 @@ def test_everything_is_shown(cloud: SimulatedCloud, person: Person, capsys: pyte
         "  set: DEFAULT.debug=true, 2 workers, post-mortem",
         "  breakpoint: heat/engine/service.py:7",
     ]
+
+
+def test_what_two_swaps_have_changed_names_the_other(
+    cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud.checkout("migrates", revisions=("a1", "b2"))
+    for service in (SERVICE, "heat-api"):
+        swap.checkout(cloud.host(), Wish(service, "migrates", None, None, detach=True), cloud.makers)
+    capsys.readouterr()
+    person.types("devswap status --json")
+    swaps = {each["service"]: each["held_with"] for each in json.loads(capsys.readouterr().out)["swaps"]}
+    ((name, others),) = swaps[SERVICE].items()
+    assert others == [f"heat-api@lxc:{images.HEAT}"]
+    assert swaps["heat-api"] == {name: [f"{SERVICE}@lxc:{images.HEAT}"]}
+    person.types("devswap status")
+    assert f"  the {name} is held by heat-api@lxc:{images.HEAT} too" in capsys.readouterr().out
+    person.types("devswap restore heat-api")
+    capsys.readouterr()
+    person.types("devswap status --json")
+    (first,) = json.loads(capsys.readouterr().out)["swaps"]
+    assert first["held_with"] == {}
 
 
 def test_what_became_of_the_checkout_since(
