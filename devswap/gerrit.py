@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import logging
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +36,16 @@ class Review:
 
 def reviews(base: str, change: int | str) -> list[Review] | None:
     """The changes with a number, or with a Change-Id; None if Gerrit does not answer."""
-    options = [("q", f"change:{change}"), ("o", "CURRENT_REVISION"), ("o", "DETAILED_ACCOUNTS")]
+    return _found(base, f"change:{change}")
+
+
+def with_commit(base: str, project: str, commit: str) -> list[int]:
+    """The numbers of the changes that have a patchset whose name begins with `commit`; none if Gerrit is silent."""
+    return sorted(each.number for each in of_project(_found(base, f"commit:{commit}") or [], project))
+
+
+def _found(base: str, query: str) -> list[Review] | None:
+    options = [("q", query), ("o", "CURRENT_REVISION"), ("o", "DETAILED_ACCOUNTS")]
     found = _get(f"{base.rstrip('/')}/changes/?{urllib.parse.urlencode(options)}")
     try:
         return None if found is None else [_review(each) for each in found]
@@ -85,6 +91,9 @@ def _review(found: dict[str, Any]) -> Review:
 def _get(address: str) -> list[dict[str, Any]] | None:
     if not address.startswith(("http://", "https://")):
         return None
+    import http.client  # slow, and needed where something is asked only: `status` never does
+    import urllib.request
+
     try:
         with urllib.request.urlopen(address, timeout=_SECONDS) as answer:  # noqa: S310 - http(s) only, see above
             found: list[dict[str, Any]] = json.loads(answer.read().decode().removeprefix(_PREFIX))

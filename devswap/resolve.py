@@ -161,16 +161,30 @@ class _Search:
         return None
 
     def _commit(self, ref: Named) -> Found | None:
-        """A commit by its name: a short one among what is here, a full one also by asking both servers for it."""
+        """A commit by its name: a full one by asking both servers for it, which nobody can be for a short one."""
         if not ref.may_be_commit:
             return None
         if len(ref.name) < 40:
-            short = self.mirror.git.commit(ref.name)
-            return Found(short, short, self.remotes.branches) if short else None
+            return self._short(ref.name)
         for url in dict.fromkeys((self.remotes.branches, self.remotes.changes)):
             if self.mirror.fetch_one(url, ref.name, f"commits/{ref.name}"):
                 return Found(ref.name, ref.name, url)
         return None
+
+    def _short(self, name: str) -> Found | None:
+        """A commit by the beginning of its name: of a branch or tag, of what was fetched before, or of any change."""
+        commit = self.mirror.git.commit(name)
+        if commit is None and self._fetch_changes_with(name):
+            commit = self.mirror.git.commit(name)
+        return Found(commit, commit, self.remotes.branches) if commit else None
+
+    def _fetch_changes_with(self, name: str) -> bool:
+        """REST knows which changes have such a commit; without it there may be few enough to look through them all."""
+        url = self.remotes.changes
+        numbers = gerrit.with_commit(self.remotes.rest, self.project, name) if self.remotes.rest else []
+        for number in numbers:
+            self.mirror.patchsets(url, number)
+        return bool(numbers) or self.mirror.fetch_all_changes(url, most=_FEW_PATCHSETS)
 
     def _other(self, name: str) -> Found:
         self._see_to_tags()
@@ -198,7 +212,7 @@ class _Search:
         if near:
             return f"did you mean {' or '.join(near)}?"
         if hexadecimal:
-            return "a short commit name works only for branches and fetched changes: give all 40 digits"
+            return "give all 40 digits: a server can be asked for the whole name only"
         return f"branches there: {_listed(sorted(self.mirror.refs(self.remotes.branches, 'heads')))}"
 
 

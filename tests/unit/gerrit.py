@@ -33,7 +33,16 @@ class Gerrit:
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Rest)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def add(self, number: int, project: str, *, status: str = "NEW", change_id: str = "", patchset: int = 1) -> None:
+    def add(
+        self,
+        number: int,
+        project: str,
+        *,
+        status: str = "NEW",
+        change_id: str = "",
+        patchset: int = 1,
+        commit: str = "c0ffee",
+    ) -> None:
         self.changes.append(
             {
                 "_number": number,
@@ -43,8 +52,8 @@ class Gerrit:
                 "status": status,
                 "change_id": change_id,
                 "owner": {"_account_id": 7, "name": "Ada"},
-                "current_revision": "c0ffee",
-                "revisions": {"c0ffee": {"_number": patchset}},
+                "current_revision": commit,
+                "revisions": {commit: {"_number": patchset}},
             }
         )
 
@@ -52,9 +61,12 @@ class Gerrit:
         address = urllib.parse.urlsplit(path)
         assert address.path == "/changes/"
         query = urllib.parse.parse_qs(address.query)
-        wanted = query["q"][0].removeprefix("change:")
+        operator, _, wanted = query["q"][0].partition(":")
         self.asked.append(wanted)
-        found = [each for each in self.changes if wanted in (str(each["_number"]), each["change_id"])]
+        if operator == "commit":
+            found = [each for each in self.changes if each["current_revision"].startswith(wanted)]
+        else:
+            found = [each for each in self.changes if wanted in (str(each["_number"]), each["change_id"])]
         if "DETAILED_ACCOUNTS" not in query["o"]:
             found = [{**each, "owner": {"_account_id": 7}} for each in found]
         return b")]}'\n" + json.dumps(found).encode() if self.answers else None

@@ -13,7 +13,7 @@ from devswap import gerrit
 from devswap.gerrit import Review
 from devswap.source import Remotes
 from tests.unit.gerrit import Gerrit
-from tests.unit.served import CHANGE_ID, Developer, Upstream
+from tests.unit.served import CHANGE_ID, Developer, Upstream, commit_of
 
 
 @pytest.fixture
@@ -66,6 +66,17 @@ def test_a_change_id_is_looked_up_by_rest_where_gerrit_answers(asking: Developer
     rest.add(123, "openstack/heat", change_id=CHANGE_ID)
     rest.add(124, "openstack/nova", change_id=CHANGE_ID)
     assert asking(CHANGE_ID).change == 123
+    assert not any("looking through" in line for line in asking.said)
+
+
+def test_the_beginning_of_a_commits_name_is_looked_up_by_rest_where_gerrit_answers(
+    asking: Developer, rest: Gerrit, heat: Upstream
+) -> None:
+    commit = commit_of(heat, "refs/changes/23/123/2")
+    rest.add(123, "openstack/heat", commit=commit, patchset=2)
+    rest.add(124, "openstack/nova", commit=commit)
+    assert asking(commit[:10]).commit == commit
+    assert rest.asked == [commit[:10]]
     assert not any("looking through" in line for line in asking.said)
 
 

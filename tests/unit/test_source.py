@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from devswap import resolve
 from devswap.errors import UsageError
 from devswap.invoker import UserHome
 from devswap.source import Remotes
@@ -54,6 +55,25 @@ def test_a_commit_is_found_by_its_full_and_its_short_name(developer: Developer, 
 def test_a_commit_of_a_change_is_found_by_its_full_name_alone(developer: Developer, heat: Upstream) -> None:
     commit = commit_of(heat, "refs/changes/23/123/1")
     assert developer(commit).commit == commit
+
+
+def test_a_commit_of_a_change_is_found_by_the_beginning_of_its_name(developer: Developer, heat: Upstream) -> None:
+    heat.patchset(201, 1, **{"engine.py": "another\n"})
+    commit = commit_of(heat, "refs/changes/23/123/1")
+    checkout = developer(commit[:10])
+    assert (checkout.commit, checkout.resolved, checkout.change) == (commit, commit, None)
+    assert (checkout.path / "engine.py").read_text() == "patchset one\n"
+    assert f"looking through all changes on {heat.url}" in developer.said
+
+
+def test_changes_are_not_looked_through_for_a_commit_where_they_are_many(
+    developer: Developer, heat: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolve, "_FEW_PATCHSETS", 0)
+    heat.patchset(201, 1, **{"engine.py": "another\n"})
+    error = developer.refused(commit_of(heat, "refs/changes/23/123/1")[:10])
+    assert error.message.endswith(f"is no branch, tag or commit of {heat.url}")
+    assert error.hint == "give all 40 digits: a server can be asked for the whole name only"
 
 
 def test_a_fork_is_fetched_from_its_own_address(developer: Developer, server: Server) -> None:
