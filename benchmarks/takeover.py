@@ -25,7 +25,8 @@ UV = "by hand with uv, warm cache"
 FIRST = "devswap, the first time"
 NEXT = "devswap, next patchset"
 EDITED = "devswap, `run` after an edit of one's own tree"
-AGAIN = "devswap, the same ref again"
+AGAIN = "devswap, the same ref again after a restore"
+SAME = "devswap, the same ref again"
 SAVED = "devswap, a save under `run --reload`"
 # heat-engine ends at a multiple of 5 s after its start, at the earliest 5 s after it is told to: two stops are
 # comparable that begin at the same moment of this loop.
@@ -165,7 +166,7 @@ def harmless(bench: Bench, program: Path, rows: Rows) -> None:
     with _devswap(bench, program) as (devswap, person):
         taken[FIRST] = _there_and_back(bench, FIRST, devswap, first)
         taken[AGAIN] = _checkout(bench, AGAIN, devswap, first)
-        switched = {NEXT: _checkout(bench, NEXT, devswap, second)}
+        switched = {SAME: _checkout(bench, SAME, devswap, first), NEXT: _checkout(bench, NEXT, devswap, second)}
         tree = person.clone(bench.place, wanted.ref(2))
         _checkout(bench, "devswap, one's own tree", devswap, str(tree))
         _edit(tree)
