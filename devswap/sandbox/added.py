@@ -77,7 +77,7 @@ def _make_queue(cloud: Cloud, addition: Addition) -> None:
 def _make_account(cloud: Cloud, addition: Addition) -> None:
     endpoints = [
         {
-            "name": addition.name,
+            "name": api.service or addition.name,
             "kind": api.kind,
             "description": api.description,
             "url": f"http://{cloud.record.vip}:{api.port}{api.path}",

@@ -13,6 +13,7 @@ class Api:
     """What answers requests, behind HAProxy."""
 
     unit: str
+    """None: HAProxy answers by itself."""
     port: int
     backend: str
     """HAProxy's name for it, without -back."""
@@ -20,6 +21,8 @@ class Api:
     """What uWSGI runs as the unit; none: it is a server by itself. (In 2015 they all are.)"""
     kind: str = ""
     """Of service, in keystone's catalogue; none: it is not there."""
+    service: str = ""
+    """Its name there, where that is not the project's."""
     description: str = ""
     path: str = ""
     """Of its endpoints, behind the port."""
@@ -27,6 +30,8 @@ class Api:
     """A path which it answers when all that it needs is there; none: nobody waits for it."""
     says: str = ""
     """What is in that answer then."""
+    fragment: str = "added"
+    """The template of HAProxy's part."""
 
 
 @dataclass(frozen=True)

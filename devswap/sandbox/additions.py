@@ -53,7 +53,62 @@ PLACEMENT = Addition(
     ),
 )
 
-ADDITIONS: Mapping[str, Addition] = {addition.name: addition for addition in (GLANCE, PLACEMENT)}
+NOVA = Addition(
+    name="nova",
+    what="with glance and placement: nova-api, -conductor, -scheduler and a -compute that pretends, no network;"
+    " not in 2015",
+    members=(
+        Member(
+            "nova_api",
+            "nova_api_os_compute",
+            "nova_api_container",
+            "nova",
+            142,
+            ("nova-api-os-compute", "nova-api-metadata", "nova-conductor", "nova-scheduler"),
+        ),
+        Member("nova_compute", "nova_compute", "nova_compute_container", "nova", 143, ("nova-compute",)),
+    ),
+    packages={"current": ("libPYTHON",)},
+    venvs={"current": ("nova", "uwsgi")},
+    configs=("/etc/nova/nova.conf",),
+    folders=("/var/lib/nova/instances",),
+    needs=("glance", "placement"),
+    queue=True,
+    databases={"nova_api": "nova_api", "nova_cell0": "nova", "nova": "nova"},
+    prepare=(
+        Command(("nova-manage", "api_db", "sync")),
+        Command(("nova-manage", "cell_v2", "map_cell0")),
+        Command(("nova-manage", "cell_v2", "create_cell", "--name=cell1"), ok=(0, 2)),  # 2: there is one
+        Command(("nova-manage", "db", "sync")),
+    ),
+    apis=(
+        Api(
+            "nova-api-os-compute",
+            8774,
+            "nova_api_os_compute",
+            module="nova.wsgi.osapi_compute",
+            kind="compute",
+            description="OpenStack Compute Service",
+            path="/v2.1",
+            asked="/os-services?binary=nova-compute",
+            says='"state": "up"',
+        ),
+        Api("nova-api-metadata", 8775, "nova_api_metadata", module="nova.wsgi.metadata"),
+        # without which nova can neither show nor delete a server, though it has no network
+        Api(
+            "",
+            9696,
+            "neutron_server",
+            kind="network",
+            service="neutron",
+            description="OpenStack Networking, of which there is none",
+            fragment="no_network",
+        ),
+    ),
+    complete=(Command(("nova-manage", "cell_v2", "discover_hosts")),),
+)
+
+ADDITIONS: Mapping[str, Addition] = {addition.name: addition for addition in (GLANCE, PLACEMENT, NOVA)}
 """What one of them needs stands before it."""
 
 

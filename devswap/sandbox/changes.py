@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from devswap.sandbox import edits
+from devswap.sandbox import edits, edits_of_nova
 from devswap.sandbox.edits import Edit
 from devswap.sandbox.releases import ERAS, REVIEW_HOST
 
@@ -25,6 +25,8 @@ MISSING_PACKAGE = "humanize"
 NEW_REVISION = "5d3f0c8a1e42"
 NEW_REVISIONS_OF_KEYSTONE = ("7c4e19d2b0a5", "e06b8f3d517c")
 """Of its branches expand and contract."""
+NEW_REVISIONS_OF_NOVA = ("3b9a6d41c7e8", "8d2c5f70b1a4")
+"""Of its cells and of its API."""
 DIES_AFTER = 5
 
 _FIRST_NUMBER = {"current": 910000, "2015": 905000}
@@ -258,9 +260,35 @@ def _placement(era: str) -> tuple[Change, ...]:
     )
 
 
+def _nova(era: str) -> tuple[Change, ...]:
+    first = _FIRST_NUMBER[era] + 600
+    mark = f"{first + 1},1"
+    return (
+        Change(
+            first + 1,
+            "nova",
+            era,
+            HARMLESS,
+            "Name the change with every server",
+            "One sees which API shows a server, which conductor has made it, and\nwhich scheduler has placed it.",
+            (Patchset(edits_of_nova.mark_servers(mark), mark),),
+        ),
+        Change(
+            first + 2,
+            "nova",
+            era,
+            MIGRATION,
+            "Add notes to services and hosts",
+            "Nullable columns for what operators write about them, and a version by\n"
+            "which services know of each other that they have them.",
+            (Patchset(edits_of_nova.raise_version_and_add_notes(*NEW_REVISIONS_OF_NOVA), NEW_REVISIONS_OF_NOVA[0]),),
+        ),
+    )
+
+
 CHANGES = tuple(change for era in ERAS for change in (*_heat(era), *_keystone(era), *_oslo_context(era)))
 # Those to projects that a sandbox can have besides: see additions.py.
-ADDED = tuple(change for era in ERAS for change in (*_glance(era), *_placement(era)))
+ADDED = (*(change for era in ERAS for change in (*_glance(era), *_placement(era))), *_nova("current"))
 
 
 def change(project: str, purpose: str, era: str = "current") -> Change:

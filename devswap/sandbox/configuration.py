@@ -130,7 +130,7 @@ class Configuration:
             if api.unit in member.units
         ]
         values = {"vip": self.record.vip, "backend": api.backend, "port": api.port, "servers": "".join(servers)}
-        return fill("haproxy/added", self.era.name, **values)
+        return fill(f"haproxy/{api.fragment}", self.era.name, **values)
 
     def _keystone(self, member: Member) -> Iterator[Entry]:
         yield Folder("/etc/keystone", "keystone", mode=0o750)

@@ -19,7 +19,7 @@ _ENGINE = "heat/cmd/engine.py"
 _BEFORE_THE_SERVICE = "    from heat.engine import service as engine  # noqa\n"
 _MIGRATIONS = "heat/db/migrations/versions/"
 _MIGRATIONS_OF_KEYSTONE = "keystone/common/sql/migrations/versions/"
-_LICENCE = """#
+LICENCE = """#
 #    Licensed under the Apache License, Version 2.0 (the "License"); you may
 #    not use this file except in compliance with the License. You may obtain
 #    a copy of the License at
@@ -45,18 +45,18 @@ def mark_random_strings(mark: str) -> Edit:
 
     def edit(tree: Tree) -> Tree:
         path = "heat/engine/resources/openstack/heat/random_string.py"
-        tree = _replace(tree, path, "\n\nclass RandomString(", f"\nMARK = '{mark}'\n\n\nclass RandomString(")
+        tree = replace_once(tree, path, "\n\nclass RandomString(", f"\nMARK = '{mark}'\n\n\nclass RandomString(")
         stored = "        self.data_set('value', random_string, redact=True)\n"
-        tree = _replace(tree, path, stored, f"        random_string = (MARK + random_string)[:length]\n{stored}")
+        tree = replace_once(tree, path, stored, f"        random_string = (MARK + random_string)[:length]\n{stored}")
         said = f"    LOG.info('Random strings carry the mark {mark}')\n\n"
-        return _replace(tree, _ENGINE, _BEFORE_THE_SERVICE, said + _BEFORE_THE_SERVICE)
+        return replace_once(tree, _ENGINE, _BEFORE_THE_SERVICE, said + _BEFORE_THE_SERVICE)
 
     return edit
 
 
 def add_mark(mark: str) -> Edit:
     """oslo.context has a module `mark`, which no release of it has."""
-    return lambda tree: {**tree, "oslo_context/mark.py": SourceFile(f"{_LICENCE}MARK = '{mark}'\n".encode())}
+    return lambda tree: {**tree, "oslo_context/mark.py": SourceFile(f"{LICENCE}MARK = '{mark}'\n".encode())}
 
 
 def mark_random_strings_by_library(first: str) -> Edit:
@@ -65,21 +65,23 @@ def mark_random_strings_by_library(first: str) -> Edit:
     def edit(tree: Tree) -> Tree:
         path = "heat/engine/resources/openstack/heat/random_string.py"
         imported = "from heat.common import exception\n"
-        tree = _replace(tree, path, imported, f"from oslo_context import mark\n\n{imported}")
+        tree = replace_once(tree, path, imported, f"from oslo_context import mark\n\n{imported}")
         stored = "        self.data_set('value', random_string, redact=True)\n"
         marked = f"        random_string = ('{first}' + mark.MARK + random_string)[:length]\n"
-        tree = _replace(tree, path, stored, marked + stored)
+        tree = replace_once(tree, path, stored, marked + stored)
         imported = "from oslo_concurrency import processutils\n"
-        tree = _replace(tree, _ENGINE, imported, f"{imported}from oslo_context import mark\n")
+        tree = replace_once(tree, _ENGINE, imported, f"{imported}from oslo_context import mark\n")
         said = "    LOG.info('Random strings carry the mark %s', mark.MARK)\n\n"
-        return _replace(tree, _ENGINE, _BEFORE_THE_SERVICE, said + _BEFORE_THE_SERVICE)
+        return replace_once(tree, _ENGINE, _BEFORE_THE_SERVICE, said + _BEFORE_THE_SERVICE)
 
     return edit
 
 
 def say_at_start(line: str) -> Edit:
     """heat-engine logs `line` before it serves."""
-    return lambda tree: _replace(tree, _ENGINE, _BEFORE_THE_SERVICE, f"    LOG.info('{line}')\n\n{_BEFORE_THE_SERVICE}")
+    return lambda tree: replace_once(
+        tree, _ENGINE, _BEFORE_THE_SERVICE, f"    LOG.info('{line}')\n\n{_BEFORE_THE_SERVICE}"
+    )
 
 
 def add_note_to_stack(revision: str) -> Edit:
@@ -88,11 +90,11 @@ def add_note_to_stack(revision: str) -> Edit:
     def edit(tree: Tree) -> Tree:
         head = migration_head(tree)
         down = "    op.drop_column('stack', 'note')"
-        added = _migration("Add note column to stack table", revision, head, _add_column("stack"), down)
+        added = migration("Add note column to stack table", revision, head, add_column("stack"), down)
         path = f"{_MIGRATIONS}{revision}_add_note_to_stack_table.py"
-        tree = {**tree, path: SourceFile((_LICENCE + added).encode())}
+        tree = {**tree, path: SourceFile((LICENCE + added).encode())}
         column = "    current_deps = sqlalchemy.Column('current_deps', types.Json)\n"
-        return _replace(
+        return replace_once(
             tree,
             "heat/db/models.py",
             column,
@@ -104,7 +106,7 @@ def add_note_to_stack(revision: str) -> Edit:
 
 def migration_head(tree: Tree) -> str:
     """The one revision of a heat tree that no other follows."""
-    return _head({path: file for path, file in tree.items() if path.startswith(_MIGRATIONS)}, "heat")[0]
+    return head_of({path: file for path, file in tree.items() if path.startswith(_MIGRATIONS)}, "heat")[0]
 
 
 def add_note_to_project(expand: str, contract: str) -> Edit:
@@ -115,12 +117,12 @@ def add_note_to_project(expand: str, contract: str) -> Edit:
 
     def edit(tree: Tree) -> Tree:
         subject = "Add note column to project table"
-        column = _add_column("project"), "    op.drop_column('project', 'note')"
+        column = add_column("project"), "    op.drop_column('project', 'note')"
         tree = _with_migration_of_keystone(tree, "expand", expand, subject, *column)
         index = "    op.drop_index('ix_actor_id', table_name='assignment')", "    pass"
         tree = _with_migration_of_keystone(tree, "contract", contract, "Drop the index of actors", *index)
         last = "    parent_id = sql.Column(sql.String(64), sql.ForeignKey('project.id'))\n"
-        return _replace(
+        return replace_once(
             tree, "keystone/resource/backends/sql_model.py", last, f"{last}    note = sql.Column(sql.String(255))\n"
         )
 
@@ -130,12 +132,12 @@ def add_note_to_project(expand: str, contract: str) -> Edit:
 def _with_migration_of_keystone(tree: Tree, branch: str, revision: str, subject: str, up: str, down: str) -> Tree:
     """Beside the newest of its branch, whose folder alembic is told of."""
     own = re.compile(rf"{_MIGRATIONS_OF_KEYSTONE}[^/]+/{branch}/[^/]+\.py")
-    head, newest = _head({path: file for path, file in tree.items() if own.fullmatch(path)}, "keystone")
+    head, newest = head_of({path: file for path, file in tree.items() if own.fullmatch(path)}, "keystone")
     path = f"{newest.rpartition('/')[0]}/{revision}_{branch}.py"
-    return {**tree, path: SourceFile((_LICENCE + _migration(subject, revision, head, up, down)).encode())}
+    return {**tree, path: SourceFile((LICENCE + migration(subject, revision, head, up, down)).encode())}
 
 
-def _head(files: Tree, project: str) -> tuple[str, str]:
+def head_of(files: Tree, project: str) -> tuple[str, str]:
     """(the one revision that no other of `files` follows, its path)."""
     revisions: dict[str, str] = {}
     below: set[str] = set()
@@ -150,12 +152,12 @@ def _head(files: Tree, project: str) -> tuple[str, str]:
     return head, revisions[head]
 
 
-def _add_column(table: str) -> str:
+def add_column(table: str) -> str:
     margin = " " * len("    op.add_column(")
     return f"    op.add_column('{table}',\n{margin}sa.Column('note', sa.String(length=255), nullable=True))"
 
 
-def _migration(subject: str, revision: str, head: str, up: str, down: str) -> str:
+def migration(subject: str, revision: str, head: str, up: str, down: str) -> str:
     return f'''"""{subject}
 
 Revision ID: {revision}
@@ -189,33 +191,33 @@ def need_package(name: str, requirement: str) -> Edit:
         listed = tree["requirements.txt"].content.decode().rstrip("\n")
         tree = {**tree, "requirements.txt": SourceFile(f"{listed}\n{requirement}\n".encode())}
         first = "from oslo_concurrency import processutils\n"
-        tree = _replace(tree, _ENGINE, first, f"import {name}\n{first}")
+        tree = replace_once(tree, _ENGINE, first, f"import {name}\n{first}")
         launch = "    launcher = service.launch(CONF, srv, workers=workers,\n"
         said = f"    LOG.info('Starting %s engine worker(s)', {name}.apnumber(workers))\n"
-        return _replace(tree, _ENGINE, launch, said + launch)
+        return replace_once(tree, _ENGINE, launch, said + launch)
 
     return edit
 
 
 def import_what_is_missing(path: str, before: str, module: str) -> Edit:
     """The module at `path` imports `module`, which does not exist, and so cannot be imported itself."""
-    return lambda tree: _replace(tree, path, before, f"{module}\n{before}")
+    return lambda tree: replace_once(tree, path, before, f"{module}\n{before}")
 
 
 def die_after(seconds: int) -> Edit:
     """heat-engine as a whole (not one worker, which would be started again) ends with code 1 after some seconds."""
 
     def edit(tree: Tree) -> Tree:
-        tree = _replace(tree, _ENGINE, "\nimport sys\n", "\nimport os\nimport sys\nimport threading\n")
+        tree = replace_once(tree, _ENGINE, "\nimport sys\n", "\nimport os\nimport sys\nimport threading\n")
         ending = (
             "def _watchdog():\n"
             "    logging.getLogger(CONF.prog).critical(\n"
             f"        'The watchdog was not answered in {seconds} seconds, exiting')\n"
             "    os._exit(1)\n\n\n"
         )
-        tree = _replace(tree, _ENGINE, "def main():\n", f"{ending}def main():\n")
+        tree = replace_once(tree, _ENGINE, "def main():\n", f"{ending}def main():\n")
         started = f"    threading.Timer({seconds}, _watchdog).start()\n"
-        return _replace(tree, _ENGINE, "    launcher.wait()\n", f"{started}    launcher.wait()\n")
+        return replace_once(tree, _ENGINE, "    launcher.wait()\n", f"{started}    launcher.wait()\n")
 
     return edit
 
@@ -225,7 +227,7 @@ def answer_with_header(value: str) -> Edit:
 
     def edit(tree: Tree) -> Tree:
         varied = "    response.headers['Vary'] = 'X-Auth-Token'\n"
-        return _replace(
+        return replace_once(
             tree,
             "keystone/server/flask/application.py",
             varied,
@@ -241,7 +243,7 @@ def mark_names_of_images(mark: str) -> Edit:
     def edit(tree: Tree) -> Tree:
         first = "            image_view['tags'] = list(image.tags)\n"
         marked = f"            image_view['name'] = '%s ({mark})' % image_view['name']\n"
-        return _replace(tree, "glance/api/v2/images.py", first, marked + first)
+        return replace_once(tree, "glance/api/v2/images.py", first, marked + first)
 
     return edit
 
@@ -252,12 +254,12 @@ def name_change_of_providers(value: str) -> Edit:
     def edit(tree: Tree) -> Tree:
         first = "        'name': resource_provider.name,\n"
         path = "placement/handlers/resource_provider.py"
-        return _replace(tree, path, first, f"{first}        'change': '{value}',\n")
+        return replace_once(tree, path, first, f"{first}        'change': '{value}',\n")
 
     return edit
 
 
-def _replace(tree: Tree, path: str, old: str, new: str) -> Tree:
+def replace_once(tree: Tree, path: str, old: str, new: str) -> Tree:
     file = tree[path]
     if file.content.count(old.encode()) != 1:
         raise DevswapError(

@@ -105,6 +105,16 @@ ADDED = (
             Release("16.0.0", "2026-09-30", after="15.0.0", branch="master"),
         ),
     ),
+    # No more than that of the one era which has it: it is large.
+    Project(
+        "nova",
+        "nova",
+        (
+            Release("33.0.0", "2026-04-01"),
+            Release("33.0.2", "2026-07-01", after="33.0.0", branch="stable/2026.1"),
+            Release("34.0.0", "2026-09-30", after="33.0.0", branch="master"),
+        ),
+    ),
 )
 
 # The branch whose head is an era's production.

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from devswap import process
-from devswap.sandbox import changes, edits, package_index, releases
+from devswap.sandbox import changes, edits, edits_of_nova, package_index, releases
 from devswap.sandbox.changes import CHANGES
 from devswap.sandbox.layers import Cache
 from devswap.sandbox.releases import ADDED, PROJECTS, Project, Release, Tree
@@ -114,7 +114,7 @@ def _recipe_of(repository: Path) -> str | None:
 
 
 def _recipe() -> str:
-    sources = (Path(str(module.__file__)) for module in (changes, edits, releases))
+    sources = (Path(str(module.__file__)) for module in (changes, edits, edits_of_nova, releases))
     own = Path(__file__)
     return hashlib.sha256(b"".join(path.read_bytes() for path in (*sources, own))).hexdigest()[:16]
 

@@ -195,7 +195,7 @@ def test_what_is_added_has_its_containers_and_its_files(era_name: str, name: str
     record = with_additions(record_of(era), [name])
     files = files_of(record.era, record, tmp_path)
     added = [member.key for member in ADDITIONS[name].members]
-    assert [member.key for member in record.era.members if member not in era.members] == added
+    assert [member.key for member in record.era.members if member.layer == name] == added
     for key in added:
         assert not any(re.search(r"\$\{?[a-z_]+_(password|address|name)\b", text) for text in files[key].values())
         assert any(path.startswith(f"/etc/{name}/") for path in files[key])
@@ -228,6 +228,19 @@ def test_what_an_era_did_not_have_its_sandbox_cannot_have() -> None:
     with pytest.raises(UsageError, match="the sandbox of 2015 cannot have placement") as error:
         with_additions(record_of(LIBERTY), ["placement"])
     assert error.value.hint == "that of current can"
+
+
+def test_nova_comes_with_what_it_needs_and_its_network_is_an_answer_of_haproxys(tmp_path: Path) -> None:
+    record = with_additions(record_of(CURRENT), ["nova"])
+    assert record.added == ["glance", "placement", "nova"]
+    workshop = Workshop(CURRENT, Distribution("debian", "12", "bookworm", ()), Cache(tmp_path), say=lambda _: None)
+    configuration = Configuration(record, workshop, "", pip={})
+    parts = {api.backend: configuration.haproxy_fragment(ADDITIONS["nova"], api) for api in ADDITIONS["nova"].apis}
+    assert f"bind {record.vip}:9696" in parts["neutron_server"]
+    (answer,) = re.findall(r"http-request return status 200 .* string '(.*)'", parts["neutron_server"])
+    assert json.loads(answer)["ports"] == []
+    name = record.name(record.era.member("nova_api"))
+    assert all(f"server {name} " in parts[f"nova_api_{kind}"] for kind in ("os_compute", "metadata"))
 
 
 def test_an_addition_changes_nothing_of_a_sandbox_but_that_it_does_not_serve_yet(tmp_path: Path) -> None:

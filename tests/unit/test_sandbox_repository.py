@@ -155,12 +155,22 @@ def test_a_change_that_would_change_nothing_is_an_error() -> None:
         edit({"keystone/server/flask/application.py": SourceFile(b"another release\n")})
 
 
-def test_every_change_has_its_own_number_and_exists_in_both_eras() -> None:
+def test_every_change_has_its_own_number_and_exists_in_both_eras_if_its_project_does() -> None:
     every = (*changes.CHANGES, *changes.ADDED)
     known = {change.number for change in every}
     assert len(known) == len(every)
-    eras = [{(each.project, each.purpose) for each in every if each.era == era} for era in releases.ERAS]
-    assert eras[0] == eras[1]
+    for project in (*releases.PROJECTS, *releases.ADDED):
+        own = {
+            era: {each.purpose for each in every if (each.era, each.project) == (era, project.name)}
+            for era in releases.ERAS
+        }
+        there = [
+            purposes
+            for era, purposes in own.items()
+            if releases.ERAS[era] in {each.branch for each in project.releases}
+        ]
+        assert all(purposes == there[0] != set() for purposes in there)
+        assert sum(map(bool, own.values())) == len(there)
     assert {number for change in every for _, number in change.depends_on} <= known
 
 

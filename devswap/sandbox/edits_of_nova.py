@@ -1,0 +1,70 @@
+"""What the sandbox's changes do to a release of nova; see edits.py."""
+
+from __future__ import annotations
+
+import re
+
+from devswap.sandbox.edits import LICENCE, Edit, add_column, head_of, migration, replace_once
+from devswap.sandbox.releases import SourceFile, Tree
+
+_VERSION = re.compile(r"^SERVICE_VERSION = (\d+)$", re.MULTILINE)
+# Of the history of versions, which must have one line for each.
+_NEWEST = re.compile(r"^(    \{'compute_rpc': '[\d.]+'\},\n)\)$", re.MULTILINE)
+
+
+def mark_servers(mark: str) -> Edit:
+    """A server shows who made it what it is.
+
+    The API has `mark` behind its name, the conductor gives it metadata, and the scheduler logs that it places it.
+    """
+
+    def edit(tree: Tree) -> Tree:
+        before = '                "metadata": self._get_metadata(instance),\n'
+        name = '                "name": instance["display_name"]'
+        path = "nova/api/openstack/compute/views/servers.py"
+        tree = replace_once(tree, path, f"{before}{name},\n", f'{before}{name} + " ({mark})",\n')
+        before = "                with obj_target_cell(instance, cell):\n"
+        created = "                    instance.create()\n                    instances.append(instance)\n"
+        given = f"                    instance.metadata = {{**(instance.metadata or {{}}), 'conductor': '{mark}'}}\n"
+        tree = replace_once(tree, "nova/conductor/manager.py", before + created, before + given + created)
+        placed = '        LOG.debug("Starting to schedule for instances: %s", instance_uuids)\n'
+        said = f'        LOG.info("Placing %s by {mark}", ", ".join(instance_uuids or []))\n'
+        return replace_once(tree, "nova/scheduler/manager.py", placed, placed + said)
+
+    return edit
+
+
+def raise_version_and_add_notes(of_cells: str, of_api: str) -> Edit:
+    """The version of all services goes up, and a nullable column `note` comes to two tables, with their models.
+
+    One is `services` of cell0 and each cell, the other `host_mappings` of the API's database.
+    """
+
+    def edit(tree: Tree) -> Tree:
+        tree = _with_note(tree, "main", of_cells, "services", "    version = sa.Column(sa.Integer, default=0)\n")
+        last = "    host = sa.Column(sa.String(255), nullable=False)\n\n    cell_mapping = orm"
+        tree = _with_note(tree, "api", of_api, "host_mappings", last)
+        return _with_next_version(tree)
+
+    return edit
+
+
+def _with_next_version(tree: Tree) -> Tree:
+    path = "nova/objects/service.py"
+    text = tree[path].content.decode()
+    (version,), (newest,) = _VERSION.findall(text), _NEWEST.findall(text)
+    number = f"\nSERVICE_VERSION = {version}\n"
+    tree = replace_once(tree, path, number, f"\nSERVICE_VERSION = {int(version) + 1}\n")
+    said = f"    # Version {int(version) + 1}: Services have notes\n"
+    return replace_once(tree, path, f"{newest})\n", f"{newest}{said}{newest})\n")
+
+
+def _with_note(tree: Tree, database: str, revision: str, table: str, after: str) -> Tree:
+    folder = f"nova/db/{database}/migrations/versions/"
+    head, _ = head_of({path: file for path, file in tree.items() if path.startswith(folder)}, "nova")
+    down = f"    op.drop_column('{table}', 'note')"
+    text = migration(f"Add note column to {table} table", revision, head, add_column(table), down)
+    tree = {**tree, f"{folder}{revision}_add_note_to_{table}.py": SourceFile((LICENCE + text).encode())}
+    first, rest = after.split("\n", 1)
+    column = f"{first}\n    note = sa.Column(sa.String(255), nullable=True)\n{rest}"
+    return replace_once(tree, f"nova/db/{database}/models.py", after, column)
