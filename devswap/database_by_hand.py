@@ -22,6 +22,12 @@ _REVISIONS = (
     '{ ask "$1" -e "SELECT version_num FROM alembic_version" 2>/dev/null || '  # noqa: S608 - a word of ours
     f'ask "$1" -e "SELECT CONCAT(\'{MIGRATE} \', version) FROM migrate_version"; }} | LC_ALL=C sort | paste -sd, -'
 )
+# As Database.schema() has it: what a counter stands at is no definition.
+_SCHEMA = (
+    '"$save" --no-data --compact --skip-comments --no-tablespaces --default-character-set=utf8mb4 '
+    '--loose-set-gtid-purged=OFF --loose-column-statistics=0 "$1" '
+    "| sed 's/ AUTO_INCREMENT=[0-9]*//g' | sha256sum | cut -d ' ' -f 1"
+)
 _SAVE = '"$save" --single-transaction --hex-blob "$1"'
 _STATEMENTS = (
     "SELECT CONCAT('DROP ', IF(table_type = 'VIEW', 'VIEW', 'TABLE'), ' IF EXISTS \\`', table_name, '\\`;') "
@@ -33,11 +39,15 @@ _LOAD = 'ask "$1"'
 
 @dataclass(frozen=True)
 class Load:
-    """One schema: the machine with its tools, the revisions that it was at, and its dump as it was then."""
+    """One schema: the machine with its tools, the revisions that it was at, and its dump as it was then.
+
+    `definition` is the hash of its tables' definitions as Database.schema() makes it.
+    """
 
     client: str
     schema: str
     revisions: Sequence[str]
+    definition: str
     dump: Path
 
     @property
@@ -48,14 +58,13 @@ class Load:
         return shell(self.client, "sh", "-c", _TOOLS + script, "sh", self.schema)
 
     def lines(self, stop: Sequence[str]) -> list[str]:
-        """Load it where it is not at its revisions, or an earlier run did not come to its end; `stop` comes before."""
+        """Load it where it is not as it was, or an earlier run did not come to its end; `stop` comes before."""
         packed, before = shlex.quote(str(self.dump)), shlex.quote(",".join(sorted(self.revisions)))
         load = f"{self._tool(_DROP)} && gunzip -c {packed} | {self._tool(_LOAD)}"
         return [
-            f'if [ ! -e {self.begun} ] && [ "$({self._tool(_REVISIONS)})" = {before} ]; then',
-            "  # It is at its revision: nothing is loaded. If a migration was interrupted half way, type this:",
-            f"  #   {load}",
-            "  true",
+            f'if [ ! -e {self.begun} ] && [ "$({self._tool(_REVISIONS)})" = {before} ] &&',
+            f'    [ "$({self._tool(_SCHEMA)})" = {shlex.quote(self.definition)} ]; then',
+            f"  echo {shlex.quote(self.schema)} is as it was: nothing is loaded",
             f"elif gunzip -t {packed} && save=$(mktemp --suffix=.sql /var/tmp/devswap-database-XXXXXX) &&",
             f'    {self._tool(_SAVE)} > "$save"; then',
             '  echo "the database as it is now: $save"',

@@ -17,7 +17,8 @@ def write(journal: Journal, cloud: Cloud) -> None:
     lines = [
         "#!/bin/sh",
         f"# Gives {swap.service} in {swap.machine} back to production, without devswap.",
-        f"# devswap restore {swap.service} does the same and proves it; this is for when there is no devswap.",
+        f"# devswap restore {swap.service} does the same, waits for what still works on a database, and proves it;",
+        "# this is for when there is no devswap.",
         "# Read it, then run it as root. Each line may be run again.",
         "set -x",
     ]

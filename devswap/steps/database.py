@@ -238,7 +238,13 @@ class SyncDatabase(Step):
             f"{shell(self.on, 'systemctl', 'stop', self._sync_unit)} || true",
             *database_by_hand.load_lines(
                 [
-                    Load(each.source.client, each.source.name, each.captured["revisions"], each.dump)
+                    Load(
+                        each.source.client,
+                        each.source.name,
+                        each.captured["revisions"],
+                        each.captured["schema"],
+                        each.dump,
+                    )
                     for each in database_parts.saved([part.source for part in self._parts], captured, vault)
                 ],
                 users=[own, *(user for user in self.users if user != own)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import subprocess
 from pathlib import Path
 
@@ -15,7 +16,7 @@ PROGRAMS = {
     "mysql": 'echo "mysql $*" >> LOG\n'
     'case "$*" in *version_num*) echo b2;; *-e*) echo "DROP TABLE x;";; *) cat >> LOG; esac\n',
     "mktemp": "echo LOG.saved\n",
-    "mysqldump": 'echo "mysqldump $*" >> LOG; echo "-- save"\n',
+    "mysqldump": 'echo "mysqldump $*" >> LOG\ncase "$*" in *no-data*) cat LOG.schema;; *) echo "-- save"; esac\n',
     "systemctl": 'echo "systemctl $*" >> LOG\n[ "$1" != is-active ] || [ "$3" != idle.service ]\n',
 }
 
@@ -29,11 +30,13 @@ def log(tmp_path: Path) -> Path:
         program.chmod(0o755)
     (tmp_path / "dump.gz").write_bytes(gzip.compress(b"CREATE TABLE old;\n"))
     (tmp_path / "log").touch()
+    (tmp_path / "log.schema").write_text("CREATE TABLE `x` () AUTO_INCREMENT=7;\n")
     return tmp_path / "log"
 
 
 def run(folder: Path, *revisions: str, schemas: tuple[str, ...] = ("he at-`1",)) -> None:
-    loads = [database_by_hand.Load("local:", schema, revisions, folder / "dump.gz") for schema in schemas]
+    schema = hashlib.sha256(b"CREATE TABLE `x` ();\n").hexdigest()
+    loads = [database_by_hand.Load("local:", name, revisions, schema, folder / "dump.gz") for name in schemas]
     lines = database_by_hand.load_lines(loads, users=USERS)
     path = f"{folder / 'bin'}:/usr/bin:/bin"
     subprocess.run(["/bin/sh", "-eu", "-c", "\n".join(lines)], env={"PATH": path}, check=True, cwd=folder)
@@ -45,10 +48,16 @@ def test_a_database_at_its_revision_is_left_alone(log: Path) -> None:
     assert "systemctl stop" not in log.read_text()
 
 
+def test_what_an_interrupted_migration_left_at_the_same_revision_is_loaded(log: Path) -> None:
+    log.with_name("log.schema").write_text("CREATE TABLE `x` (half);\n")
+    run(log.parent, "b2")
+    assert "CREATE TABLE old;" in log.read_text()
+
+
 def test_another_revision_is_saved_dropped_and_loaded_while_nobody_writes(log: Path) -> None:
     run(log.parent, "a1")
     lines = log.read_text().splitlines()
-    saved = next(number for number, line in enumerate(lines) if line.startswith("mysqldump"))
+    saved = next(number for number, line in enumerate(lines) if line.startswith("mysqldump") and "no-data" not in line)
     stopped, loaded = lines.index("systemctl stop heat-api.service"), lines.index("CREATE TABLE old;")
     assert log.with_name("log.saved").read_text() == "-- save\n"
     assert saved < stopped < lines.index("DROP TABLE x;") < loaded
