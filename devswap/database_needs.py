@@ -39,6 +39,17 @@ def tell_neighbours(host: Host, sync: SyncDatabase) -> None:
         host.say(f"production's code goes on with the migrated database: {', '.join(others)}")
 
 
+def put_back(host: Host, deployment: Deployment, journal: Journal, sources: Sequence[Source]) -> PutBackValues | None:
+    """What production needs to be as it was, migrated or not; noted once, before development's first start."""
+    if any(entry.step["kind"] == PutBackValues.kind for entry in journal.entries):
+        return None
+    if deployment.service.records is not None:
+        sources = databases.records_of(host, deployment)
+    # That which lists the others is another kind of database, and has no such records.
+    alike = [each for number, each in enumerate(sources) if number == 0 or each.listed is not None]
+    return plan.put_back_values(deployment, tuple(alike)) if alike else None
+
+
 @dataclass(frozen=True)
 class Needs:
     """One checkout beside one database."""
@@ -50,15 +61,6 @@ class Needs:
     source: Source
     others: tuple[Source, ...] = ()
     """What the migration changes besides."""
-
-    def put_back(self) -> PutBackValues | None:
-        """What production needs to be as it was, migrated or not; noted once, before development's first start."""
-        noted = any(entry.step["kind"] == PutBackValues.kind for entry in self.journal.entries)
-        return None if noted else plan.put_back_values(self.deployment, (self.source, *self._alike()))
-
-    def _alike(self) -> list[Source]:
-        """Those of `others` that have the same tables: all that are listed."""
-        return [each for each in self.others if each.listed is not None]
 
     def migration(self, place: Slot, *, snapshot: bool) -> tuple[SyncDatabase | None, bool]:
         """(the migration this checkout needs, whether an earlier one must be taken back first).

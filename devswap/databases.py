@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from devswap import database_source
+from devswap import database_source, systemd
 from devswap.configuration import Configuration
 from devswap.database_source import Listed, Source
 from devswap.database_url import Url
 from devswap.deployment import Deployment
+from devswap.discovery import units
+from devswap.errors import DevswapError
 from devswap.host import Host
+from devswap.machine import Machine
 from devswap.service import Database, Index
+
+_BROKER = ("DEFAULT", "transport_url")
 
 
 def sources_of(host: Host, deployment: Deployment) -> tuple[Source, ...]:
@@ -23,8 +28,37 @@ def sources_of(host: Host, deployment: Deployment) -> tuple[Source, ...]:
     if wanted is None:
         return ()
     named = source(deployment.machine.address, deployment.unit, deployment.config_files, wanted)
-    found = [_located(host, deployment, named, database_source.read_url(deployment.machine, named))]
-    for each in _listed(host, deployment, wanted, wanted.index) if wanted.index else ():
+    return _sources(host, deployment.machine, named, wanted)
+
+
+def records_of(host: Host, deployment: Deployment) -> tuple[Source, ...]:
+    """The same for a service that leaves its records to others: as one of those names them that has its broker.
+
+    Raises DevswapError where nobody does.
+    """
+    service, wanted = deployment.service, deployment.service.records
+    assert wanted is not None  # noqa: S101 - only asked of such
+    here = deployment.machine
+    ours = _options(here, deployment.unit, deployment.config_files).get(*_BROKER)
+    for on, unit in units.with_units(wanted.units, host.running()) if ours else ():
+        machine = host.machine(on)
+        files = units.config_files(machine, unit, service.config, unit.removesuffix(".service"))
+        options = _options(machine, unit, files)
+        if options.get(*_BROKER) == ours and options.get(wanted.group, wanted.option):
+            return _sources(host, machine, source(on, unit, files, wanted), wanted)
+    raise DevswapError(
+        f"cannot put {service.name}'s record back later: no unit of {service.project} on this host names its database",
+        hint=f"one with the same transport_url is looked for: {', '.join(wanted.units)}",
+    )
+
+
+def _options(machine: Machine, unit: str, files: Sequence[str]) -> Configuration:
+    return Configuration.of(machine, files, systemd.environment(machine, unit))
+
+
+def _sources(host: Host, here: Machine, named: Source, wanted: Database) -> tuple[Source, ...]:
+    found = [_located(host, here, named, database_source.read_url(here, named))]
+    for each in _listed(host, here, named, wanted, wanted.index) if wanted.index else ():
         if not any(each.is_same_as(known) for known in found):
             found.append(each)
     return tuple(found)
@@ -35,24 +69,22 @@ def source(on: str, unit: str, config_files: tuple[str, ...], wanted: Database |
     return Source(on, unit, config_files, wanted.group, wanted.option, client="", name="", address="")
 
 
-def _listed(host: Host, deployment: Deployment, wanted: Database, index: Index) -> Iterator[Source]:
-    here = deployment.machine
-    named = source(here.address, deployment.unit, deployment.config_files, index)
+def _listed(host: Host, here: Machine, own: Source, wanted: Database, index: Index) -> Iterator[Source]:
+    named = source(own.on, own.unit, own.config_files, index)
     options: Configuration = database_source.options_of(here, named)
     if not options.get(index.group, index.option):
         return
-    found = _located(host, deployment, named, database_source.read_url(here, named))
+    found = _located(host, here, named, database_source.read_url(here, named))
     yield found
     urls = index.urls
     listed = Listed(urls.table, urls.key, urls.column, "", wanted.group, wanted.option)
     for value, text in database_source.rows_of(found.open(host.machine), listed):
         row = replace(listed, value=value)
         url = database_source.url_of(here, named, row, text)
-        yield replace(_located(host, deployment, named, url), listed=row)
+        yield replace(_located(host, here, named, url), listed=row)
 
 
-def _located(host: Host, deployment: Deployment, named: Source, url: Url) -> Source:
-    here = deployment.machine
+def _located(host: Host, here: Machine, named: Source, url: Url) -> Source:
     others = [machine for machine in host.running() if machine.address != here.address]
     reached = database_source.connect_at_server(url, [here, *others])
     where = f"{url.host}:{url.port}"

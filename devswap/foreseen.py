@@ -5,14 +5,34 @@ from __future__ import annotations
 import shlex
 
 from devswap import database_users, development, owed, plan, systemd
+from devswap.configuration import Configuration
 from devswap.deployment import Deployment
 from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.overlay import Overlay
+from devswap.service import Service, Setting
 from devswap.shared import Shelf
 from devswap.steps.database import SyncDatabase
 from devswap.wish import Wish
+
+
+def require_supported(service: Service, deployment: Deployment | None = None) -> None:
+    """Raise for what is known to be impossible, unless the configuration of its `deployment` says otherwise."""
+    if not service.unsupported or (deployment and _says(deployment, service.supported_where)):
+        return
+    raise DevswapError(
+        f"cannot take {service.name} over yet: {service.unsupported}",
+        hint=f"devswap list {service.name} shows what is known of it",
+    )
+
+
+def _says(deployment: Deployment, wanted: Setting | None) -> bool:
+    if wanted is None:
+        return False
+    machine = deployment.machine
+    options = Configuration.of(machine, deployment.config_files, systemd.environment(machine, deployment.unit))
+    return (options.get(wanted.group, wanted.option) or "").startswith(wanted.begins)
 
 
 def require_possible(deployment: Deployment, wish: Wish, existing: Journal | None) -> None:

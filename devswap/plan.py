@@ -214,10 +214,10 @@ def _sync(database: Database, others: Sequence[Source]) -> tuple[tuple[str, ...]
 
 def put_back_values(deployment: Deployment, sources: tuple[Source, ...]) -> PutBackValues | None:
     """Where newer code leaves values that production's does not start beside; None for most projects."""
-    wanted = deployment.service.database.put_back if deployment.service.database else None
-    if wanted is None:
+    database = deployment.service.database or deployment.service.records
+    if database is None or database.put_back is None:
         return None
-    on = deployment.machine.address
+    on, wanted = deployment.machine.address, database.put_back
     return PutBackValues(on, sources, table=wanted.table, key=wanted.key, column=wanted.column)
 
 

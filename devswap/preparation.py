@@ -116,11 +116,8 @@ class Prepared:
 def locate_place(host: Host, wish: Wish) -> Found:
     """Where the service is that is meant; looks only. Raises DevswapError for one that cannot be taken over yet."""
     service = host.catalogue().get(wish.service)
-    if service.unsupported:
-        raise DevswapError(
-            f"cannot take {service.name} over yet: {service.unsupported}",
-            hint=f"devswap list {service.name} shows what is known of it",
-        )
+    if service.supported_where is None:
+        foreseen.require_supported(service)
     return locate.one(host, service, wish.machine)
 
 
@@ -135,6 +132,7 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
     with systemd.remembering():
         deployment = examined(place, existing)
         makers.begin(overlay_of_swap.cache(host), deployment.interpreter.version)
+        foreseen.require_supported(deployment.service, deployment)
         foreseen.require_possible(deployment, wish, existing)
     sources = gather(
         host,
@@ -276,11 +274,11 @@ def _build(job: _Job) -> Prepared:
     transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
     overlay_of_swap.check(host, deployment, sources, built, place, installed=job.wish.install)
     tuning_of_swap.require_options(host, job.journal.swap, place.python, job.wish.changes)
-    sync, put_back, first, fronts = None, None, False, tuple[RefreshFront, ...]()
+    sync, first, fronts = None, False, tuple[RefreshFront, ...]()
     database, others = job.watched.database, job.watched.others
+    put_back = database_needs.put_back(host, deployment, job.journal, [database, *others] if database else [])
     if database is not None:
         needs = database_needs.Needs(host, deployment, sources.checkout, job.journal, database, others)
-        put_back = needs.put_back()
         sync, first = needs.migration(place, snapshot=job.wish.snapshot)
         fronts = needs.fronts(sync) if sync else ()
     foreseen.require_scripts(deployment, built, sync)

@@ -62,18 +62,19 @@ _SETTINGS = Form("a table of variables", _is_settings)
 _PORT = Form("the number of a port", _is_port)
 
 _SQL = _text("the name of a table or a column", r"[A-Za-z_]\w*")
+_OPTION_NAME = _text("the name of an option", r"\w[\w-]*")
 _COMMANDS = _list("a list of commands, each a list of words", Form("", _is_command))
 
 _COLUMN: Forms = {"table": _SQL, "key": _SQL, "column": _SQL}
 DATABASE: Forms = {
     "group": _LINE,
-    "option": _text("the name of an option", r"\w[\w-]*"),
+    "option": _OPTION_NAME,
     "sync": _COMMANDS,
     "migrations": _FOLDERS,
     "units": _UNITS,
     "index": {
         "group": _LINE,
-        "option": _text("the name of an option", r"\w[\w-]*"),
+        "option": _OPTION_NAME,
         "sync": _COMMANDS,
         "migrations": _FOLDERS,
         **_COLUMN,
@@ -93,6 +94,11 @@ SERVICE: Forms = {
     "web": {"path": _text("a path", r"/[\x21-\x7e]*"), "module": _MODULE, "group": _LINE, "port": _PORT},
     "database": Form("false, or not there", lambda value: value is False),
     "unsupported": _LINE,
+    "supported_where": {
+        "group": _LINE,
+        "option": _OPTION_NAME,
+        "begins": _list("a list of words", _WORD),
+    },
 }
 PROJECT: Forms = {
     "project": _NAME,

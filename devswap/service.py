@@ -77,6 +77,15 @@ class Database:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What an option's value begins with."""
+
+    group: str
+    option: str
+    begins: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Service:
     """One OpenStack process that can be swapped."""
 
@@ -111,6 +120,10 @@ class Service:
     """Where its project's repository is, if it is not among OpenStack's own."""
     unsupported: str | None = None
     """Why it cannot be taken over yet, known in advance."""
+    supported_where: Setting | None = None
+    """What its configuration says where it can be taken over all the same."""
+    records: Database | None = None
+    """Its project's, where that has what is put back: it leaves the database to others, who write its records there."""
     origins: tuple[str, ...] = ()
     """The files that say something of it, in the order in which they are laid over each other."""
     of_home: bool = False
@@ -167,6 +180,7 @@ def services_of(file: str, project: Mapping[str, Any]) -> list[Service]:
 
 def _service(project: Mapping[str, Any], name: str, table: Mapping[str, Any]) -> Service:
     database, queue, web = table.get("database", project.get("database")), table.get("queue"), table.get("web")
+    others = project.get("database", {}) if database is False else {}
     return Service(
         name=name,
         project=project["project"],
@@ -185,7 +199,9 @@ def _service(project: Mapping[str, Any], name: str, table: Mapping[str, Any]) ->
         called_by=tuple(table.get("called_by", [])),
         known_by=tuple(table.get("known_by", [])),
         remote=project.get("remote"),
+        records=_database(others) if "put_back" in others else None,
         unsupported=table.get("unsupported", project.get("unsupported")) or None,
+        supported_where=_setting(table["supported_where"]) if "supported_where" in table else None,
     )
 
 
@@ -203,6 +219,10 @@ def _database(table: Mapping[str, Any]) -> Database:
         index=_index(table["index"]) if "index" in table else None,
         put_back=_column(table["put_back"]) if "put_back" in table else None,
     )
+
+
+def _setting(table: Mapping[str, Any]) -> Setting:
+    return Setting(group=table["group"], option=table["option"], begins=tuple(table["begins"]))
 
 
 def _index(table: Mapping[str, Any]) -> Index:

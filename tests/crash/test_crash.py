@@ -195,7 +195,7 @@ def test_several_databases_come_back_from_any_interruption_of_a_second_checkout(
 def test_several_databases_come_back_from_any_interruption_of_a_restore(with_nova: SimulatedCloud) -> None:
     whole = with_nova.take()
     start = swapped(with_nova, "newer, migrates", nova.CONDUCTOR)
-    explore(with_nova, start, lambda host: restore_everything(with_nova), whole, nested=True)
+    explore(with_nova, start, lambda host: restore_everything(with_nova), whole)
 
 
 def test_several_databases_come_back_from_any_interruption_of_a_restore_of_two_services(

@@ -92,8 +92,13 @@ class SimulatedCloud:
         server = self.world.servers[images.DATABASE_HOST]
         server.accounts.update(nova.ACCOUNTS)
         server.schemas.update(nova.schemas())
-        self.world.machines[nova.MACHINE] = MachineState(nova.files())
+        self.world.machines[nova.MACHINE] = MachineState(nova.files(nova.CONDUCTOR, nova.SCHEDULER))
         self.machine(nova.MACHINE).boot()
+
+    def with_compute(self, driver: str = "fake.FakeDriver") -> None:
+        """Let there be a machine with nova-compute besides."""
+        self.world.machines[nova.COMPUTE_MACHINE] = MachineState(nova.compute(driver))
+        self.machine(nova.COMPUTE_MACHINE).boot()
 
     def put_front(self) -> None:
         """Let a web server stand before heat-api-cfn."""

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 Where = tuple[str, str, str, str]
 MACHINE = "aio1-nova-container"
 VENV = "/openstack/venvs/nova-33.0.0"
-SERVICES = ("conductor", "scheduler")
-CONDUCTOR, SCHEDULER = (f"nova-{each}" for each in SERVICES)
+COMPUTE_MACHINE = "aio1-nova-compute-container"
+SERVICES = ("conductor", "scheduler", "compute")
+CONDUCTOR, SCHEDULER, COMPUTE = (f"nova-{each}" for each in SERVICES)
 PASSWORD, CELL_PASSWORD = "n@va", "c@ll"
 ACCOUNTS = {"nova": PASSWORD, "nova_api": PASSWORD, "cell2": CELL_PASSWORD}
 API: Where = (images.DATABASE_HOST, "nova_api", PASSWORD, "nova_api")
@@ -62,7 +63,7 @@ def schemas() -> dict[str, Schema]:
             }
         ),
         "nova_cell0": _cell(),
-        "nova": _cell("(1,'nova-conductor',72)", "(2,'nova-scheduler',72)", "(3,'nova-compute',70)"),
+        "nova": _cell("(1,'nova-conductor',72)", "(2,'nova-scheduler',72)", "(3,'nova-compute',72)"),
         "nova_cell2": _cell("(1,'nova-compute',70)"),
     }
 
@@ -77,15 +78,21 @@ def _cell(*services: str) -> Schema:
     )
 
 
-def files() -> Files:
+def compute(driver: str) -> Files:
+    """A machine with nova-compute, whose configuration names no database."""
+    broker = CONF.partition("[database]")[0]
+    return files(COMPUTE, conf=f"{broker}compute_driver = {driver}\n")
+
+
+def files(*services: str, conf: str = CONF) -> Files:
     found = images.bare()
     images.put(found, "/etc/passwd", images.PASSWD + "nova:x:112:114::/var/lib/nova:/bin/false\n")
     images.put(found, "/etc/group", images.GROUP + "nova:x:114:\n")
-    images.put(found, f"{VENV}/etc/nova/nova.conf", CONF)
+    images.put(found, f"{VENV}/etc/nova/nova.conf", conf)
     images.put(found, f"{VENV}/bin/python", "\x7fELF")
     images.put(found, f"{VENV}/lib/python3.11/site-packages/nova-33.0.0.dist-info/METADATA", "Name: nova\n")
     found.link("/etc/nova", f"{VENV}/etc/nova")
-    for name in (f"nova-{each}" for each in SERVICES):
+    for name in services:
         images.put(found, f"{VENV}/bin/{name}", f"#!{VENV}/bin/python\n")
         unit = images.UNIT.format(name=name, venv=VENV).replace("=heat", "=nova")
         images.put(found, f"/etc/systemd/system/{name}.service", unit)
@@ -105,7 +112,7 @@ def checkout(
             text = f"revision = {revision!r}\ndown_revision = {below!r}\n"
             (place / f"{revision}_change.py").write_text(text)
             below = revision
-    for script in ("nova-conductor", "nova-scheduler", "nova-manage"):
+    for script in (CONDUCTOR, SCHEDULER, COMPUTE, "nova-manage"):
         (cloud.folder / "overlays" / name / "bin" / script).write_text("")
 
 

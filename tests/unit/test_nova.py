@@ -145,7 +145,7 @@ def test_records_are_put_back_although_nothing_was_migrated(cloud: SimulatedClou
     assert isinstance(found, PutBackValues)
     assert [source.name for source in found.sources] == ["nova", "nova_cell0", "nova_cell2"]
     restore(cloud)
-    assert versions(cloud) == ["1\t72", "2\t72", "3\t70"]
+    assert versions(cloud) == ["1\t72", "2\t72", "3\t72"]
 
 
 def test_production_starts_although_another_swap_still_raises_its_own(cloud: SimulatedCloud) -> None:
@@ -221,6 +221,54 @@ def test_no_password_is_written_anywhere(cloud: SimulatedCloud, caplog: pytest.L
     for secret in (nova.PASSWORD, nova.CELL_PASSWORD, "n%40va", "c%40ll"):
         assert not any(secret in text for text in (*written, *cloud.said, caplog.text))
         assert not any(secret in name for name in cloud.calls.names)
+
+
+# --- nova-compute, which leaves its record to others ---------------------------------------------------------------
+
+
+def test_the_record_of_one_without_a_database_is_put_back_as_well(cloud: SimulatedCloud) -> None:
+    cloud.with_compute()
+    before = cloud.take()
+    checkout(cloud, "newer", nova.COMPUTE)
+    (found,) = steps(cloud, PutBackValues)
+    assert isinstance(found, PutBackValues)
+    assert {source.on for source in found.sources} == {f"lxc:{nova.MACHINE}"}
+    assert versions(cloud) == ["1\t72", "2\t72", "3\t74"]
+    restore(cloud, nova.COMPUTE)
+    assert differences(cloud, before) == []
+    assert cloud.machine(nova.COMPUTE_MACHINE).init.is_active("nova-compute.service")
+
+
+def test_it_shares_what_is_put_back_with_those_that_have_one(cloud: SimulatedCloud) -> None:
+    cloud.with_compute()
+    before = cloud.take()
+    checkout(cloud, "newer", nova.COMPUTE)
+    checkout(cloud, "migrates", CONDUCTOR)
+    restore(cloud, nova.COMPUTE)
+    restore(cloud, CONDUCTOR)
+    assert differences(cloud, before) == []
+
+
+def test_it_is_refused_where_nobody_names_its_database(cloud: SimulatedCloud) -> None:
+    cloud.with_compute()
+    other = cloud.machine(nova.COMPUTE_MACHINE)
+    images.put(
+        other.files,
+        f"{nova.VENV}/etc/nova/nova.conf",
+        "[DEFAULT]\ntransport_url = rabbit://other\ncompute_driver = fake.FakeDriver\n",
+    )
+    before = cloud.take()
+    with pytest.raises(DevswapError, match="no unit of nova on this host names its database"):
+        checkout(cloud, "newer", nova.COMPUTE)
+    assert differences(cloud, before) == []
+
+
+def test_one_that_needs_root_is_refused(cloud: SimulatedCloud) -> None:
+    cloud.with_compute("libvirt.LibvirtDriver")
+    before = cloud.take()
+    with pytest.raises(DevswapError, match="cannot take nova-compute over yet: its privileged half"):
+        checkout(cloud, "newer", nova.COMPUTE)
+    assert differences(cloud, before) == []
 
 
 # --- before there were cells ----------------------------------------------------------------------------------------
