@@ -117,7 +117,7 @@ def rows_of(index: Database, listed: Listed) -> list[tuple[str, str]]:
     """(key, URL or template) of each row; none where there is no such table, as before nova had cells."""
     if listed.table not in {row[0] for row in index.query("SHOW TABLES")}:
         return []
-    sql = f"SELECT {listed.key}, {listed.column} FROM {listed.table} ORDER BY {listed.key}"  # noqa: S608 - words
+    sql = f"SELECT `{listed.key}`, `{listed.column}` FROM `{listed.table}` ORDER BY `{listed.key}`"  # noqa: S608 - words
     return [(row[0], row[1]) for row in index.query(sql)]
 
 

@@ -7,8 +7,8 @@ code, which refuses to start beside records of a newer one, finds none.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from devswap import database_source
 from devswap.database import Database
 from devswap.database_source import Source
 from devswap.errors import DevswapError
+from devswap.machine import Machine
 from devswap.steps.database import shared_database
 from devswap.steps.step import Cloud, Step, shell
 
@@ -33,6 +34,8 @@ class PutBackValues(Step):
     key: str
     column: str
     """Of whole numbers."""
+    seen: tuple[tuple[tuple[str, str], ...], ...] = ()
+    """For each of `sources` what `looked_at` found while production served; without it the capture asks."""
 
     kind: ClassVar[str] = "put-back-values"
     outlives_restart: ClassVar[bool] = True
@@ -49,7 +52,11 @@ class PutBackValues(Step):
 
     def capture(self, cloud: Cloud) -> Any:
         """For each of `sources`: (key, value) of each row; none where it has no such table or column."""
-        return [self._values(source.open(cloud.machine)) for source in self.sources]
+        return list(self.seen or self.looked_at(cloud.machine).seen)
+
+    def looked_at(self, machine: Callable[[str], Machine]) -> PutBackValues:
+        """This step with what its capture will say, so that the outage has nothing of it."""
+        return replace(self, seen=tuple(tuple(self._values(source.open(machine))) for source in self.sources))
 
     def do(self, cloud: Cloud) -> None:
         pass
@@ -101,7 +108,8 @@ class PutBackValues(Step):
             if wanted is None:  # new since then: raised by whoever made it
                 wanted = str(lowest) if value != _NULL and int(value) > lowest else value
             if value != wanted:
-                yield f"UPDATE {self.table} SET {self.column} = {wanted} WHERE {self.key} = '{_text(key)}'"  # noqa: S608
+                row = f"`{self.key}` = '{_text(key)}'"
+                yield f"UPDATE `{self.table}` SET `{self.column}` = {wanted} WHERE {row}"  # noqa: S608
 
     def _now(self, database: Database) -> dict[str, str]:
         return dict(self._values(database))
@@ -113,7 +121,7 @@ class PutBackValues(Step):
         )
         if database.query(has) == [["0"]]:
             return []
-        sql = f"SELECT {self.key}, {self.column} FROM {self.table} ORDER BY {self.key}"  # noqa: S608 - words
+        sql = f"SELECT `{self.key}`, `{self.column}` FROM `{self.table}` ORDER BY `{self.key}`"  # noqa: S608 - words
         rows = [(row[0], row[1]) for row in database.query(sql)]
         if not all(value == _NULL or _NUMBER.fullmatch(value) for _, value in rows):
             raise DevswapError(f"cannot put {self.table}.{self.column} back: it holds more than whole numbers")
@@ -128,8 +136,8 @@ class PutBackValues(Step):
             cases = " ".join(f"WHEN '{_text(key)}' THEN {value}" for key, value in before.items())
             lowest = min((int(value) for value in before.values() if value != _NULL), default=0)
             sql = (
-                f"UPDATE {self.table} SET {self.column} = "  # noqa: S608 - words and numbers
-                f"CASE {self.key} {cases} ELSE LEAST({self.column}, {lowest}) END"
+                f"UPDATE `{self.table}` SET `{self.column}` = "  # noqa: S608 - words and numbers
+                f"CASE `{self.key}` {cases} ELSE LEAST(`{self.column}`, {lowest}) END"
             )
             lines.append(shell(source.client, "sh", "-c", _CLIENT, "sh", source.name, sql))
         return lines

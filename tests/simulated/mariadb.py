@@ -169,11 +169,11 @@ _STATEMENTS = [
             lambda schema, match: schema.has_column(match[1], match[2]),
         ),
         (
-            r"SELECT (\w+), (\w+) FROM (\w+) ORDER BY \1",
+            r"SELECT `(\w+)`, `(\w+)` FROM `(\w+)` ORDER BY `\1`",
             lambda schema, match: schema.select((match[1], match[2]), match[3]),
         ),
         (
-            r"UPDATE (\w+) SET (\w+) = (\w+) WHERE (\w+) = '(\w+)'",
+            r"UPDATE `(\w+)` SET `(\w+)` = (\w+) WHERE `(\w+)` = '(\w+)'",
             lambda schema, match: schema.change(*match.groups()),
         ),
         (r"SELECT version(?:_num)? FROM (\w+)", lambda schema, match: schema.column(match[1])),

@@ -148,6 +148,15 @@ def test_records_are_put_back_although_nothing_was_migrated(cloud: SimulatedClou
     assert versions(cloud) == ["1\t72", "2\t72", "3\t72"]
 
 
+def test_records_are_asked_for_while_production_serves(cloud: SimulatedCloud) -> None:
+    cloud.calls.begin()
+    checkout(cloud, "newer")
+    names = cloud.calls.names
+    stop = next(number for number, name in enumerate(names) if name.endswith("stop -- nova-conductor.service"))
+    start = next(number for number, name in enumerate(names) if number > stop and "systemctl start" in name)
+    assert not [name for name in names[stop:start] if "mariadb" in name]
+
+
 def test_production_starts_although_another_swap_still_raises_its_own(cloud: SimulatedCloud) -> None:
     before = cloud.take()
     checkout(cloud, "newer", CONDUCTOR)
