@@ -123,7 +123,7 @@ def take(
     if watched.database:
         facts.update(_database(machine, watched.database, "database"))
     for source in watched.others:
-        facts.update(_database(machine, source, f"database {source.name}"))
+        facts.update(_database(machine, source, f"database {source.name} at {source.address}"))
     for address, unit in watched.peers:
         facts[f"{PEER}{address} {unit}"] = _peer(machine, address, unit)
     for each in watched.balanced:

@@ -278,9 +278,10 @@ class SyncDatabase(Step):
 
     def describe(self) -> tuple[str, str]:
         commands = ", ".join(" ".join(command[1:]).rpartition("/")[2] for command in self.commands)
-        return f"dump the database of {self.project}" + (
-            f", then {commands}" if commands else ""
-        ), "load the dump if the schema differs"
+        names = ", ".join(part.source.name for part in self._parts)
+        what = f"databases of {self.project} ({names})" if self.others else f"database of {self.project}"
+        how = "load the dump of each whose schema differs" if self.others else "load the dump if the schema differs"
+        return f"dump the {what}{f', then {commands}' if commands else ''}", how
 
 
 def shared_database(source: Source) -> str:

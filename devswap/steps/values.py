@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from devswap import database_source
 from devswap.database import Database
 from devswap.database_source import Source
-from devswap.errors import DevswapError
+from devswap.errors import DevswapError, MachineGone
 from devswap.machine import Machine
 from devswap.steps.database import shared_database
 from devswap.steps.step import Cloud, Step, shell
@@ -63,7 +63,13 @@ class PutBackValues(Step):
 
     def foresee(self, cloud: Cloud, captured: Any) -> None:  # noqa: ARG002
         """The others may be found through one that a load, which comes before this, makes whole."""
-        self.sources[0].open(cloud.machine)
+        try:
+            self.sources[0].open(cloud.machine)
+        except MachineGone:
+            raise
+        except DevswapError as error:
+            leave = f"or leave {self.table}.{self.column} as it is: devswap restore --keep-database"
+            raise DevswapError(error.message, hint=", ".join(filter(None, (error.hint, leave)))) from error
 
     def undo(self, cloud: Cloud, captured: Any) -> None:
         for source, rows in zip(self.sources, captured, strict=True):

@@ -176,7 +176,7 @@ _STATEMENTS = [
             r"UPDATE `(\w+)` SET `(\w+)` = (\w+) WHERE `(\w+)` = '(\w+)'",
             lambda schema, match: schema.change(*match.groups()),
         ),
-        (r"SELECT version(?:_num)? FROM (\w+)", lambda schema, match: schema.column(match[1])),
+        (r"SELECT (version(?:_num)?) FROM (\w+)", lambda schema, match: schema.select((match[1],), match[2])),
         (r"SELECT COALESCE\(SUM\(data_length\), 0\) FROM .*", lambda schema, match: [str(schema.size())]),
         (r"SELECT '[^']+', COUNT\(\*\) FROM .*", lambda schema, match: schema.count(match[0])),
         (r"SELECT id, .* FROM information_schema.processlist .*", lambda schema, match: schema.processes()),

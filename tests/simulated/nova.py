@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,10 @@ ALL = (API, CELL0, CELL1, CELL2)
 PRODUCTION, NEWER = 72, 74
 """What production's code and a newer checkout's call their version."""
 FOLDERS = {"api": "nova/db/api/migrations/versions", "main": "nova/db/main/migrations/versions"}
+OLD_FOLDERS = {
+    "api": "nova/db/sqlalchemy/api_migrations/migrate_repo/versions",
+    "main": "nova/db/sqlalchemy/migrate_repo/versions",
+}
 CHANGES = {
     "n2": ["ALTER TABLE `instances` ADD COLUMN `note` int", "UPDATE alembic_version SET version_num='n2'"],
     "p2": ["ALTER TABLE `flavors` ADD COLUMN `note` int", "UPDATE alembic_version SET version_num='p2'"],
@@ -116,8 +121,30 @@ def checkout(
         (cloud.folder / "overlays" / name / "bin" / script).write_text("")
 
 
+def old_checkout(cloud: SimulatedCloud, name: str, number: int) -> None:
+    """Sources of 2015, whose migrations are numbered."""
+    checkout(cloud, name)
+    shutil.rmtree(cloud.folder / "checkouts" / name / "nova")
+    for folder in OLD_FOLDERS.values():
+        (cloud.folder / "checkouts" / name / folder).mkdir(parents=True)
+        for each in range(290, number + 1):
+            (cloud.folder / "checkouts" / name / folder / f"{each}_change.py").touch()
+
+
+def _old_migration(cloud: SimulatedCloud, checkout: Path, which: str) -> list[tuple[Where, str]]:
+    where, table = {"api": (API, "flavors"), "main": (CELL1, "instances")}[which]
+    (head,) = migrations.read(checkout, [OLD_FOLDERS[which]]).heads
+    number = head.split()[-1]
+    if cloud.schema(where).column("migrate_version") == [f"nova',{number}"]:
+        return []
+    move = f"UPDATE `migrate_version` SET `version` = {number} WHERE `repository_id` = 'nova'"
+    return [(where, f"ALTER TABLE `{table}` ADD COLUMN `note` int"), (where, move)]
+
+
 def migration(cloud: SimulatedCloud, checkout: Path, words: Sequence[str]) -> list[tuple[Where, str]]:
     """nova-manage api_db sync, or db sync: of cell0, which it finds through the API's, and of its own cell."""
+    if not (checkout / "nova/db/main").exists():
+        return _old_migration(cloud, checkout, {"api_db": "api", "db": "main"}[words[-2]])
     where, folder = {"api_db": ((API,), "api"), "db": ((CELL0, CELL1), "main")}[words[-2]]
     tree = migrations.read(checkout, [FOLDERS[folder]])
     todo = []
@@ -134,6 +161,8 @@ def record(cloud: SimulatedCloud, machine: SimulatedMachine, argv: Sequence[str]
     own = PRODUCTION if argv[1].startswith(VENV) else NEWER
     try:
         schema = cloud.schema(CELL1)
+        if "services" not in schema.tables:
+            return 0
         found = [row for row in schema.table("services").rows if f"'{binary}'" in row]
         if found and min(int(row.strip("()").split(",")[-1]) for row in found) > own:
             return 1

@@ -9,7 +9,7 @@ import pytest
 
 from devswap import database_url, databases, swap
 from devswap.discovery import units
-from devswap.errors import DevswapError
+from devswap.errors import DevswapError, NotWhole
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import NOTHING_KEPT, Kept, Step, from_json
 from devswap.steps.values import PutBackValues
@@ -213,6 +213,23 @@ def test_what_is_left_as_it_is_is_whole_when_its_load_was_interrupted(cloud: Sim
     assert [cloud.schema(each).column("alembic_version") for each in nova.ALL] == [["p2"], ["n2"], ["n2"], ["n1"]]
 
 
+def test_all_of_them_come_back_although_the_machine_that_knew_their_passwords_is_gone(cloud: SimulatedCloud) -> None:
+    before = {where: cloud.schema(where).dump(rows=True, comments=False) for where in nova.ALL}
+    checkout(cloud, "migrates")
+    del cloud.world.machines[nova.MACHINE]
+    restore(cloud)
+    assert {where: cloud.schema(where).dump(rows=True, comments=False) for where in nova.ALL} == before
+
+
+def test_a_database_that_is_gone_is_named_before_development_is_stopped(cloud: SimulatedCloud) -> None:
+    checkout(cloud, "newer")
+    cloud.world.servers.clear()
+    with pytest.raises(NotWhole, match="Can't connect") as caught:
+        restore(cloud)
+    assert "devswap restore --keep-database" in str(caught.value.hint)
+    assert serves(cloud, CONDUCTOR)
+
+
 def test_a_checkout_that_is_older_than_a_cell_is_refused(cloud: SimulatedCloud) -> None:
     cloud.schema(nova.API).update("alembic_version", "p9")
     before = cloud.take()
@@ -306,6 +323,15 @@ def test_a_nova_without_cells_and_records_of_versions_is_taken_over(cloud: Simul
     (place,) = units.find([cloud.host().catalogue().get(CONDUCTOR)], [cloud.machine(nova.MACHINE)])
     sources = databases.sources_of(cloud.host(), units.examine(place))
     assert [source.name for source in sources] == (["nova", "nova_api"] if api else ["nova"])
+    nova.old_checkout(cloud, "old", 290)
+    nova.old_checkout(cloud, "old-migrates", 291)
+    before = cloud.take()
+    for ref, number in (("old", 290), ("old-migrates", 291)):
+        checkout(cloud, ref)
+        for where in (nova.API, nova.CELL1) if api else (nova.CELL1,):
+            assert cloud.schema(where).select(("version",), "migrate_version") == [str(number)]
+        restore(cloud)
+        assert differences(cloud, before) == []
 
 
 # --- URLs -----------------------------------------------------------------------------------------------------------
