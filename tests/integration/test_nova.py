@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 
-from tests.integration.added import ask, create_image, openstack
+from devswap.sandbox.changes import MIGRATION
+from tests.integration.added import ask, create_image, give_back, openstack, take_over, whole
 from tests.integration.cloud import Cloud, wait_until
+from tests.integration.people import Desk
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.added("nova"), pytest.mark.eras("current")]
 
+# Unit by service.
+UNITS = {"nova-api": "nova-api-os-compute", "nova-conductor": "nova-conductor", "nova-scheduler": "nova-scheduler"}
+DATABASES = ("nova_api", "nova_cell0", "nova")
 _NO_NETWORK = "2.37"
 FLAVOR = "integration"
 
@@ -60,9 +65,44 @@ def compute(cloud: Cloud) -> Iterator[Compute]:
     openstack(cloud, "image", "delete", made.image)
 
 
-def test_production_builds_a_server(compute: Compute) -> None:
-    made = compute.create("red")
-    assert (made["name"], made["metadata"]) == ("red", {})
+def versions(cloud: Cloud) -> dict[str, str]:
+    """What each service has said that its version is."""
+    rows = cloud.sql("SELECT host, `binary`, version FROM services WHERE deleted = 0", "nova").splitlines()
+    return {" ".join(row.split("\t")[:2]): row.split("\t")[2] for row in rows}
+
+
+def test_servers_are_placed_and_made_and_shown_by_the_checkout_and_by_production_again(
+    cloud: Cloud, desk: Desk, compute: Compute
+) -> None:
+    with whole(cloud, desk, "nova-api", list(UNITS.values())) as container:
+        first = compute.create("red")
+        assert (first["name"], first["metadata"]) == ("red", {})
+        shown = [take_over(cloud, desk, service, container) for service in UNITS][-1]
+        second = compute.create("blue")
+        assert (second["name"], second["metadata"]) == (f"blue ({shown})", {"conductor": shown})
+        log = desk.devswap("logs", "nova-scheduler", "--machine", container, "--grep", "Placing", "-n", "1000").stdout
+        assert f"Placing {second['id']} by {shown}" in log
+        for service in UNITS:
+            give_back(desk, service, container)
+        third = compute.create("green")
+        assert (third["name"], third["metadata"]) == ("green", {})
+        assert compute.server(second["id"])["name"] == "blue"
+
+
+def test_three_databases_and_the_versions_of_services_are_what_they_were_after_a_migration(
+    cloud: Cloud, desk: Desk, compute: Compute
+) -> None:
+    with whole(cloud, desk, "nova-api", list(UNITS.values())) as container:
+        compute.create("red")
+        schemas, before = {name: cloud.schema(name) for name in DATABASES}, versions(cloud)
+        take_over(cloud, desk, "nova-conductor", container, MIGRATION)
+        assert all(cloud.schema(name) != schema for name, schema in schemas.items())
+        compute.create("blue")
+        assert versions(cloud) != before
+        give_back(desk, "nova-conductor", container)
+        assert {name: cloud.schema(name) for name in DATABASES} == schemas
+        assert versions(cloud) == before
+        compute.create("green")
 
 
 def test_what_pretends_to_be_a_hypervisor_is_known_to_the_cell(compute: Compute) -> None:
