@@ -17,6 +17,7 @@ from devswap.sandbox.changes import BROKEN_IMPORT, DIES, HARMLESS, MIGRATION, MI
 from tests.integration import cloud as clouds
 from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import Desk
+from tests.integration.repo import Repo
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("whole")]
 
@@ -113,12 +114,9 @@ def test_a_migration_is_made_and_taken_back_with_what_was_written_kept_in_a_save
 @pytest.fixture
 def constraints(cloud: Cloud) -> Iterator[None]:
     """What a cloud's repository container keeps of its branch's upper constraints."""
-    old = "os-releases/12.0.0/requirements_constraints.txt"
-    path = "/var/www/repo/" + (old if cloud.era == "2015" else "constraints/upper_constraints_cached.txt")
-    repo = cloud.container("-repo-")
-    cloud.sh('mkdir -p "$(dirname "$1")"; echo "$2" >"$1"', path, f"{MISSING_PACKAGE}===1.0", on=repo)
-    yield
-    cloud.sh('rm "$1"; rmdir -p --ignore-fail-on-non-empty "$(dirname "$1")"', path, on=repo)
+    repo = Repo(cloud)
+    with repo.with_files({repo.constraints: f"{MISSING_PACKAGE}===1.0\n".encode()}):
+        yield
 
 
 @pytest.mark.usefixtures("constraints")
