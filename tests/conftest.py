@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -20,6 +22,7 @@ for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.S
         signal.signal(_number, _handler)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LONG = 10
 _REPORTED = pytest.StashKey[list[str]]()
 
 
@@ -33,6 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--with", action="append", default=[], metavar="PROJECT", help="sandboxes have it too, and it is tested"
     )
+    group.addoption(
+        "--part", default="1/1", metavar="K/N", help="only the K-th of N parts of about the same length, whole modules"
+    )
     group.addoption("--keep-sandbox", action="store_true", help="leave a sandbox that this run has built")
 
 
@@ -43,10 +49,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     wanted = {None} if config.getoption("--no-cloud") else set(config.getoption("--era") or ())
     added = set(config.getoption("--with"))
-    left_out = [item for item in items if (wanted and _era(item) not in wanted) or not _added(item) <= added]
-    if left_out:
+    meant = [item for item in items if (not wanted or _era(item) in wanted) and _added(item) <= added]
+    part, parts = map(int, config.getoption("--part").split("/"))
+    modules = _parts(meant, parts)[part - 1]
+    chosen = {item for item in meant if item.path in modules}
+    if left_out := [item for item in items if item not in chosen]:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        items[:] = [item for item in items if item in chosen]
+
+
+def _parts(items: list[pytest.Item], parts: int) -> list[set[Path]]:
+    """The modules of `items` in `parts` of about the same length: what kills takes as long as many others."""
+    weights: Counter[Path] = Counter()
+    for item in items:
+        weights[item.path] += _LONG if item.get_closest_marker("strikes") else 1
+    found: list[Counter[Path]] = [Counter() for _ in range(parts)]
+    for path, weight in sorted(weights.items(), key=lambda one: (-one[1], one[0])):
+        min(found, key=lambda each: each.total())[path] = weight
+    return [set(each) for each in found]
 
 
 def _added(item: pytest.Item) -> set[str]:
