@@ -28,6 +28,9 @@ Constraints = Annotated[
 ]
 NoConstraints = Annotated[bool, typer.Option("--no-constraints", help="Any version that fits.")]
 Detach = Annotated[bool, typer.Option("--detach", help="In the background; returns when it serves.")]
+Foreground = Annotated[
+    bool, typer.Option("--foreground", help="On this terminal, also what was taken over with --apache.")
+]
 Wait = Annotated[float | None, typer.Option("--wait", metavar="SECONDS", help="How long --detach may take to serve.")]
 RestoreOnExit = Annotated[
     bool, typer.Option("--restore-on-exit", help="Give production back when the foreground run ends, however.")

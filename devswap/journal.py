@@ -69,6 +69,8 @@ class Swap:
     """When production was told to stop; empty before that. What is logged from then on is development's."""
     review: dict[str, Any] | None = None
     """The Gerrit change that it is, and where to ask for a newer patchset: see sources.py."""
+    apache: bool = False
+    """Taken over under the web server that production has: another run or checkout goes the same way."""
     installed: bool = False
     """The checkout was installed into the overlay, as it was then."""
     libraries: list[dict[str, Any]] = field(default_factory=list)

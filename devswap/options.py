@@ -14,9 +14,18 @@ from devswap.tuning import Changes
 
 
 def check(
-    *, detach: bool, wait: float | None, restore_on_exit: bool, reload: bool = False, apache: bool = False
+    *,
+    detach: bool,
+    wait: float | None,
+    restore_on_exit: bool,
+    reload: bool = False,
+    apache: bool = False,
+    foreground: bool = False,
 ) -> None:
     """Raises UsageError for options that would be silently ignored, or could not be meant."""
+    if foreground and (detach or apache):
+        other = "--detach" if detach else "--apache"
+        raise UsageError(f"--foreground and {other} exclude each other", hint="leave one of them out")
     if apache and restore_on_exit:
         raise UsageError("--restore-on-exit is for the foreground", hint="leave --apache or --restore-on-exit out")
     if restore_on_exit and detach:

@@ -121,6 +121,13 @@ def locate_place(host: Host, wish: Wish) -> Found:
     return locate.one(host, service, wish.machine)
 
 
+def settled(host: Host, wish: Wish, *places: Found) -> Wish:
+    """`wish` with the way in which all these services were taken over, unless it names one itself."""
+    journals = [host.journals.find(place.service.name, place.machine.address) for place in places]
+    stays = all(journal is not None and way.is_under_web_server(journal.swap) for journal in journals)
+    return replace(wish, apache=True) if stays and not wish.names_a_way else wish
+
+
 def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Prepared:
     """Raises DevswapError with production untouched, or with the swap as it was before. The caller has the claim."""
     existing = host.journals.find(place.service.name, place.machine.address)
@@ -294,6 +301,7 @@ def _build(job: _Job) -> Prepared:
         "package": deployment.service.package,
         "overlay": {"key": built.key, "packages": overlay_table.lock(built.installed)},
         "installed": job.wish.install,
+        "apache": job.wish.apache,
         "owner": host.owner,
         "tuning": tuning.as_json(),
         "hooks": hooked.as_json(),

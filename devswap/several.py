@@ -10,6 +10,7 @@ from devswap import all_or_none, claims, coming_back, edits, preparation, rerun,
 from devswap.errors import UsageError
 from devswap.foreground import Ended
 from devswap.host import Host
+from devswap.journal import Journal
 from devswap.preparation import Prepared
 from devswap.several_runs import Endings, Runs
 from devswap.swap import Planned
@@ -24,6 +25,7 @@ def checkout(host: Host, services: Sequence[str], wish: Wish, makers: Makers = M
     takes all of it back: a service that was swapped before has the checkout then that it had.
     """
     places = several_places.places(host, services, wish.machine)
+    wish = preparation.settled(host, wish, *places)
     with ExitStack() as claimed:
         for place in sorted(places, key=lambda place: place.service.name):
             where = (place.service.name, place.machine.address)
@@ -42,6 +44,7 @@ def checkout(host: Host, services: Sequence[str], wish: Wish, makers: Makers = M
 def checkout_one(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
     """As swap.checkout; where another checkout of what runs in the background fails, the one before it runs again."""
     place = preparation.locate_place(host, wish)
+    wish = preparation.settled(host, wish, place)
     if wish.detach or wish.apache:
         wish = all_or_none.own(wish, place)
         if host.journals.find(wish.service, place.machine.address) is not None:
@@ -65,14 +68,17 @@ def run(
     machine: str | None,
     *,
     detach: bool,
+    foreground: bool = False,
     restore_on_exit: bool = False,
     take_over: bool = False,
     changes: Changes = UNCHANGED,
 ) -> Endings | None:
     """As swap.run, for several: in the background one after the other, or all on this terminal."""
     several_places.require_distinct(services)
-    found = {name: several_places.swapped(host, name, machine).swap.machine for name in services}
-    if detach:
+    swaps = {name: several_places.swapped(host, name, machine).swap for name in services}
+    found = {name: each.machine for name, each in swaps.items()}
+    here = foreground or restore_on_exit
+    if detach or (all(map(way.is_under_web_server, swaps.values())) and not here):
         for name, address in found.items():
             swap.run(host, name, address, detach=True, take_over=take_over, changes=changes)
         return None
@@ -83,8 +89,7 @@ def run(
             swap.ready(host, name, address, take_over=take_over, changes=changes) for name, address in found.items()
         ]
         journals = [journal for journal, _ in wanted]
-        if in_apache := [journal.swap.service for journal in journals if way.is_in_apache(journal.swap)]:
-            raise UsageError(f"a web server runs {in_apache[0]}", hint=f"devswap run {in_apache[0]}")
+        _require_terminals(journals, named=here)
         if restore_on_exit:
             for journal in journals:
                 until_ended.enter_context(coming_back.given_back(host, journal))
@@ -98,6 +103,14 @@ def run(
                 runs.begin(journal, partial(swap.start_again, host, journal))
             kept = begun.pop_all()
         return runs.show(kept)
+
+
+def _require_terminals(journals: Sequence[Journal], *, named: bool) -> None:
+    for journal in journals:
+        if named:
+            way.require_terminal(journal)
+        elif way.is_under_web_server(journal.swap):
+            raise UsageError(f"a web server runs {journal.swap.service}", hint=f"devswap run {journal.called}")
 
 
 def _detached_first(host: Host, group: Sequence[Prepared]) -> None:

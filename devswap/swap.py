@@ -64,6 +64,7 @@ class Planned:
 def plan(host: Host, wish: Wish, makers: Makers = MAKERS) -> Planned:
     """Everything that `checkout` does while production serves, and then nothing more: it is all taken away again."""
     place = preparation.locate_place(host, wish)
+    wish = preparation.settled(host, wish, place)
     with claims.held_if_free(host, wish.service, place.machine.address, "plan"):
         prepared = preparation.prepare(host, wish, place, makers)
         try:
@@ -101,6 +102,7 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS, *, place: Found | 
     untouched; what fails afterwards is rolled back.
     """
     place = place or preparation.locate_place(host, wish)
+    wish = preparation.settled(host, wish, place)
     with (
         claims.held(host, wish.service, place.machine.address, "checkout", take_over=bool(wish.take_over)),
         coming_back.cleaned_up(host, wish.service, place.machine.address),
@@ -139,18 +141,22 @@ def run(
     machine: str | None,
     *,
     detach: bool,
+    foreground: bool = False,
     restore_on_exit: bool = False,
     take_over: bool = False,
     changes: Changes = UNCHANGED,
     reload: bool = False,
 ) -> Ended | None:
-    """Start the swapped service again, in the foreground unless `detach`; a run under way is ended first.
+    """Start the swapped service again, as it was taken over unless a way is named; a run under way is ended first.
 
-    Raises NotWhole if it does not serve: the swap stays.
+    That is the foreground but for --apache. Raises NotWhole if it does not serve: the swap stays.
     """
+    here = foreground or restore_on_exit or reload
     found = locate.swap(host, service, machine)
     with claims.held(host, service, found.swap.machine, "run", take_over=take_over):
         journal, tuned = ready(host, service, found.swap.machine, take_over=take_over, changes=changes)
+        if here:
+            way.require_terminal(journal)
         with ExitStack() as until_ended:
             if restore_on_exit:
                 until_ended.enter_context(coming_back.given_back(host, journal))
@@ -159,7 +165,7 @@ def run(
                 question = until_ended.enter_context(running.standing_by(host, journal.swap))
                 if tuned is not None:
                     journal.describe(tuning=tuned.as_json())
-                if detach or way.is_in_apache(journal.swap):
+                if detach or (way.is_under_web_server(journal.swap) and not here):
                     _detached_again(host, journal, question)
                     return None
                 terminal = until_ended.enter_context(terminal_of(host, journal))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from devswap import development
 from devswap.development import Command
-from devswap.errors import NotWhole
+from devswap.errors import NotWhole, UsageError
 from devswap.journal import Journal, Swap
 from devswap.machine import Machine
 from devswap.shared import Shelf
@@ -19,6 +19,20 @@ def command_of(swap: Swap) -> Command:
 def is_in_apache(swap: Swap) -> bool:
     """Whether Apache itself runs development: there is no command of ours then."""
     return not swap.command.get("argv")
+
+
+def is_under_web_server(swap: Swap) -> bool:
+    """Whether it was taken over with --apache, which holds for other runs and checkouts of it as well."""
+    return swap.apache or bool(swap.deployment.get("hosted") and swap.command and is_in_apache(swap))
+
+
+def require_terminal(journal: Journal) -> None:
+    """Raise UsageError where there is none to run it on."""
+    if is_in_apache(journal.swap):
+        raise UsageError(
+            f"Apache runs {journal.swap.service}, and has no terminal",
+            hint=f"devswap restore {journal.called}, then check out without --apache",
+        )
 
 
 def is_held(machine: Machine, swap: Swap) -> bool:

@@ -28,6 +28,8 @@ class Wish:
     """Dump the database even if nothing is to be migrated."""
     apache: bool = False
     """Under the web server that production has, in the background."""
+    foreground: bool = False
+    """On this terminal, also where it was taken over under its web server before."""
     install: bool = False
     """Install the checkout, as it is now, instead of using it in place."""
     take_over: bool | None = False
@@ -48,6 +50,11 @@ class Wish:
     """Those who consume the same queue are stopped as long as development serves."""
     patient: bool = False
     """Those who call it by RPC wait for a person at a prompt."""
+
+    @property
+    def names_a_way(self) -> bool:
+        """Whether it says where development shall run; else another checkout goes the way of the first."""
+        return self.detach or self.apache or self.foreground or self.restore_on_exit or self.reload
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ def checkout(
     with_: arguments.With = None,
     with_depends: arguments.WithDepends = False,  # noqa: FBT002
     detach: arguments.Detach = False,  # noqa: FBT002
+    foreground: arguments.Foreground = False,  # noqa: FBT002
     terminal: arguments.Terminal = False,  # noqa: FBT002
     apache: Annotated[  # noqa: FBT002
         bool, typer.Option("--apache", help="Under the web server that production has, in the background.")
@@ -110,7 +111,14 @@ def checkout(
     if terminal:
         detach, wait = False, None  # this run has one now
     chosen = tuple(map(libraries.parse, with_ or []))
-    options.check(detach=detach, wait=wait, restore_on_exit=restore_on_exit, reload=reload, apache=apache)
+    options.check(
+        detach=detach,
+        wait=wait,
+        restore_on_exit=restore_on_exit,
+        reload=reload,
+        apache=apache,
+        foreground=foreground,
+    )
     changes = options.changes(
         settings=settings,
         unset=unset,
@@ -139,6 +147,7 @@ def checkout(
         restore_on_exit=restore_on_exit,
         snapshot=snapshot,
         apache=apache,
+        foreground=foreground or terminal,
         install=install,
         take_over=take_over,
         libraries=chosen,

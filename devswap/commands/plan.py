@@ -44,7 +44,7 @@ def plan(
         ref=ref,
         machine=machine,
         remote=remote,
-        detach=True,
+        detach=False,
         take_over=None,
         libraries=chosen,
         with_depends=with_depends,

@@ -25,6 +25,7 @@ def run(
     services: Annotated[list[str], typer.Argument(metavar="SERVICE...", help="A swapped one; several of one project.")],
     machine: arguments.Machine = None,
     detach: arguments.Detach = False,  # noqa: FBT002
+    foreground: arguments.Foreground = False,  # noqa: FBT002
     terminal: arguments.Terminal = False,  # noqa: FBT002
     restore_on_exit: arguments.RestoreOnExit = False,  # noqa: FBT002
     take_over: arguments.TakeOver = False,  # noqa: FBT002
@@ -42,12 +43,22 @@ def run(
     write_launch: arguments.WriteLaunch = None,
     reload: arguments.Reload = False,  # noqa: FBT002
 ) -> None:
-    """Start a swapped service again, after an edit of its checkout."""
+    """Start a swapped service again, after an edit of its checkout.
+
+    On this terminal, or under its web server where it was taken over with --apache.
+    """
     if terminal and not kept_terminal.is_inside():
         options.check_terminal(detach=detach)
         raise typer.Exit(kept_terminal.run_here(session.open_host(), services))
     detach = detach and not terminal
-    options.check(detach=detach, wait=None if terminal else wait, restore_on_exit=restore_on_exit, reload=reload)
+    options.check(
+        detach=detach,
+        wait=None if terminal else wait,
+        restore_on_exit=restore_on_exit,
+        reload=reload,
+        foreground=foreground,
+    )
+    foreground = foreground or terminal  # this run has one
     changes = options.changes(
         settings=settings,
         unset=unset,
@@ -69,6 +80,7 @@ def run(
             services,
             machine,
             detach=detach,
+            foreground=foreground,
             restore_on_exit=restore_on_exit,
             take_over=take_over,
             changes=changes,
@@ -80,6 +92,7 @@ def run(
         services[0],
         machine,
         detach=detach,
+        foreground=foreground,
         restore_on_exit=restore_on_exit,
         take_over=take_over,
         changes=changes,

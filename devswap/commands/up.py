@@ -52,6 +52,7 @@ def up(
         machine=machine,
         remote=None,
         detach=background,
+        foreground=detach is False,
         restore_on_exit=restores,
         snapshot=told.flag("snapshot"),
         take_over=take_over,

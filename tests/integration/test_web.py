@@ -259,12 +259,12 @@ def test_keystone_under_its_web_server_installed_and_in_place(
     unedited = source.read_text()
     try:
         _replace(source, header(change), "edited")
-        desk.devswap("run", "keystone", "--machine", keystone, *background(cloud))
+        desk.devswap("run", "keystone", "--machine", keystone)
         assert f"{HEADER}: {header(change)}" in ask(cloud, keystone, 5000, tls=in_tls)
-        desk.devswap("checkout", "keystone", str(source.parents[3]), "--machine", keystone, "--apache")
+        desk.devswap("checkout", "keystone", str(source.parents[3]), "--machine", keystone)
         assert f"{HEADER}: edited" in ask(cloud, keystone, 5000, tls=in_tls)
         source.write_text(unedited)
-        desk.devswap("run", "keystone", "--machine", keystone, *background(cloud))
+        desk.devswap("run", "keystone", "--machine", keystone)
         wait_for_token(cloud, header(change))
         log = desk.devswap("logs", "keystone", "--machine", keystone).stdout
         assert re.search("mod_wsgi|uwsgi|keystone", log, re.IGNORECASE)
@@ -272,11 +272,6 @@ def test_keystone_under_its_web_server_installed_and_in_place(
         source.write_text(unedited)
     desk.devswap("restore", "keystone", "--machine", keystone)
     assert HEADER not in ask(cloud, keystone, 5000, tls=in_tls)
-
-
-def background(cloud: Cloud) -> tuple[str, ...]:
-    """Where Apache runs it, there is no terminal that would have to be left out."""
-    return () if cloud.era == "2015" else ("--detach",)
 
 
 def application(desk: Desk, change: Change) -> Path:
