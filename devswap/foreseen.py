@@ -13,7 +13,10 @@ from devswap.journal import Journal
 from devswap.overlay import Overlay
 from devswap.service import Service, Setting
 from devswap.shared import Shelf
+from devswap.steps import apache
+from devswap.steps.apache import LetGo
 from devswap.steps.database import SyncDatabase
+from devswap.steps.step import from_json
 from devswap.wish import Wish
 
 
@@ -52,6 +55,21 @@ def require_possible(deployment: Deployment, wish: Wish, existing: Journal | Non
             f"{service} in {where} is swapped in another way: --apache is for the first checkout to say",
             hint=f"devswap restore {existing.called}, then check out again",
         )
+
+
+def require_own_sites(host: Host, deployment: Deployment) -> None:
+    """Raise where another swap has covered the folder of this Apache's sites: that can be done once."""
+    machine, hosted = deployment.machine, deployment.hosted
+    if hosted is None or not apache.is_shown(machine, hosted.path):
+        return
+    covered = (machine.address, deployment.unit)
+    for journal in host.journals.all():
+        steps = [from_json(entry.step) for entry in journal.entries]
+        if any((step.on, step.unit) == covered for step in steps if isinstance(step, LetGo)):
+            raise DevswapError(
+                f"{deployment.unit} in {machine.name} lends its sites to {journal.swap.service}, and can do so once",
+                hint=f"devswap restore {journal.called}, then check out again",
+            )
 
 
 def require_nothing_left(host: Host, deployment: Deployment) -> None:

@@ -157,6 +157,7 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
 
 def _prepare_first(host: Host, deployment: Deployment, sources: Sources, wish: Wish, makers: Makers) -> Prepared:
     with systemd.remembering():
+        foreseen.require_own_sites(host, deployment)
         foreseen.require_nothing_left(host, deployment)
         foreseen.require_last_word(deployment)
         served = traffic.of_deployment(host, deployment.service, deployment.machine.address)

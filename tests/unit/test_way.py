@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from devswap import several, swap
+from devswap import foreseen, preparation, several, swap
+from devswap.discovery import units
 from devswap.errors import DevswapError, UsageError
 from devswap.foreground import Ended
 from devswap.journal import Journal
@@ -81,6 +82,21 @@ def test_apache_has_no_terminal_to_name_and_goes_on(cloud: SimulatedCloud, optio
     with pytest.raises(DevswapError, match="is swapped in another way"):
         checkout(cloud, MOD_WSGI, "other", **{option: True})
     assert [line for line in differences(cloud, before) if not line.startswith("left on the disk")] == []
+
+
+def test_a_second_application_of_one_apache_is_refused_before_anything_stops(cloud: SimulatedCloud) -> None:
+    before = cloud.take()
+    place = preparation.locate_place(cloud.host(), Wish(MOD_WSGI, "plain", None, None, detach=False))
+    other = units.examine(place)
+    foreseen.require_own_sites(cloud.host(), other)
+    for under in (True, False):
+        checkout(cloud, MOD_WSGI, "plain", detach=not under, apache=under)
+        with pytest.raises(DevswapError, match=r"apache2.service in .* lends its sites to keystone") as refused:
+            foreseen.require_own_sites(cloud.host(), other)
+        assert refused.value.hint == "devswap restore keystone, then check out again"
+        swap.restore(cloud.host(), journal_of(cloud, MOD_WSGI))
+        foreseen.require_own_sites(cloud.host(), other)
+    assert differences(cloud, before) == []
 
 
 def test_what_runs_under_a_web_server_is_not_taken_to_a_terminal_by_the_others(cloud: SimulatedCloud) -> None:
