@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from benchmarks import command_line, place, table, takeover
+from benchmarks import command_line, place, table, takeover, web
 from benchmarks.place import Place
 from benchmarks.table import Target
 from benchmarks.takeover import Rows
@@ -20,7 +20,7 @@ from devswap.sandbox.commands import shelf_path
 
 _README = Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- measured -->", "<!-- /measured -->"
-_PARTS = ("harmless", "migration", "commands")
+_PARTS = ("harmless", "migration", "web", "commands")
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -41,6 +41,10 @@ def _measure(options: argparse.Namespace, scratch: Path) -> str:
             sections += [f"### {rows.change}", table.takeovers(rows), _SPENT, table.seconds_spent(rows)]
             sections += [table.migrated(rows)] if rows.change == _TITLES["migration"] else []
             reached += more
+    if "web" in parts:
+        edited = web.measure(here, options.program, scratch / "state", rounds=options.repeat, say=_say)
+        sections += ["### A service under its web server", table.edits(edited)]
+        reached += table.edit_targets(edited)
     if "commands" in parts:
         measured = command_line.measure(here, options.program, scratch / "list", runs=options.runs, say=_say)
         sections += ["### Commands", table.commands(measured)]
@@ -56,7 +60,7 @@ def _takeovers(here: Place, options: argparse.Namespace, scratch: Path) -> Itera
     with takeover.bench(here, scratch, _say) as bench:
         takeover.warm(bench)
         for part in options.only or _PARTS:
-            if part == "commands":
+            if part not in _TITLES:
                 continue
             rows = Rows(_TITLES[part])
             for number in range(options.repeat):

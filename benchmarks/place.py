@@ -31,6 +31,8 @@ class Place:
     """Production's virtualenv."""
     git: str
     """The base that a project's name is appended to."""
+    heat_api: str
+    """Its address."""
     queue: str
     transport_url: str
     wheels: str
@@ -65,6 +67,7 @@ def current() -> Place:
         user="heat",
         venv=venv_path(era, "heat"),
         git=f"git://{record.address(era.member('git'))}/openstack",
+        heat_api=record.address(heat),
         queue=f"engine.{record.hostname(heat)}",
         transport_url=url,
         wheels=wheels[1],

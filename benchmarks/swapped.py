@@ -9,6 +9,7 @@ import os
 import pty
 import pwd
 import re
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -136,6 +137,24 @@ def person() -> Iterator[Person]:
         yield Person()
     finally:
         _remove_account()
+
+
+@contextmanager
+def first_day(place: Place, program: Path, state: Path) -> Iterator[tuple[Program, Person]]:
+    """Nothing is known. Whatever happens inside, production is back at the end."""
+    with person() as somebody:
+        devswap = installed(program, state, place, uid=somebody.uid)
+        if state.exists():
+            _forget(devswap, state)  # a run that was killed left it
+        try:
+            yield devswap, somebody
+        finally:
+            _forget(devswap, state)
+
+
+def _forget(devswap: Program, state: Path) -> None:
+    devswap.run("restore")
+    shutil.rmtree(state)
 
 
 def _remove_account() -> None:

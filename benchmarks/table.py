@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from benchmarks.command_line import Beside, CommandLine, Listed
 from benchmarks.takeover import AGAIN, EDITED, FIRST, NEXT, PIP, RESTART, SAME, SAVED, UV, Rows, Spent, Timing
+from benchmarks.web import Edited
 
 _T = TypeVar("_T")
 
@@ -144,6 +145,19 @@ def migration_targets(rows: Rows) -> list[Target]:
     more = _median(found, lambda each: each.dump + each.sync)
     reached = [each.outage / (each.restart.outage + more) for each in rows.timings[FIRST] if each.restart]
     return [Target("outage with a migration, in restart + dump + db sync", 1.15, statistics.median(reached))]
+
+
+def edits(measured: Sequence[Edited]) -> str:
+    """Runs after an edit under the web server."""
+    header = ("under `--apache`: `run` after an edit", "first answer", "the application's start", "besides", "total")
+    parts = ([each.answered for each in measured], [each.start for each in measured])
+    more = ([each.besides for each in measured], [each.total for each in measured])
+    return _table(header, [("heat-api, uWSGI", *map(_spread, (*parts, *more)))])
+
+
+def edit_targets(measured: Sequence[Edited]) -> list[Target]:
+    reached = _median(measured, lambda each: each.besides)
+    return [Target("`run` after an edit under `--apache`, besides the application's start", 1.0, reached, "s")]
 
 
 def _outage(timing: Timing) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from benchmarks import by_hand, swapped
 from benchmarks.by_hand import ByHand, Migrated
 from benchmarks.observer import Gap, Observer, observing, settle
 from benchmarks.place import Place
-from benchmarks.swapped import Person, Program
+from benchmarks.swapped import Program
 from devswap import systemd
 from devswap.sandbox.changes import HARMLESS, MIGRATION, change
 
@@ -163,7 +162,7 @@ def harmless(bench: Bench, program: Path, rows: Rows) -> None:
         PIP: _by_hand(bench, PIP, by_hand.with_pip, wanted.ref(1), migrate=False),
         UV: _by_hand(bench, UV, by_hand.with_uv, wanted.ref(1), migrate=False),
     }
-    with _devswap(bench, program) as (devswap, person):
+    with swapped.first_day(bench.place, program, bench.scratch / "state") as (devswap, person):
         taken[FIRST] = _there_and_back(bench, FIRST, devswap, first)
         taken[AGAIN] = _checkout(bench, AGAIN, devswap, first)
         switched = {SAME: _checkout(bench, SAME, devswap, first), NEXT: _checkout(bench, NEXT, devswap, second)}
@@ -186,7 +185,7 @@ def migration(bench: Bench, program: Path, rows: Rows) -> None:
         PIP: _by_hand(bench, PIP, by_hand.with_pip, wanted.ref(1), migrate=True),
         UV: _by_hand(bench, UV, by_hand.with_uv, wanted.ref(1), migrate=True),
     }
-    with _devswap(bench, program) as (devswap, _):
+    with swapped.first_day(bench.place, program, bench.scratch / "state") as (devswap, _):
         for way in (FIRST, AGAIN):
             taken[way] = _there_and_back(bench, way, devswap, f"review/{wanted.number}/1")
     _add_beside_restarts(bench, rows, taken)
@@ -221,25 +220,6 @@ def _by_hand(bench: Bench, way: str, install: Callable[[Place], None], ref: str,
     finally:
         work.clean()
     return replace(there, restore=back.total, migrated=migrated[0])
-
-
-@contextmanager
-def _devswap(bench: Bench, program: Path) -> Iterator[tuple[Program, Person]]:
-    """A first day: nothing is known. Whatever happens inside, production is back at the end."""
-    state = bench.scratch / "state"
-    with swapped.person() as person:
-        devswap = swapped.installed(program, state, bench.place, uid=person.uid)
-        if state.exists():
-            _forget(devswap, state)  # a run that was killed left it
-        try:
-            yield devswap, person
-        finally:
-            _forget(devswap, state)
-
-
-def _forget(devswap: Program, state: Path) -> None:
-    devswap.run("restore")
-    shutil.rmtree(state)
 
 
 def _there_and_back(bench: Bench, way: str, devswap: Program, ref: str) -> Timing:
