@@ -270,7 +270,8 @@ def _nova(era: str) -> tuple[Change, ...]:
             era,
             HARMLESS,
             "Name the change with every server",
-            "One sees which API shows a server, which conductor has made it, and\nwhich scheduler has placed it.",
+            "One sees which API shows a server, which conductor has made it, which\nscheduler"
+            " has placed it, and which compute service has spawned it.",
             (Patchset(edits_of_nova.mark_servers(mark), mark),),
         ),
         Change(

@@ -15,7 +15,8 @@ _NEWEST = re.compile(r"^(    \{'compute_rpc': '[\d.]+'\},\n)\)$", re.MULTILINE)
 def mark_servers(mark: str) -> Edit:
     """A server shows who made it what it is.
 
-    The API has `mark` behind its name, the conductor gives it metadata, and the scheduler logs that it places it.
+    The API has `mark` behind its name, the conductor and the compute service give it metadata, and the scheduler logs
+    that it places it.
     """
 
     def edit(tree: Tree) -> Tree:
@@ -25,13 +26,21 @@ def mark_servers(mark: str) -> Edit:
         tree = replace_once(tree, path, f"{before}{name},\n", f'{before}{name} + " ({mark})",\n')
         before = "                with obj_target_cell(instance, cell):\n"
         created = "                    instance.create()\n                    instances.append(instance)\n"
-        given = f"                    instance.metadata = {{**(instance.metadata or {{}}), 'conductor': '{mark}'}}\n"
+        given = _metadata("conductor", mark)
         tree = replace_once(tree, "nova/conductor/manager.py", before + created, before + given + created)
+        before = "                    instance.vm_state = vm_states.BUILDING\n"
+        spawned = "                    instance.task_state = task_states.SPAWNING\n"
+        given = _metadata("compute", mark)
+        tree = replace_once(tree, "nova/compute/manager.py", before + spawned, before + given + spawned)
         placed = '        LOG.debug("Starting to schedule for instances: %s", instance_uuids)\n'
         said = f'        LOG.info("Placing %s by {mark}", ", ".join(instance_uuids or []))\n'
         return replace_once(tree, "nova/scheduler/manager.py", placed, placed + said)
 
     return edit
+
+
+def _metadata(key: str, mark: str) -> str:
+    return f"                    instance.metadata = {{**(instance.metadata or {{}}), '{key}': '{mark}'}}\n"
 
 
 def raise_version_and_add_notes(of_cells: str, of_api: str) -> Edit:

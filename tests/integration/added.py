@@ -27,9 +27,12 @@ print(session.request(path, verb, endpoint_filter=asked, raise_exc=True, **more)
 
 
 @contextmanager
-def whole(cloud: Cloud, desk: Desk, project: str, units: Sequence[str]) -> Iterator[str]:
-    """The container of these units, with nothing in it swapped any more and production as it was afterwards."""
-    container = cloud.container(f"-{project}-")
+def whole(cloud: Cloud, desk: Desk, project: str, units: Sequence[str], kind: str = "") -> Iterator[str]:
+    """The container of these units, with nothing in it swapped any more and production as it was afterwards.
+
+    It is named after its kind, or its project.
+    """
+    container = cloud.container(f"-{kind or project}-")
     before = [cloud.look_at(project, unit, container) for unit in units]
     try:
         yield container

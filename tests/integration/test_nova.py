@@ -74,7 +74,7 @@ def versions(cloud: Cloud) -> dict[str, str]:
 def test_servers_are_placed_and_made_and_shown_by_the_checkout_and_by_production_again(
     cloud: Cloud, desk: Desk, compute: Compute
 ) -> None:
-    with whole(cloud, desk, "nova-api", list(UNITS.values())) as container:
+    with whole(cloud, desk, "nova", list(UNITS.values()), "nova-api") as container:
         first = compute.create("red")
         assert (first["name"], first["metadata"]) == ("red", {})
         shown = [take_over(cloud, desk, service, container) for service in UNITS][-1]
@@ -92,7 +92,7 @@ def test_servers_are_placed_and_made_and_shown_by_the_checkout_and_by_production
 def test_three_databases_and_the_versions_of_services_are_what_they_were_after_a_migration(
     cloud: Cloud, desk: Desk, compute: Compute
 ) -> None:
-    with whole(cloud, desk, "nova-api", list(UNITS.values())) as container:
+    with whole(cloud, desk, "nova", list(UNITS.values()), "nova-api") as container:
         compute.create("red")
         schemas, before = {name: cloud.schema(name) for name in DATABASES}, versions(cloud)
         take_over(cloud, desk, "nova-conductor", container, MIGRATION)
@@ -103,6 +103,18 @@ def test_three_databases_and_the_versions_of_services_are_what_they_were_after_a
         assert {name: cloud.schema(name) for name in DATABASES} == schemas
         assert versions(cloud) == before
         compute.create("green")
+
+
+def test_a_server_is_spawned_by_the_compute_service_of_the_checkout_and_by_productions_again(
+    cloud: Cloud, desk: Desk, compute: Compute
+) -> None:
+    with whole(cloud, desk, "nova", ["nova-compute"], "nova-compute") as container:
+        before = versions(cloud)
+        shown = take_over(cloud, desk, "nova-compute", container)
+        assert compute.create("blue")["metadata"] == {"compute": shown}
+        give_back(desk, "nova-compute", container)
+        assert compute.create("green")["metadata"] == {}
+        assert versions(cloud) == before
 
 
 def test_what_pretends_to_be_a_hypervisor_is_known_to_the_cell(compute: Compute) -> None:

@@ -33,6 +33,10 @@ _FILES = {
         "                    instance.create()\n"
         "                    instances.append(instance)\n"
     ),
+    "nova/compute/manager.py": (
+        "                    instance.vm_state = vm_states.BUILDING\n"
+        "                    instance.task_state = task_states.SPAWNING\n"
+    ),
     "nova/scheduler/manager.py": '        LOG.debug("Starting to schedule for instances: %s", instance_uuids)\n',
 }
 
@@ -41,10 +45,10 @@ def a_tree() -> Tree:
     return {path: SourceFile(text.encode()) for path, text in _FILES.items()}
 
 
-def test_each_of_three_services_leaves_its_mark_on_a_server() -> None:
+def test_each_of_four_services_leaves_its_mark_on_a_server() -> None:
     tree = mark_servers("mark-1")(a_tree())
     changed = {path for path, file in tree.items() if b"mark-1" in file.content}
-    assert {path.split("/")[1] for path in changed} == {"api", "conductor", "scheduler"}
+    assert {path.split("/")[1] for path in changed} == {"api", "conductor", "compute", "scheduler"}
     shown = tree["nova/api/openstack/compute/views/servers.py"].content
     assert shown.count(b'instance["display_name"],\n') == 1  # a list is not a server
     made = tree["nova/conductor/manager.py"].content
