@@ -170,7 +170,7 @@ class SyncDatabase(Step):
         self._end_unit(cloud)
         saved = self._saved(captured, cloud)
         if database_parts.is_half_loaded(cloud.vault):
-            self._unload(cloud, [each for each in saved if (cloud.saves / each.save).exists()])
+            self._unload(cloud, [one for one in saved if one.is_half_loaded or (cloud.saves / one.save).exists()])
         else:
             self._wait(cloud)
         database_users.start(cloud)

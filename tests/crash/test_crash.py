@@ -186,6 +186,14 @@ def test_several_databases_come_back_from_any_interruption_of_a_checkout(with_no
     explore(with_nova, start, checkout(with_nova, ref, service=nova.CONDUCTOR), start)
 
 
+def test_records_in_a_database_of_others_come_back_from_any_interruption_of_a_checkout(
+    with_nova: SimulatedCloud,
+) -> None:
+    with_nova.with_compute()
+    start = with_nova.take()
+    explore(with_nova, start, checkout(with_nova, "newer, dies", service=nova.COMPUTE), start)
+
+
 def test_several_databases_come_back_from_any_interruption_of_a_second_checkout(with_nova: SimulatedCloud) -> None:
     whole = with_nova.take()
     start = swapped(with_nova, "newer", nova.CONDUCTOR)

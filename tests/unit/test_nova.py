@@ -168,6 +168,15 @@ def test_production_starts_although_another_swap_still_raises_its_own(cloud: Sim
     assert differences(cloud, before) == []
 
 
+def test_by_hand_records_are_put_back_for_each_that_leaves(cloud: SimulatedCloud) -> None:
+    checkout(cloud, "newer", CONDUCTOR)
+    checkout(cloud, "migrates", SCHEDULER)
+    for path in cloud.state.glob("swaps/*/restore.sh"):
+        lines = [line for line in path.read_text().splitlines() if "UPDATE" in line]
+        assert len(lines) == 2  # there is no record in cell0
+        assert not any(line.startswith("#") for line in lines)
+
+
 @pytest.mark.parametrize("first", [CONDUCTOR, SCHEDULER])
 def test_a_dump_that_was_taken_beside_a_newer_service_does_not_keep_production_from_starting(
     cloud: SimulatedCloud, first: str

@@ -338,6 +338,16 @@ def test_a_load_that_was_interrupted_among_its_last_rows_is_done_again(simulated
     assert differences(simulated, before) == []
 
 
+def test_what_is_half_loaded_is_not_left_so_where_its_save_is_gone(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    step = example("sync-database", simulated)
+    captured = captured_by(step, cloud)
+    step.do(cloud)
+    (cloud.vault / "load-has-begun").touch()
+    with pytest.raises(DevswapError, match="cannot load the dump"):
+        step.keep(cloud, captured)
+    assert (cloud.vault / "load-has-begun").exists()
+
+
 def test_a_neighbour_that_does_not_start_keeps_nobody_else_from_it(simulated: SimulatedCloud, cloud: Cloud) -> None:
     step = example("sync-database", simulated)
     captured = captured_by(step, cloud)
