@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from devswap import fingerprint, swap, systemd
+from devswap import database_parts, fingerprint, swap, systemd
 from devswap import journal as journals
 from devswap.journal import Journal
 from devswap.shared import Record, Shelf
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import from_json
-from tests.simulated import images
+from tests.simulated import images, nova
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.person import Person, commands
@@ -64,13 +64,18 @@ def take_over(cloud: SimulatedCloud, found: list[Journal]) -> None:
                 if record.name in done:
                     continue
                 done.add(record.name)
-                step.source.open(cloud.at).dump(shelf.vault(record.name) / record.captured["dump"])
+                sources = [step.source, *(part.source for part in step.others)]
+                for each in database_parts.saved(sources, record.captured, shelf.vault(record.name)):
+                    each.source.open(cloud.at).dump(each.dump)
             step.do(here)
         systemd.start(cloud.at(journal.swap.machine), journal.swap.unit)
 
 
 @pytest.mark.parametrize(("kept", "order"), ORDERS, ids=lambda value: getattr(value, "stem", str(value)))
 def test_it_is_given_back(cloud: SimulatedCloud, kept: Path, order: tuple[int, ...]) -> None:
+    if "databases" in kept.stem:
+        cloud.with_nova()
+        nova.checkout(cloud, "newer", api=("p1", "p2"), main=("n1", "n2"))
     before = cloud.take()
     found = put_on_disk(cloud, kept)
     assert len(found) == len(order)
