@@ -70,7 +70,8 @@ NOVA = Addition(
     ),
     packages={"current": ("libPYTHON",)},
     venvs={"current": ("nova", "uwsgi")},
-    configs=("/etc/nova/nova.conf",),
+    # the second: what nova-compute finds that the database knows it by, when its container was made again
+    configs=("/etc/nova/nova.conf", "/etc/nova/compute_id"),
     folders=("/var/lib/nova/instances",),
     needs=("glance", "placement"),
     queue=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -47,6 +48,7 @@ class Configuration:
         names = {f"{other.key}_name": record.name(other) for other in era.members}
         return {
             "name": record.name(member),
+            "uuid": str(uuid.uuid5(uuid.NAMESPACE_DNS, record.name(member))),
             "hostname": record.hostname(member),
             "address": record.address(member),
             "vip": record.vip,

@@ -8,6 +8,7 @@ import json
 import re
 import tarfile
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -241,6 +242,12 @@ def test_nova_comes_with_what_it_needs_and_its_network_is_an_answer_of_haproxys(
     assert json.loads(answer)["ports"] == []
     name = record.name(record.era.member("nova_api"))
     assert all(f"server {name} " in parts[f"nova_api_{kind}"] for kind in ("os_compute", "metadata"))
+
+
+def test_a_compute_service_whose_container_is_made_again_is_the_same_node(tmp_path: Path) -> None:
+    record = with_additions(record_of(CURRENT), ["nova"])
+    first, again = (files_of(record.era, record, tmp_path)["nova_compute"]["/etc/nova/compute_id"] for _ in range(2))
+    assert first == again == str(uuid.UUID(first.strip())) + "\n"
 
 
 def test_an_addition_changes_nothing_of_a_sandbox_but_that_it_does_not_serve_yet(tmp_path: Path) -> None:
