@@ -1,18 +1,20 @@
-"""Every kind of REF from a real git server, and checkouts that belong to the person who asked for them."""
+"""Every kind of REF from a real git server, and what it costs to fetch it."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from devswap import source
 from devswap.invoker import invoking_user
-from devswap.sandbox.changes import HARMLESS
-from devswap.source import Remotes
+from devswap.sandbox.changes import DEPENDS_ON, HARMLESS, MIGRATION
+from devswap.source import Checkout, Remotes
 from tests.integration.cloud import Cloud
 from tests.integration.people import PLAIN, Desk, Environment
+from tests.unit.served import Wire
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("whole")]
 
@@ -38,6 +40,7 @@ def test_every_form_of_ref_is_the_commit_that_the_server_has(cloud: Cloud, desk:
     number, page = change.number, f"https://review.example.org/c/openstack/heat/+/{change.number}"
     first, second = served(desk, change.ref(1)), served(desk, change.ref(2))
     branch = served(desk, f"refs/heads/{change.branch}")
+    unseen = served(desk, cloud.change(DEPENDS_ON).ref(1))
     forms = {
         f"review/{number}": second,
         f"review/{number}/1": first,
@@ -51,6 +54,7 @@ def test_every_form_of_ref_is_the_commit_that_the_server_has(cloud: Cloud, desk:
         cloud.release(): served(desk, f"refs/tags/{cloud.release()}"),
         branch: branch,
         branch[:12]: branch,
+        unseen[:12]: unseen,
         f"pr/{number}": second,
         f"{address}@{change.branch}": branch,
         f"{address}@review/{number}/1": first,
@@ -65,6 +69,33 @@ def test_every_form_of_ref_is_the_commit_that_the_server_has(cloud: Cloud, desk:
         assert desk.person.run("git", "rev-parse", "HEAD", cwd=checkout.path) == checkout.commit
         found[ref] = checkout.commit
     assert found == forms
+
+
+def test_a_second_ref_costs_the_difference_and_an_earlier_one_no_network(cloud: Cloud, desk: Desk) -> None:
+    change, other = cloud.change(HARMLESS), cloud.change(MIGRATION)
+    home = invoking_user(desk.person.sudo())
+    home = replace(home, folder=home.home / "apart")
+    wire = Wire(9418, cloud.containers[cloud.container("-git-")])
+    address = f"git://127.0.0.1:{wire.port}/openstack/heat"
+
+    def prepared(ref: str) -> Checkout:
+        wire.forget()
+        return source.prepare(
+            "heat", ref, remotes=Remotes(address, address), home=home, cache=home.folder / "mirrors", say=print
+        )
+
+    first = prepared(f"review/{change.number}/1")
+    whole = len(wire.answered)
+    assert prepared(f"review/{other.number}").change == other.number
+    assert 0 < len(wire.answered) < whole / 10
+    second = prepared(f"review/{change.number}/2")
+    assert wire.asked.count(b"git-upload-pack") <= 1, "its commit came with the first, and its few files now"
+    assert prepared(f"review/{change.number}/1") == first
+    assert wire.asked == b""
+    wire.close()
+    for checkout, patchset in ((first, change.patchsets[0]), (second, change.patchsets[1])):
+        assert patchset.shows in (checkout.path / RANDOM).read_text(), "they stand side by side"
+        assert desk.person.run("git", "count-objects", cwd=checkout.path).startswith("0 objects"), "they share them"
 
 
 def test_a_plan_touches_nothing(cloud: Cloud, desk: Desk) -> None:
@@ -104,18 +135,3 @@ def _state(desk: Desk, tree: Path) -> list[str]:
     edits = desk.person.run("git", "diff", cwd=tree)
     files = sorted(f"{path.relative_to(tree)} {path.lstat().st_uid}" for path in tree.rglob("*"))
     return [edits, *files]
-
-
-def test_a_checkout_is_its_users_to_edit_commit_and_amend(cloud: Cloud, desk: Desk) -> None:
-    number = cloud.change(HARMLESS).number
-    desk.checkout(f"review/{number}")
-    tree = desk.person.checkout(f"review~{number}")
-    assert {path.lstat().st_uid for path in [tree, *tree.rglob("*")]} == {desk.person.uid}
-    assert desk.person.run("git", "status", "--porcelain", cwd=tree) == ""
-    desk.edit(tree / RANDOM, f"MARK = '{cloud.change(HARMLESS).patchsets[-1].shows}'", "MARK = 'amended-'")
-    desk.person.run("git", "commit", "--quiet", "--all", "--amend", "--no-edit", cwd=tree)
-    desk.devswap("run", "heat-engine", "--machine", cloud.heat, "--detach")
-    assert cloud.create_stack().word.startswith("amended-")
-    desk.restore()
-    assert {path.lstat().st_uid for path in desk.person.home.rglob("*")} == {desk.person.uid}
-    desk.person.run("git", "reset", "--quiet", "--hard", served(desk, cloud.change(HARMLESS).ref(2)), cwd=tree)

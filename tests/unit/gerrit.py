@@ -11,17 +11,20 @@ from typing import Any
 
 
 class Gerrit:
-    """Serves on loopback while it is entered; `asked` are the queries that came."""
+    """Serves on loopback while it is entered; `asked` are the queries that came, answered once `ready` is set."""
 
     def __init__(self) -> None:
         self.changes: list[dict[str, Any]] = []
         self.asked: list[str] = []
         self.answers = True
+        self.ready = threading.Event()
+        self.ready.set()
         gerrit = self
 
         class Rest(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 found = gerrit.answer(self.path)
+                gerrit.ready.wait()
                 self.send_response(200 if found is not None else 503)
                 self.send_header("Content-Type", "application/json; charset=UTF-8")
                 self.end_headers()
@@ -78,5 +81,6 @@ class Gerrit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.ready.set()
         self._server.shutdown()
         self._server.server_close()

@@ -250,8 +250,8 @@ def commit_of(upstream: Upstream, name: str) -> str:
 class Wire:
     """Between a person and a server: counts what is sent, and keeps what is asked."""
 
-    def __init__(self, port: int) -> None:
-        self._to = port
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self._to = (host, port)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self.asked = b""
@@ -276,7 +276,7 @@ class Wire:
                     self.cut -= 1
                     near.close()
                     continue
-                far = socket.create_connection(("127.0.0.1", self._to))
+                far = socket.create_connection(self._to)
                 threading.Thread(target=self._pass, args=(near, far, "asked"), daemon=True).start()
                 threading.Thread(target=self._pass, args=(far, near, "answered"), daemon=True).start()
 
