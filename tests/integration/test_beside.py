@@ -170,6 +170,11 @@ def test_diff_shows_commits_files_of_etc_and_options_against_production(
     tree = taken.person.checkout(f"review~{cloud.change(HARMLESS).number}")
     paste = (tree / "etc/heat/api-paste.ini").read_text()
     options = (tree / "heat/common/config.py").read_text()
+    brought = ("etc/heat/policy.yaml", "etc/heat/rootwrap.conf", "etc/heat/rootwrap.d/heat.filters")
+    for name in brought:
+        taken.person.run(
+            "sh", "-c", 'mkdir -p "$(dirname "$1")"; echo "# new" >"$1"; git add "$1"', "sh", name, cwd=tree
+        )
     (tree / "etc/heat/api-paste.ini").write_text(f"{paste}# a line more\n")
     (tree / "heat/common/config.py").write_text(options.replace("'num_engine_workers'", "'engine_processes'"))
     try:
@@ -178,13 +183,18 @@ def test_diff_shows_commits_files_of_etc_and_options_against_production(
     finally:
         (tree / "etc/heat/api-paste.ini").write_text(paste)
         (tree / "heat/common/config.py").write_text(options)
+        taken.person.run("git", "rm", "--quiet", "--force", *brought, cwd=tree)
     assert found["production"] == found["commits"]["base"] == cloud.release()
     assert (found["commits"]["count"], found["commits"]["lacks"]) == (1, 0)
     assert found["commits"]["log"][0].endswith(cloud.change(HARMLESS).subject)
-    assert found["commits"]["edited"] == ["etc/heat/api-paste.ini", "heat/common/config.py"]
+    assert found["commits"]["edited"] == ["etc/heat/api-paste.ini", *brought, "heat/common/config.py"]
     files = {file["path"]: file for file in found["files"]}
     state = ("differs", 1, 0, True)
     assert tuple(files["/etc/heat/api-paste.ini"][name] for name in ("state", "added", "removed", "changed")) == state
+    kinds = {file["kind"]: (file["state"], file["changed"]) for file in found["files"] if file["source"] in brought}
+    assert kinds == {"policy": ("missing", True), "rootwrap": ("missing", True)}
+    for name in brought:
+        assert f"/{name.removeprefix('etc/')}" in shown
     assert found["options"]["new"] == ["DEFAULT.engine_processes"]
     assert found["options"]["removed"] == found["options"]["set"] == ["DEFAULT.num_engine_workers"]
     assert found["validation"]["brought"] == ["DEFAULT.num_engine_workers: not known"]
