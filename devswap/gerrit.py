@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 import urllib.parse
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import http.client
 
 log = logging.getLogger(__name__)
 
-_SECONDS = 5
+_SECONDS = 5.0
+_LARGEST = 5_000_000
 # put before every answer, so that a browser never runs it (Gerrit REST API, "Output format")
 _PREFIX = ")]}'"
 OPEN = "NEW"
@@ -96,8 +101,18 @@ def _get(address: str) -> list[dict[str, Any]] | None:
 
     try:
         with urllib.request.urlopen(address, timeout=_SECONDS) as answer:  # noqa: S310 - http(s) only, see above
-            found: list[dict[str, Any]] = json.loads(answer.read().decode().removeprefix(_PREFIX))
+            found: list[dict[str, Any]] = json.loads(_whole(answer).decode().removeprefix(_PREFIX))
             return found
     except (OSError, ValueError, http.client.HTTPException) as error:
         log.debug("no answer from %s: %s", address, error)
         return None
+
+
+def _whole(answer: http.client.HTTPResponse) -> bytes:
+    """All of an answer; TimeoutError for one that goes on coming, byte by byte."""
+    found, deadline = b"", time.monotonic() + _SECONDS
+    while part := answer.read1(65536):
+        found += part
+        if time.monotonic() > deadline or len(found) > _LARGEST:
+            raise TimeoutError("it goes on and on")
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -51,6 +52,31 @@ def test_an_answer_that_is_none_of_gerrits_is_no_answer(answer: bytes) -> None:
     with http.server.HTTPServer(("127.0.0.1", 0), Odd) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         assert gerrit.review(f"http://127.0.0.1:{server.server_port}", 123, "heat") is None
+        server.shutdown()
+
+
+@pytest.mark.parametrize("begins", ["drips", ""], ids=["drips", "silent"])
+def test_a_server_that_never_comes_to_an_end_is_no_answer(begins: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gerrit, "_SECONDS", 0.2)
+    asked_enough = threading.Event()
+
+    class Endless(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if begins:
+                self.send_response(200)
+                self.end_headers()
+            with suppress(OSError):
+                while not asked_enough.wait(0.02):
+                    if begins:
+                        self.wfile.write(b" ")
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Endless) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert gerrit.review(f"http://127.0.0.1:{server.server_port}", 123, "heat") is None
+        asked_enough.set()
         server.shutdown()
 
 
