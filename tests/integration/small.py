@@ -100,9 +100,9 @@ def fill_indexes(stage: Path) -> None:
     make_wheel(simple / "libpublic", "libpublic", "1.5", requires=["libdeep>=1"])
     make_wheel(simple / "libdeep", "libdeep", "1.0")
     make_wheel(simple / "libfast", "libfast", "1.0")
-    _make_extension(simple, "libcompiled", "#include <lber.h>\n")
-    _make_extension(simple, "libnative", _MODULE)
-    _make_extension(simple, "libkept", "#error\n")
+    make_extension(simple, "libcompiled", "#include <lber.h>\n")
+    make_extension(simple, "libnative", _MODULE)
+    make_extension(simple, "libkept", "#error\n")
     (simple / "setuptools").mkdir(parents=True)
     bundled = next(Path(str(importlib.resources.files("virtualenv.seed.wheels.embed"))).glob("setuptools-*.whl"))
     shutil.copy(bundled, simple / "setuptools")
@@ -120,7 +120,7 @@ def fill_indexes(stage: Path) -> None:
             os.chmod(Path(parent) / name, 0o644)
 
 
-def _make_extension(simple: Path, name: str, code: str) -> None:
+def make_extension(simple: Path, name: str, code: str) -> None:
     """A package without a wheel: one module in C."""
     extension = f"Extension({name!r}, ['{name}.c'])"
     setup = f"from setuptools import *\nsetup(name={name!r}, version='1.0', ext_modules=[{extension}])\n"

@@ -15,6 +15,7 @@ from devswap.sandbox.changes import MISSING_PACKAGE
 from tests.integration.cloud import Cloud
 from tests.integration.people import Desk
 from tests.integration.repo import Repo
+from tests.integration.small import make_extension
 from tests.packages import make_wheel
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("whole")]
@@ -105,3 +106,18 @@ def test_packages_come_from_where_and_in_the_version_that_was_asked_for(
     assert "constraints are those of ~/own-constraints.txt\n" in refused.stderr
     assert f"the constraint {MISSING_PACKAGE}===1.0 is left out: " in refused.stderr
     assert f"the private index lacks {MISSING_PACKAGE}>=4.4.0\n" in refused.stderr
+
+
+def test_a_package_without_a_wheel_names_the_compiler_that_production_lacks(
+    cloud: Cloud, desk: Desk, tmp_path: Path
+) -> None:
+    tree, repo, name = desk.own_tree("compiled"), Repo(cloud), "integration-native"
+    requirements = tree / "requirements.txt"
+    requirements.write_text(f"{requirements.read_text()}{name}\n")
+    make_extension(tmp_path, name, "#include <lber.h>\n")
+    (archive,) = (tmp_path / name).iterdir()
+    line = ("plan", "heat-engine", str(tree), "--machine", cloud.heat)
+    with repo.with_files({f"{repo.wheels}/{archive.name}": archive.read_bytes()}):
+        refused = desk.devswap(*line, code=1).stderr
+    assert f"cannot compile {name}, which has no wheel: a compiler" in refused
+    assert "apt-get install build-essential" in refused
