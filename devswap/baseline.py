@@ -35,7 +35,8 @@ def _probe(deployment: Deployment) -> Probe | None:
     """How this deployment is asked whether it serves; None where only its unit can tell."""
     service, python = deployment.service, deployment.interpreter.path
     if service.queue:
-        return QueueProbe(deployment.unit, service.queue.topic, python, deployment.user, deployment.config_files)
+        topic, backends = service.queue.topic, service.queue.backends
+        return QueueProbe(deployment.unit, topic, python, deployment.user, deployment.config_files, backends)
     if service.web and deployment.addresses:
         return WebProbe(deployment.unit, python, deployment.user, deployment.addresses, service.web.path)
     return None

@@ -32,6 +32,10 @@ class Configuration:
         value = self._environment.get(named, self._options.get((group, option.replace("-", "_"))))
         return None if value is None else self._filled(group, value, depth=8)
 
+    def listed(self, group: str, option: str) -> tuple[str, ...]:
+        """What a value lists, between commas; nothing where it is not set."""
+        return tuple(filter(None, (part.strip() for part in (self.get(group, option) or "").split(","))))
+
     def _filled(self, group: str, value: str, depth: int) -> str:
         def fill(match: re.Match[str]) -> str:
             inner_group, _, option = (match["braced"] or match["bare"]).rpartition(".")

@@ -34,8 +34,17 @@ def _says(deployment: Deployment, wanted: Setting | None) -> bool:
     if wanted is None:
         return False
     machine = deployment.machine
-    options = Configuration.of(machine, deployment.config_files, systemd.environment(machine, deployment.unit))
-    return (options.get(wanted.group, wanted.option) or "").startswith(wanted.begins)
+    return holds(
+        wanted, Configuration.of(machine, deployment.config_files, systemd.environment(machine, deployment.unit))
+    )
+
+
+def holds(wanted: Setting, options: Configuration) -> bool:
+    """Whether what is wanted is set; of several groups in each, of none it is not."""
+    if not wanted.of_each:
+        return (options.get(wanted.group, wanted.option) or "").startswith(wanted.begins)
+    values = [options.get(group, wanted.of_each) or "" for group in options.listed(wanted.group, wanted.option)]
+    return bool(values) and all(value.startswith(wanted.begins) for value in values)
 
 
 def require_possible(deployment: Deployment, wish: Wish, existing: Journal | None) -> None:

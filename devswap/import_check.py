@@ -73,7 +73,10 @@ def import_what_it_imports(name):
     tree.body = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
     exec(compile(tree, spec.origin, "exec"), {"__name__": name, "__package__": name.rpartition(".")[0]})
 for each in module.split(","):
-    import_what_it_imports(each[1:]) if each.startswith("=") else importlib.import_module(each)
+    name, _, called = each.lstrip("=").partition(":")
+    imported = import_what_it_imports(name) if each.startswith("=") else importlib.import_module(name)
+    if called:
+        getattr(imported, called)()
 found = sys.modules[package]
 place = getattr(found, "__file__", None) or list(found.__path__)[0]
 """
@@ -135,7 +138,8 @@ def check_import(
     """Import `modules` as the service's user, with no network and no database; raises DevswapError with what failed.
 
     Of `application`, which starts when it is imported, only what it imports is. Its bytecode stays in the slot, so
-    that the start that follows is faster.
+    that the start that follows is faster. Of MODULE:FUNCTION the function is called, too: some projects' modules
+    cannot be imported before that.
     """
     code = f"{_PREAMBLE}{_IMPORT}{_LIBRARIES}{_COMPILE}unreadable = []\n{_REPORT}"
     folders = {name: slot.library(library) for name, library in libraries.items()}

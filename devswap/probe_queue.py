@@ -45,26 +45,28 @@ def connect(url):
             problem = error
     raise problem
 
-def consumers(connection, queue):
+def is_consumed(connection, queue):
     channel = connection.channel()
     try:
-        return channel.queue_declare(queue=queue, passive=True).consumer_count
+        return channel.queue_declare(queue=queue, passive=True).consumer_count > 0
     except amqp.exceptions.NotFound:
-        return 0
+        return False
     finally:
         if channel.is_open:
             channel.close()
 
 deadline = time.monotonic() + asked["seconds"]
-queue = "%s.%s" % (asked["topic"], asked["host"] or socket.gethostname())
+own = socket.gethostname()
+queues = ["%s.%s%s" % (asked["topic"], host or own, behind) for host, behind in asked["hosts"]]
 connection = problem = None
 while True:
     try:
         connection = connection or connect(asked["url"])
-        if consumers(connection, queue) > 0:
-            print(json.dumps({"serving": True, "why": "the queue %s has a consumer" % queue}))
+        lonely = [queue for queue in queues if not is_consumed(connection, queue)]
+        if not lonely:
+            print(json.dumps({"serving": True, "why": "the queue %s has a consumer" % " and ".join(queues)}))
             break
-        problem = "the queue %s has no consumer" % queue
+        problem = "the queue %s has no consumer" % " and ".join(lonely)
     except Exception as error:
         connection, problem = None, "the broker cannot be asked: %s" % error
     if time.monotonic() >= deadline:
@@ -84,6 +86,8 @@ class QueueProbe:
     python: str
     user: str
     config_files: tuple[str, ...]
+    backends: str = ""
+    """The option that lists what it has a queue each for."""
 
     script = _SCRIPT
 
@@ -93,16 +97,28 @@ class QueueProbe:
     def asked(self, machine: Machine) -> dict[str, Any]:
         """What the script is told; raises DevswapError where the configuration names no broker."""
         options = Configuration.of(machine, self.config_files, systemd.environment(machine, self.unit))
+        return self.told(options, machine.name)
+
+    def told(self, options: Configuration, where: str) -> dict[str, Any]:
+        """The same from the options of the service, whose machine is called `where`."""
         url = options.get("DEFAULT", "transport_url")
         if not url or not url.startswith(("rabbit", "amqp", "kombu")):
             raise DevswapError(
-                f"cannot ask {machine.name} whether it serves: transport_url in {', '.join(self.config_files)} "
+                f"cannot ask {where} whether it serves: transport_url in {', '.join(self.config_files)} "
                 "names no RabbitMQ broker"
             )
         return {
             "url": url,
             "topic": self.topic,
-            "host": options.get("DEFAULT", "host"),
+            "hosts": self._hosts(options),
             "secure": (options.get("oslo_messaging_rabbit", "ssl") or "").lower() in ("true", "1", "yes"),
             "authority": options.get("oslo_messaging_rabbit", "ssl_ca_file"),
         }
+
+    def _hosts(self, options: Configuration) -> list[tuple[str | None, str]]:
+        """Of each queue: its host, None for the machine's own name, and what its name has behind that."""
+        host = options.get("DEFAULT", "host")
+        names = options.listed("DEFAULT", self.backends) if self.backends else ()
+        if not names:
+            return [(host, "")]
+        return [(options.get(name, "backend_host") or host, f"@{name}") for name in names]

@@ -52,7 +52,8 @@ _WORD = _text("a word", r"[^\s\x00-\x1f\x7f]+")
 _NAME = _text("a name of small letters, digits and dashes", r"[a-z0-9][a-z0-9-]*")
 _SCRIPT = _text("the name of a script", r"[A-Za-z0-9][\w.-]*")
 _MODULE = _text("the name of a module", r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_MODULES = _list("a list of names of modules", _MODULE)
+_CHECKED = _text("the name of a module", r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?")
+_MODULES = _list("a list of names of modules", _CHECKED)
 _UNITS = _list("a list of names of units, without .service", _text("", r"[A-Za-z0-9][\w@:.-]*"))
 _PATHS = _list("a list of absolute paths", _text("", r"(?!.*/\.\.(/|$))/[^/\s]+/\S+"))
 _FOLDERS = _list("a list of folders of the source tree", _text("", r"(?!.*\.\.)[A-Za-z0-9]\S*"))
@@ -88,7 +89,7 @@ SERVICE: Forms = {
     "check": _MODULES,
     "environment": _SETTINGS,
     "one_worker": _SETTINGS,
-    "queue": {"topic": _WORD},
+    "queue": {"topic": _WORD, "backends": _OPTION_NAME},
     "called_by": _list("a list of names of services", _NAME),
     "ports": _list("a list of numbers of ports", _PORT),
     "web": {"path": _text("a path", r"/[\x21-\x7e]*"), "module": _MODULE, "group": _LINE, "port": _PORT},
@@ -98,6 +99,7 @@ SERVICE: Forms = {
         "group": _LINE,
         "option": _OPTION_NAME,
         "begins": _list("a list of words", _WORD),
+        "of_each": _OPTION_NAME,
     },
 }
 PROJECT: Forms = {

@@ -22,6 +22,8 @@ class Queue:
     """The broker's queue that a service consumes: how to ask whether it serves. `topic`.`host` is the queue's name."""
 
     topic: str
+    backends: str = ""
+    """The option that lists what it has a queue each for, `topic`.`host`@BACKEND."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Setting:
     group: str
     option: str
     begins: tuple[str, ...]
+    of_each: str = ""
+    """The value lists groups, and it is this option of each of them that begins so."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,7 @@ def _service(project: Mapping[str, Any], name: str, table: Mapping[str, Any]) ->
         environment={**project.get("environment", {}), **table.get("environment", {})},
         one_worker=table.get("one_worker", {}),
         database=_database(database) if database else None,
-        queue=Queue(topic=queue["topic"]) if queue else None,
+        queue=Queue(topic=queue["topic"], backends=queue.get("backends", "")) if queue else None,
         ports=tuple(table.get("ports", [])),
         web=_web(web) if web else None,
         called_by=tuple(table.get("called_by", [])),
@@ -222,7 +226,8 @@ def _database(table: Mapping[str, Any]) -> Database:
 
 
 def _setting(table: Mapping[str, Any]) -> Setting:
-    return Setting(group=table["group"], option=table["option"], begins=tuple(table["begins"]))
+    begins, of_each = tuple(table["begins"]), table.get("of_each", "")
+    return Setting(group=table["group"], option=table["option"], begins=begins, of_each=of_each)
 
 
 def _index(table: Mapping[str, Any]) -> Index:

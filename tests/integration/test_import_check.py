@@ -51,3 +51,11 @@ def test_a_module_that_reads_the_command_line_is_imported_all_the_same(site: Sit
     request = site.request(site.project(code=code))
     with site.mounted(site.prepare(request), request):
         check_import(site)
+
+
+def test_what_makes_other_modules_importable_is_called_first(site: Site) -> None:
+    request = site.request(site.project(code="def register():\n    raise RuntimeError('called')"))
+    with site.mounted(site.prepare(request), request):
+        check_import(site)
+        with pytest.raises(DevswapError, match=r"cannot import demo\.engine:register: RuntimeError: called"):
+            check_import(site, "demo.engine:register")

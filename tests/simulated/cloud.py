@@ -283,7 +283,7 @@ class SimulatedCloud:
     def _answer(self, machine: SimulatedMachine, asked: Mapping[str, Any]) -> dict[str, object]:
         if "addresses" in asked:
             return self._answer_of_web(machine, asked["addresses"])
-        host = asked["host"] or machine.name
+        host = asked["hosts"][0][0] or machine.name
         self.starting = max(0, self.starting - 1)
         units = {topic: f"nova-{topic}.service" for topic in nova.SERVICES} | {"engine": "heat-engine.service"}
         running = machine.init.units.get(units.get(asked["topic"], ""))

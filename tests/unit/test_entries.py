@@ -132,6 +132,7 @@ def test_a_file_of_the_host_is_roots(system: Path) -> None:
         (OWN + "colour = 1\n", "unknown key service.weather-api.colour"),
         (OWN + "web = { colour = 1 }\n", "unknown key service.weather-api.web.colour"),
         (OWN.replace("check", "#"), "lacks 'check'"),
+        (OWN.replace('["weather.api"]', '["weather.api:a:b"]'), "service.weather-api.check, which must be a list of"),
         (OWN.replace("project", "#"), "lacks 'project'"),
         (OWN.replace("[service.weather-api]", '[service."../../etc"]'), "service.../../etc, which must be a name"),
         (OWN.replace("[service.weather-api]", "[service.heat-api]"), "heat-api, which is heat's in devswap"),

@@ -9,7 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from devswap import swap
+from devswap import foreseen, swap
+from devswap.configuration import Configuration
+from devswap.service import Setting
 from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
@@ -66,3 +68,21 @@ def test_a_database_that_cannot_be_asked(cloud: SimulatedCloud, person: Person) 
     cloud.world.servers.update(servers)
     person.types("devswap restore")
     assert serving(cloud).startswith(images.VENV)
+
+
+@pytest.mark.parametrize(
+    ("backends", "drivers", "holds"),
+    [
+        ("one", {"one": "fake.A"}, True),
+        (" one, two", {"one": "fake.A", "two": "fake.B"}, True),
+        ("one,two", {"one": "fake.A", "two": "lvm.A"}, False),
+        ("one,two", {"one": "fake.A", "DEFAULT": "fake.B"}, False),
+        ("", {"DEFAULT": "fake.A"}, False),
+    ],
+)
+def test_of_groups_that_an_option_lists_each_must_have_what_is_wanted(
+    backends: str, drivers: dict[str, str], *, holds: bool
+) -> None:
+    wanted = Setting("DEFAULT", "backends", ("fake.",), "driver")
+    text = f"[DEFAULT]\nbackends = {backends}\n" + "".join(f"[{one}]\ndriver = {drivers[one]}\n" for one in drivers)
+    assert foreseen.holds(wanted, Configuration([text], {})) is holds

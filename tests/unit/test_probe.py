@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from devswap import probe
+from devswap.configuration import Configuration
 from devswap.probe_queue import QueueProbe
 from devswap.probe_web import WebProbe
 
@@ -104,6 +106,52 @@ def test_it_ends_when_whoever_asked_is_gone(server: socket.socket) -> None:
     assert out == ""
     connection.close()
     server.close()
+
+
+# What oslo.messaging brings, as far as it is asked: a queue has as many consumers as the broker's file says.
+_AMQP = """
+import json, os, types
+class NotFound(Exception): pass
+exceptions = types.SimpleNamespace(NotFound=NotFound)
+class Channel:
+    is_open = True
+    def queue_declare(self, queue, passive):
+        consumers = json.loads(os.environ["CONSUMERS"])
+        if queue not in consumers:
+            raise NotFound
+        return types.SimpleNamespace(consumer_count=consumers[queue])
+    def close(self): pass
+class Connection:
+    def __init__(self, **options): pass
+    def connect(self): pass
+    def channel(self): return Channel()
+"""
+
+
+@pytest.mark.parametrize(
+    ("consumers", "serving", "why"),
+    [
+        ({"volume.a@one": 1, "volume.b@two": 1}, True, "the queue volume.a@one and volume.b@two has a consumer"),
+        ({"volume.a@one": 1, "volume.b@two": 0}, False, "the queue volume.b@two has no consumer"),
+        ({"volume.b@two": 1}, False, "the queue volume.a@one has no consumer"),
+    ],
+)
+def test_each_backend_has_a_queue_and_all_must_be_consumed(
+    tmp_path: Path, consumers: dict[str, int], why: str, *, serving: bool
+) -> None:
+    (tmp_path / "amqp.py").write_text(_AMQP)
+    text = "[DEFAULT]\ntransport_url = rabbit://x\nhost = a\nenabled_backends = one, two\n[two]\nbackend_host = b\n"
+    queues = QueueProbe("a.service", "volume", "/p", "cinder", ("/etc/a.conf",), "enabled_backends")
+    asked = queues.told(Configuration([text], {}), "a machine")
+    process = subprocess.run(
+        [sys.executable, "-c", QueueProbe.script],
+        input=json.dumps({**asked, "seconds": 0}) + "\n",
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "CONSUMERS": json.dumps(consumers)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(process.stdout) == {"serving": serving, "why": why}
 
 
 def test_a_probe_survives_the_journal() -> None:
