@@ -109,7 +109,61 @@ NOVA = Addition(
     complete=(Command(("nova-manage", "cell_v2", "discover_hosts")),),
 )
 
-ADDITIONS: Mapping[str, Addition] = {addition.name: addition for addition in (GLANCE, PLACEMENT, NOVA)}
+CINDER = Addition(
+    name="cinder",
+    what="cinder-api, -scheduler and a -volume whose backend pretends; not in 2015",
+    members=(
+        Member("cinder_api", "cinder_api", "cinder_api_container", "cinder", 144, ("cinder-api", "cinder-scheduler")),
+        Member("cinder_volumes", "cinder_volume", "cinder_volumes_container", "cinder", 145, ("cinder-volume",)),
+    ),
+    packages={"current": ("libPYTHON",)},
+    venvs={"current": ("cinder", "uwsgi")},
+    configs=("/etc/cinder/cinder.conf",),
+    queue=True,
+    databases={"cinder": "cinder"},
+    prepare=(Command(("cinder-manage", "db", "sync")),),
+    apis=(
+        Api(
+            "cinder-api",
+            8776,
+            "cinder_api",
+            module="cinder.wsgi.api",
+            kind="block-storage",
+            description="Cinder Volume Service",
+            path="/v3",
+            asked="/os-services?binary=cinder-volume",
+            says='"state": "up"',
+        ),
+    ),
+)
+
+CEILOMETER = Addition(
+    name="ceilometer",
+    what="a central agent that polls keystone, and a notification agent that publishes to a file; not in 2015",
+    members=(
+        Member(
+            "ceilometer_central",
+            "ceilometer_agent_central",
+            "ceilometer_central_container",
+            "ceilometer",
+            146,
+            ("ceilometer-agent-notification", "ceilometer-polling"),
+        ),
+    ),
+    packages={"current": ()},
+    venvs={"current": ("ceilometer",)},
+    configs=(
+        "/etc/ceilometer/ceilometer.conf",
+        "/etc/ceilometer/pipeline.yaml",
+        "/etc/ceilometer/polling.yaml",
+        "/etc/ceilometer/pollsters.d/identity.yaml",
+    ),
+    queue=True,
+)
+
+ADDITIONS: Mapping[str, Addition] = {
+    addition.name: addition for addition in (GLANCE, PLACEMENT, NOVA, CINDER, CEILOMETER)
+}
 """What one of them needs stands before it."""
 
 

@@ -6,9 +6,10 @@ Each exists once per era, based on what that era's production runs, so that what
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from devswap.sandbox import edits, edits_of_nova
+from devswap.sandbox import edits, edits_of_ceilometer, edits_of_cinder, edits_of_nova
 from devswap.sandbox.edits import Edit
 from devswap.sandbox.releases import ERAS, REVIEW_HOST
 
@@ -230,33 +231,31 @@ def _oslo_context(era: str) -> tuple[Change, ...]:
     )
 
 
-def _glance(era: str) -> tuple[Change, ...]:
-    number = _FIRST_NUMBER[era] + 401
-    return (
-        Change(
-            number,
-            "glance",
-            era,
-            HARMLESS,
-            "Name the change behind the name of every image",
-            "With several glances behind one address it is hard to see which one\nanswered.",
-            (Patchset(edits.mark_names_of_images(f"{number},1"), f"{number},1"),),
-        ),
+def _one(era: str, behind: int, project: str, marked: Callable[[str], Edit], subject: str, text: str) -> Change:
+    """The one change of a project, which shows itself by its number."""
+    number = _FIRST_NUMBER[era] + behind
+    return Change(number, project, era, HARMLESS, subject, text, (Patchset(marked(f"{number},1"), f"{number},1"),))
+
+
+def _glance(era: str) -> Change:
+    return _one(
+        era,
+        401,
+        "glance",
+        edits.mark_names_of_images,
+        "Name the change behind the name of every image",
+        "With several glances behind one address it is hard to see which one\nanswered.",
     )
 
 
-def _placement(era: str) -> tuple[Change, ...]:
-    number = _FIRST_NUMBER[era] + 501
-    return (
-        Change(
-            number,
-            "placement",
-            era,
-            HARMLESS,
-            "Name the change with every resource provider",
-            "With several placements behind one address it is hard to see which one\nanswered.",
-            (Patchset(edits.name_change_of_providers(f"{number},1"), f"{number},1"),),
-        ),
+def _placement(era: str) -> Change:
+    return _one(
+        era,
+        501,
+        "placement",
+        edits.name_change_of_providers,
+        "Name the change with every resource provider",
+        "With several placements behind one address it is hard to see which one\nanswered.",
     )
 
 
@@ -287,9 +286,35 @@ def _nova(era: str) -> tuple[Change, ...]:
     )
 
 
+def _cinder(era: str) -> Change:
+    return _one(
+        era,
+        701,
+        "cinder",
+        edits_of_cinder.mark_volumes,
+        "Name the change with every volume",
+        "One sees which API shows a volume, which scheduler has placed it, and\nwhich volume service has made it.",
+    )
+
+
+def _ceilometer(era: str) -> Change:
+    return _one(
+        era,
+        801,
+        "ceilometer",
+        edits_of_ceilometer.mark_samples,
+        "Name the change with every sample",
+        "One sees which agent has polled a sample, and which one has published it.",
+    )
+
+
 CHANGES = tuple(change for era in ERAS for change in (*_heat(era), *_keystone(era), *_oslo_context(era)))
 # Those to projects that a sandbox can have besides: see additions.py.
-ADDED = (*(change for era in ERAS for change in (*_glance(era), *_placement(era))), *_nova("current"))
+ADDED = (
+    *(own(era) for era in ERAS for own in (_glance, _placement)),
+    *_nova("current"),
+    *(own("current") for own in (_cinder, _ceilometer)),
+)
 
 
 def change(project: str, purpose: str, era: str = "current") -> Change:

@@ -115,6 +115,22 @@ ADDED = (
             Release("34.0.0", "2026-09-30", after="33.0.0", branch="master"),
         ),
     ),
+    Project(
+        "cinder",
+        "cinder",
+        (
+            Release("28.0.0", "2026-04-01", branch="stable/2026.1"),
+            Release("29.0.0", "2026-09-30", after="28.0.0", branch="master"),
+        ),
+    ),
+    Project(
+        "ceilometer",
+        "ceilometer",
+        (
+            Release("26.0.0", "2026-04-01", branch="stable/2026.1"),
+            Release("27.0.0", "2026-09-30", after="26.0.0", branch="master"),
+        ),
+    ),
 )
 
 # The branch whose head is an era's production.

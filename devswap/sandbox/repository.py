@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from devswap import process
-from devswap.sandbox import changes, edits, edits_of_nova, package_index, releases
+from devswap.sandbox import changes, edits, edits_of_ceilometer, edits_of_cinder, edits_of_nova, package_index, releases
 from devswap.sandbox.changes import CHANGES
 from devswap.sandbox.layers import Cache
 from devswap.sandbox.releases import ADDED, PROJECTS, Project, Release, Tree
@@ -25,6 +25,7 @@ _ROBOT = "Release Robot <robot@example.org>"
 _DEVELOPER = "Ada Example <ada@example.org>"
 _REVIEW_DAY = "2026-11-02"
 _RECIPE = "recipe"
+_OF_CHANGES = (changes, edits, edits_of_ceilometer, edits_of_cinder, edits_of_nova, releases)
 _SETTINGS = {
     # partial clones, and a commit fetched by its name alone, as the servers of OpenStack allow
     "uploadpack.allowFilter": "true",
@@ -114,7 +115,7 @@ def _recipe_of(repository: Path) -> str | None:
 
 
 def _recipe() -> str:
-    sources = (Path(str(module.__file__)) for module in (changes, edits, edits_of_nova, releases))
+    sources = (Path(str(module.__file__)) for module in _OF_CHANGES)
     own = Path(__file__)
     return hashlib.sha256(b"".join(path.read_bytes() for path in (*sources, own))).hexdigest()[:16]
 

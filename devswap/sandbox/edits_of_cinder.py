@@ -1,0 +1,28 @@
+"""What the sandbox's changes do to a release of cinder; see edits.py."""
+
+from __future__ import annotations
+
+from devswap.sandbox.edits import Edit, replace_once
+from devswap.sandbox.releases import Tree
+
+
+def mark_volumes(mark: str) -> Edit:
+    """A volume shows who made it what it is.
+
+    The API has `mark` behind its name; the scheduler and the volume service give it metadata.
+    """
+
+    def edit(tree: Tree) -> Tree:
+        name = "                'name': volume.get('display_name'),\n"
+        shown = f"                'name': '%s ({mark})' % volume.get('display_name'),\n"
+        tree = replace_once(tree, "cinder/api/v3/views/volumes.py", name, shown)
+        first = "        try:\n            flow_engine = create_volume.get_flow(context,\n"
+        given = f"        volume.metadata = {{**volume.metadata, 'scheduler': '{mark}'}}\n        volume.save()\n"
+        tree = replace_once(tree, "cinder/scheduler/manager.py", first, given + first)
+        launched = "            'launched_at': timeutils.utcnow(),\n"
+        metadata = f"            'metadata': {{**volume.metadata, 'volume': '{mark}'}},\n"
+        updated = "        }\n        try:\n            # TODO(harlowja)"
+        path = "cinder/volume/flows/manager/create_volume.py"
+        return replace_once(tree, path, launched + updated, launched + metadata + updated)
+
+    return edit

@@ -1,0 +1,111 @@
+"""cinder of a sandbox, whose volumes are real but for what they are kept on: who has placed and made each is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.integration.added import ask, give_back, take_over, whole
+from tests.integration.cloud import Cloud, wait_until
+from tests.integration.people import Desk
+from tests.integration.test_foreground import PROMPT, stop
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.added("cinder"), pytest.mark.eras("current")]
+
+CREATE = "cinder.volume.manager:VolumeManager.create_volume"
+
+
+def at_api(cloud: Cloud, desk: Desk) -> AbstractContextManager[str]:
+    return whole(cloud, desk, "cinder", ["cinder-api", "cinder-scheduler"], "cinder-api")
+
+
+def at_volumes(cloud: Cloud, desk: Desk) -> AbstractContextManager[str]:
+    return whole(cloud, desk, "cinder", ["cinder-volume"], "cinder-volumes")
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """Somebody's."""
+
+    cloud: Cloud
+
+    def ask(self, verb: str, path: str, body: object = None, *, ok: bool = True) -> Any:
+        return ask(self.cloud, "block-storage", verb, path, body, ok=ok)
+
+    def begin(self, name: str) -> str:
+        """The number of one that is not made yet."""
+        made: str = self.ask("POST", "/volumes", {"volume": {"name": name, "size": 1}})["volume"]["id"]
+        return made
+
+    def create(self, name: str) -> dict[str, Any]:
+        """As its owner sees it once it can be used."""
+        return self.made(self.begin(name))
+
+    def made(self, number: str) -> dict[str, Any]:
+        wait_until(lambda: self.shown(number)["status"] != "creating", f"volume {number} is made")
+        shown = self.shown(number)
+        assert shown["status"] == "available", shown
+        return shown
+
+    def shown(self, number: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.ask("GET", f"/volumes/{number}")["volume"]
+        return found
+
+    def numbers(self) -> list[str]:
+        return [volume["id"] for volume in self.ask("GET", "/volumes")["volumes"]]
+
+
+@pytest.fixture
+def volumes(cloud: Cloud) -> Iterator[Volumes]:
+    """Nothing of them is left afterwards, as production's own services see to."""
+    made = Volumes(cloud)
+    wait_until(lambda: made.ask("GET", "/volumes", ok=False) is not None, "cinder-api answers", seconds=90)
+    yield made
+    for number in made.numbers():
+        made.ask("DELETE", f"/volumes/{number}")
+    wait_until(lambda: made.numbers() == [], "the volumes are deleted")
+
+
+def test_volumes_are_placed_and_made_and_shown_by_the_checkout_and_by_production_again(
+    cloud: Cloud, desk: Desk, volumes: Volumes
+) -> None:
+    with at_api(cloud, desk) as api, at_volumes(cloud, desk) as at:
+        first = volumes.create("red")
+        assert (first["name"], first["metadata"]) == ("red", {})
+        places = {"cinder-volume": at, "cinder-scheduler": api, "cinder-api": api}
+        shown = [take_over(cloud, desk, service, place) for service, place in places.items()][-1]
+        second = volumes.create("blue")
+        assert second["name"] == f"blue ({shown})"
+        assert second["metadata"] == {"scheduler": shown, "volume": shown}
+        for service, place in places.items():
+            give_back(desk, service, place)
+        third = volumes.create("green")
+        assert (third["name"], third["metadata"]) == ("green", {})
+        assert volumes.shown(second["id"])["name"] == "blue"
+
+
+def test_a_breakpoint_in_a_greenthread_of_a_forked_worker_has_a_prompt(
+    cloud: Cloud, desk: Desk, volumes: Volumes
+) -> None:
+    with at_volumes(cloud, desk) as container:
+        take_over(cloud, desk, "cinder-volume", container)
+        terminal = desk.terminal("run", "cinder-volume", "--machine", container, "--break", CREATE)
+        terminal.expect("answers from")
+        number = volumes.begin("debugged")
+        terminal.expect(r"has stopped;")
+        terminal.expect(PROMPT)
+        terminal.sendline("p volume.display_name + 'here'")
+        terminal.expect("'debuggedhere'")
+        terminal.expect(PROMPT)
+        terminal.sendcontrol("c")
+        terminal.expect(PROMPT)
+        assert volumes.shown(number)["status"] == "creating"
+        terminal.sendline("c")
+        assert volumes.made(number)["metadata"].keys() == {"volume"}
+        stop(terminal)
+        assert cloud.sh("pgrep -u cinder -f cinder-volume || true", on=container) == ""
+        give_back(desk, "cinder-volume", container)
