@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from devswap.sandbox.changes import HARMLESS
 from tests.integration.added import give_back, take_over, whole
 from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import Desk
@@ -17,11 +18,21 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.added("ceilometer"), pytest.mark.
 
 POLLING, NOTIFICATION = "ceilometer-polling", "ceilometer-agent-notification"
 # The timer of who was at a prompt is overdue: without this it stops again at once, and Ctrl-C is a key of the prompt's
-ONCE = "not hasattr(self, 'met') and not setattr(self, 'met', True)"
-# Where each stops, what is looked at there, and what it is.
+ONCE = "if not hasattr(self, 'met') and not setattr(self, 'met', True):"
+# Where each stops (a file, and the line before), what is looked at there, and what it is.
 STOPS = {
-    POLLING: ("ceilometer.polling.manager:PollingTask.poll_and_notify", "sorted(self.pollster_matches)", "some_poll"),
-    NOTIFICATION: ("ceilometer.publisher.file:FilePublisher.publish_samples", "samples[0].name", "identity.project"),
+    POLLING: (
+        "ceilometer/polling/manager.py",
+        '        """Polling sample and notify."""\n',
+        "sorted(self.pollster_matches)",
+        "some_poll",
+    ),
+    NOTIFICATION: (
+        "ceilometer/publisher/file.py",
+        '        :param samples: Samples from pipeline after transformation\n        """\n',
+        "samples[0].name",
+        "identity.project",
+    ),
 }
 
 
@@ -64,10 +75,13 @@ def test_samples_are_polled_and_published_by_the_checkout_and_by_production_agai
 
 @pytest.mark.parametrize("service", STOPS)
 def test_a_breakpoint_in_a_worker_of_cotyledon_has_a_prompt(cloud: Cloud, desk: Desk, service: str) -> None:
-    where, looked_at, found = STOPS[service]
+    path, before_it, looked_at, found = STOPS[service]
+    stops = f"{before_it}        {ONCE}\n            breakpoint()\n"
     with at_agents(cloud, desk) as container:
         take_over(cloud, desk, service, container)
-        terminal = desk.terminal("run", service, "--machine", container, "--break", f"{where} if {ONCE}")
+        source = desk.person.checkout(f"review~{cloud.change(HARMLESS, 'ceilometer').number}", "ceilometer") / path
+        desk.edit(source, before_it, stops)
+        terminal = desk.terminal("run", service, "--machine", container)
         terminal.expect("has stopped;")
         terminal.expect(PROMPT)
         terminal.sendline(f"p {looked_at}")
@@ -80,4 +94,5 @@ def test_a_breakpoint_in_a_worker_of_cotyledon_has_a_prompt(cloud: Cloud, desk: 
         wait_until(lambda: len(lines(cloud, container)) > before, "it has gone on and a sample is published")
         stop(terminal)
         assert cloud.sh(f"pgrep -u ceilometer -f {service} || true", on=container) == ""
+        desk.edit(source, stops, before_it)
         give_back(desk, service, container)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from devswap.sandbox.changes import HARMLESS
 from tests.integration.added import ask, give_back, take_over, whole
 from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import Desk
@@ -16,7 +17,9 @@ from tests.integration.test_foreground import PROMPT, stop
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.added("cinder"), pytest.mark.eras("current")]
 
-CREATE = "cinder.volume.manager:VolumeManager.create_volume"
+MANAGER = "cinder/volume/manager.py"
+# A line in the midst of what makes a volume.
+KEPT = "        # We lose the host value if we reschedule, so keep it here\n"
 
 
 def at_api(cloud: Cloud, desk: Desk) -> AbstractContextManager[str]:
@@ -93,7 +96,9 @@ def test_a_breakpoint_in_a_greenthread_of_a_forked_worker_has_a_prompt(
 ) -> None:
     with at_volumes(cloud, desk) as container:
         take_over(cloud, desk, "cinder-volume", container)
-        terminal = desk.terminal("run", "cinder-volume", "--machine", container, "--break", CREATE)
+        source = desk.person.checkout(f"review~{cloud.change(HARMLESS, 'cinder').number}", "cinder") / MANAGER
+        desk.edit(source, KEPT, f"        breakpoint()\n{KEPT}")
+        terminal = desk.terminal("run", "cinder-volume", "--machine", container)
         terminal.expect("answers from")
         number = volumes.begin("debugged")
         terminal.expect(r"has stopped;")
@@ -103,9 +108,17 @@ def test_a_breakpoint_in_a_greenthread_of_a_forked_worker_has_a_prompt(
         terminal.expect(PROMPT)
         terminal.sendcontrol("c")
         terminal.expect(PROMPT)
+        for _ in range(2):
+            terminal.sendline("n")
+            terminal.expect(r"manager\.py\(\d+\)create_volume\(\)")
+            terminal.expect(PROMPT)
+        terminal.sendline("p original_host == volume.host, 6 * 7")
+        terminal.expect(r"\(True, 42\)")
+        terminal.expect(PROMPT)
         assert volumes.shown(number)["status"] == "creating"
         terminal.sendline("c")
         assert volumes.made(number)["metadata"].keys() == {"volume"}
         stop(terminal)
         assert cloud.sh("pgrep -u cinder -f cinder-volume || true", on=container) == ""
+        desk.edit(source, f"        breakpoint()\n{KEPT}", KEPT)
         give_back(desk, "cinder-volume", container)
