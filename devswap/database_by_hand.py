@@ -41,7 +41,8 @@ _LOAD = 'ask "$1"'
 class Load:
     """One schema: the machine with its tools, the revisions that it was at, and its dump as it was then.
 
-    `definition` is the hash of its tables' definitions as Database.schema() makes it.
+    `definition` is the hash of its tables' definitions as Database.schema() makes it. `begun` is the file that is there
+    while it is half loaded, whoever loads it.
     """
 
     client: str
@@ -49,10 +50,11 @@ class Load:
     revisions: Sequence[str]
     definition: str
     dump: Path
+    begun: Path
 
     @property
-    def begun(self) -> str:
-        return shlex.quote(f"{self.dump}.begun")
+    def _begun(self) -> str:
+        return shlex.quote(str(self.begun))
 
     def _tool(self, script: str) -> str:
         return shell(self.client, "sh", "-c", _TOOLS + script, "sh", self.schema)
@@ -62,15 +64,15 @@ class Load:
         packed, before = shlex.quote(str(self.dump)), shlex.quote(",".join(sorted(self.revisions)))
         load = f"{self._tool(_DROP)} && gunzip -c {packed} | {self._tool(_LOAD)}"
         return [
-            f'if [ ! -e {self.begun} ] && [ "$({self._tool(_REVISIONS)})" = {before} ] &&',
+            f'if [ ! -e {self._begun} ] && [ "$({self._tool(_REVISIONS)})" = {before} ] &&',
             f'    [ "$({self._tool(_SCHEMA)})" = {shlex.quote(self.definition)} ]; then',
             f"  echo {shlex.quote(self.schema)} is as it was: nothing is loaded",
             f"elif gunzip -t {packed} && save=$(mktemp --suffix=.sql /var/tmp/devswap-database-XXXXXX) &&",
             f'    {self._tool(_SAVE)} > "$save"; then',
             '  echo "the database as it is now: $save"',
-            f"  : >> {self.begun}",
+            f"  : >> {self._begun}",
             *stop,
-            f"  {load} && rm {self.begun}",
+            f"  {load} && rm {self._begun}",
             "fi",
         ]
 
@@ -82,7 +84,7 @@ def load_lines(loads: Sequence[Load], *, users: Sequence[tuple[str, str]]) -> li
     """
     again = shlex.quote(str(loads[0].dump.with_name("start-again.sh")))
     stop = [line for number, user in enumerate(users) for line in _stop(user, again if number else None)]
-    whole = " && ".join(f"[ ! -e {each.begun} ]" for each in loads)
+    whole = " && ".join(f"[ ! -e {shlex.quote(str(each.begun))} ]" for each in loads)
     return [
         *(line for each in loads for line in each.lines(stop)),
         f"if [ -e {again} ] && {whole}; then sh {again} && rm {again}; fi",

@@ -84,12 +84,13 @@ class Saved:
         return str(self.captured["save"])
 
     @property
-    def _loading(self) -> Path:
+    def loading(self) -> Path:
+        """There as long as it is half loaded; restore.sh goes by it, too."""
         return self.vault / str(self.captured.get("loading", _LOADING))
 
     @property
     def is_half_loaded(self) -> bool:
-        return self._loading.exists()
+        return self.loading.exists()
 
     def is_as_before(self, database: Database) -> bool:
         same: bool = self.is_at_its_revision(database) and database.schema() == self.captured["schema"]
@@ -101,12 +102,12 @@ class Saved:
 
     def load(self, database: Database) -> None:
         """A load that is interrupted among the last rows has the schema of a whole one: a file tells it from that."""
-        write_durably(self._loading, b"")
+        write_durably(self.loading, b"")
         database.load(self.dump)
 
     def is_loaded(self) -> None:
         """To its end, and whatever else was to be loaded with it."""
-        self._loading.unlink(missing_ok=True)
+        self.loading.unlink(missing_ok=True)
 
     def leaving(self, database: Database) -> Iterator[str]:
         """What was written since the dump and goes out with a load, by table; counted a little before the dump."""

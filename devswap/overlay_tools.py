@@ -7,6 +7,7 @@ overlays can be built for an interpreter that the host lacks, and where producti
 from __future__ import annotations
 
 import compileall
+import fcntl
 import hashlib
 import importlib.metadata
 import os
@@ -15,7 +16,6 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -27,13 +27,8 @@ from devswap import process
 from devswap.errors import DevswapError
 
 _ROOT = "virtualenv"
-# Longer than it takes anywhere; what is not there then is made here.
-_MAKING_SECONDS = 60.0
 _OWN = ("inside.py", "bytecode.py", "serve.py")
 _OWN_FOLDER = "debugger"
-
-
-_begun: dict[tuple[Path, str], process.Popen[bytes]] = {}
 
 
 def begin(cache: Path, python_version: str) -> None:
@@ -41,15 +36,11 @@ def begin(cache: Path, python_version: str) -> None:
     if (cache / "tools").exists():
         return
     argv = [sys.executable, "-I", "-m", "devswap.overlay_tools", str(cache), python_version]
-    quiet = process.DEVNULL
-    _begun[cache, python_version] = process.popen(argv, stdin=quiet, stdout=quiet, stderr=quiet)
+    process.popen(argv, stdin=process.DEVNULL, stdout=process.DEVNULL, stderr=process.DEVNULL)
 
 
 def folder(cache: Path, python_version: str) -> Path:
     """The tools for building with Python `python_version` ("3.11"), below `cache`; made if they are not there."""
-    if begun := _begun.pop((cache, python_version), None):
-        with suppress(process.TimeoutExpired):  # if it failed as well: it is made here, or said why not
-            begun.wait(timeout=_MAKING_SECONDS)
     from virtualenv.seed.wheels.embed import BUNDLE_SUPPORT, get_embed_wheel  # slow, and needed for building only
 
     pip = get_embed_wheel("pip", python_version)
@@ -62,13 +53,14 @@ def folder(cache: Path, python_version: str) -> Path:
         )
     distributions = list(_needed())
     target = cache / "tools" / _key(distributions, pip.path.name)
-    if not target.exists():
-        _make(
-            target,
-            distributions,
-            pip.path,
-            compiled=python_version == f"{sys.version_info.major}.{sys.version_info.minor}",
-        )
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel drops it when its holder dies
+        if not target.exists():
+            of_host = python_version == f"{sys.version_info.major}.{sys.version_info.minor}"
+            _make(target, distributions, pip.path, compiled=of_host)
     return target
 
 
@@ -111,7 +103,6 @@ def brought_digest() -> str:
 
 
 def _make(target: Path, distributions: list[importlib.metadata.Distribution], pip: Path, *, compiled: bool) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".", dir=target.parent))
     try:
         for found in distributions:
@@ -124,11 +115,7 @@ def _make(target: Path, distributions: list[importlib.metadata.Distribution], pi
         if compiled:  # bytecode of another Python would not be read
             compileall.compile_dir(partial, quiet=2)
         _readable(partial)
-        try:
-            partial.rename(target)
-        except OSError:
-            if not target.exists():  # else another devswap was faster, with the same content
-                raise
+        partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -23,7 +23,6 @@ from devswap import (
     patience,
     peers,
     plan,
-    systemd,
     table,
     traffic,
     transaction,
@@ -136,11 +135,10 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
         transaction.require_complete(existing)
         way.require_not_given_back(Shelf(host.state / "shared"), existing)
         require_unedited(place.machine, existing.swap.unit)
-    with systemd.remembering():
-        deployment = examined(place, existing)
-        makers.begin(overlay_of_swap.cache(host), deployment.interpreter.version)
-        foreseen.require_supported(deployment.service, deployment)
-        foreseen.require_possible(deployment, wish, existing)
+    deployment = examined(place, existing)
+    makers.begin(overlay_of_swap.cache(host), deployment.interpreter.version)
+    foreseen.require_supported(deployment.service, deployment)
+    foreseen.require_possible(deployment, wish, existing)
     sources = gather(
         host,
         deployment,
@@ -156,21 +154,20 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
 
 
 def _prepare_first(host: Host, deployment: Deployment, sources: Sources, wish: Wish, makers: Makers) -> Prepared:
-    with systemd.remembering():
-        foreseen.require_own_sites(host, deployment)
-        foreseen.require_nothing_left(host, deployment)
-        foreseen.require_last_word(deployment)
-        served = traffic.of_deployment(host, deployment.service, deployment.machine.address)
-        traffic.require_sound(each.balancer for each in served)
-        others = _peers(host, deployment, only=wish.only)
-        watched = replace(
-            baseline.watch(host, deployment),
-            balanced=tuple(map(traffic.balanced, served)),
-            peers=tuple(others if wish.only else ()),
-        )
+    foreseen.require_own_sites(host, deployment)
+    foreseen.require_nothing_left(host, deployment)
+    foreseen.require_last_word(deployment)
+    served = traffic.of_deployment(host, deployment.service, deployment.machine.address)
+    traffic.require_sound(each.balancer for each in served)
+    others = _peers(host, deployment, only=wish.only)
+    watched = replace(
+        baseline.watch(host, deployment),
+        balanced=tuple(map(traffic.balanced, served)),
+        peers=tuple(others if wish.only else ()),
+    )
     host.say(f"taking the fingerprint of production's {deployment.service.name}")
     # A restore of another swap may stop this service for an instant: that is not how production was.
-    with host.journals.changing(say=host.say), systemd.remembering():
+    with host.journals.changing(say=host.say):
         foreseen.require_not_stopped(host, deployment)
         before = fingerprint.take(watched, host.machine)
         if watched.database and Shelf(host.state / "shared").find(shared_database(watched.database)):

@@ -12,18 +12,21 @@ from devswap.fingerprint import ASLEEP, HAPROXY, PEER, watched_from_json
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.steps.database import SyncDatabase
+from devswap.steps.mount import BASE
 from devswap.steps.step import Cloud, Kept, Step, shell
 
 _SERVE_AGAIN_SECONDS = 60.0
 _PAUSE = 0.5
 # What differs while a unit is on its way: a program renames its process when it has started (setproctitle).
-_STARTING = ("unit state: was active", "unit command: ", "unit executable: ", "serving: was yes")
+_PROGRAM = "unit executable: "
+_STARTING = ("unit state: was active", "unit command: ", _PROGRAM, "serving: was yes")
 _OTHERS = (
     "file /etc/",
     f"{HAPROXY}file ",
     "packages in ",
     "unit file",
     "unit enablement",
+    _PROGRAM,  # of an upgraded Python, say; its arguments are in the command
     "serving: was no",
     "listening ports: was none",
 )
@@ -159,5 +162,6 @@ def _sorted(lines: Sequence[str], excused: tuple[str, ...], kept: Kept) -> tuple
 
 
 def _is_of_ours(line: str, kept: Kept) -> bool:
-    """Whether the fact is about a drop-in of ours that nobody has said to keep."""
-    return development.NAME in line and not any(path in line for _, path in kept.files)
+    """Whether the fact is about a drop-in of ours that nobody has said to keep, or about what runs from our folder."""
+    runs = line.startswith(_PROGRAM) and f", is {BASE}/" in line
+    return runs or (development.NAME in line and not any(path in line for _, path in kept.files))

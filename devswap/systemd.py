@@ -7,7 +7,6 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from dataclasses import dataclass
 
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError
@@ -37,40 +36,8 @@ class UnitState:
         return self.active in ("active", "reloading", "activating")
 
 
-# Asked for together while they are remembered: what is asked of one unit again and again.
-_OFTEN = (
-    "LoadState", "ActiveState", "SubState", "UnitFileState", "MainPID", "ExecMainStatus", "User", "Group", "Type",
-    "ExecStart", "WorkingDirectory", "Environment", "EnvironmentFiles", "FragmentPath", "DropInPaths", "ControlGroup",
-)  # fmt: skip
-_remembered: ContextVar[dict[tuple[str, str], dict[str, str]] | None] = ContextVar("remembered", default=None)
-
-
-@contextmanager
-def remembering() -> Iterator[None]:
-    """While production is looked at: each unit is asked once, and what is said of it is one moment's.
-
-    Nothing is changed meanwhile. Inside another one it is that one.
-    """
-    outer = _remembered.get()
-    token = _remembered.set({} if outer is None else outer)
-    try:
-        yield
-    finally:
-        _remembered.reset(token)
-
-
 def show(machine: Machine, unit: str, *properties: str) -> dict[str, str]:
     """The named properties of `unit`; an empty text for what does not apply, a line each for what it has several of."""
-    remembered = _remembered.get()
-    if remembered is None or not set(properties) <= set(_OFTEN):
-        return _show(machine, unit, properties)
-    key = (machine.address, unit)
-    if key not in remembered:
-        remembered[key] = _show(machine, unit, _OFTEN)
-    return {name: remembered[key][name] for name in properties}
-
-
-def _show(machine: Machine, unit: str, properties: Sequence[str]) -> dict[str, str]:
     result = machine.run(["systemctl", "show", f"--property={','.join(properties)}", "--", unit])
     found = [line.partition("=") for line in result.stdout.splitlines()]
     return {name: "\n".join(value for key, _, value in found if key == name) for name in properties}

@@ -244,6 +244,7 @@ class SyncDatabase(Step):
                         each.captured["revisions"],
                         each.captured["schema"],
                         each.dump,
+                        each.loading,
                     )
                     for each in database_parts.saved([part.source for part in self._parts], captured, vault)
                 ],

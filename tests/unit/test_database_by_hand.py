@@ -36,7 +36,10 @@ def log(tmp_path: Path) -> Path:
 
 def run(folder: Path, *revisions: str, schemas: tuple[str, ...] = ("he at-`1",)) -> None:
     schema = hashlib.sha256(b"CREATE TABLE `x` ();\n").hexdigest()
-    loads = [database_by_hand.Load("local:", name, revisions, schema, folder / "dump.gz") for name in schemas]
+    loads = [
+        database_by_hand.Load("local:", name, revisions, schema, folder / "dump.gz", folder / "begun")
+        for name in schemas
+    ]
     lines = database_by_hand.load_lines(loads, users=USERS)
     path = f"{folder / 'bin'}:/usr/bin:/bin"
     subprocess.run(["/bin/sh", "-eu", "-c", "\n".join(lines)], env={"PATH": path}, check=True, cwd=folder)
@@ -66,12 +69,12 @@ def test_another_revision_is_saved_dropped_and_loaded_while_nobody_writes(log: P
     assert "systemctl start heat-engine.service" not in lines
     assert not any("idle" in line for line in lines if "is-active" not in line)
     assert not (log.parent / "start-again.sh").exists()
-    assert not (log.parent / "dump.gz.begun").exists()
+    assert not (log.parent / "begun").exists()
     assert any(line.endswith("he at-`1") for line in lines)
 
 
 def test_a_load_that_was_interrupted_is_done_again(log: Path) -> None:
-    (log.parent / "dump.gz.begun").touch()
+    (log.parent / "begun").touch()
     run(log.parent, "b2")
     assert "CREATE TABLE old;" in log.read_text()
 

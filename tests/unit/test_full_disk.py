@@ -26,7 +26,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated
     found.checkout("migrates", revisions=("a1", "b2"))
     Person(found, monkeypatch)
     checkout = swap.checkout
-    monkeypatch.setattr(swap, "checkout", lambda host, wish, _: checkout(host, wish, found.makers))
+    monkeypatch.setattr(swap, "checkout", lambda host, wish, _, **more: checkout(host, wish, found.makers, **more))
     with no_waiting(monkeypatch):
         yield found
 

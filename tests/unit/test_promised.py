@@ -8,14 +8,16 @@ import re
 import shutil
 from contextlib import AbstractContextManager
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from devswap import session, swap, systemd
+from devswap import proof, session, swap, systemd
 from devswap.database import Database
 from devswap.errors import DevswapError
 from devswap.journal import Journals
+from devswap.steps.step import NOTHING_KEPT
 from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud
@@ -112,6 +114,30 @@ def test_a_dump_for_which_there_is_no_room_is_not_begun(
         take_over(cloud, "migrates")
     assert "DEVSWAP_STATE_DIR" in (refused.value.hint or "")
     assert differences(cloud, whole) == []
+
+
+def test_a_load_by_hand_that_was_interrupted_is_done_again(cloud: SimulatedCloud, whole: Snapshot) -> None:
+    """Its schema may be that of a whole one already: restore.sh leaves the sign by which devswap knows."""
+    take_over(cloud, "plain", snapshot=True)
+    (journal,) = cloud.host().journals.all()
+    cloud.schema(images.ACCOUNT).execute("INSERT INTO `event` VALUES (99)")
+    begun = re.search(r"^  : >> (\S+)$", (journal.folder / "restore.sh").read_text(), re.MULTILINE)
+    assert begun is not None
+    Path(begun[1]).touch()
+    swap.restore(cloud.host(), journal)
+    assert "(99)" not in cloud.schema(images.ACCOUNT).table("event").rows
+    assert differences(cloud, whole) == []
+
+
+def test_a_python_that_was_upgraded_meanwhile_is_no_failure_and_one_of_ours_is() -> None:
+    was = "unit executable: was /usr/bin/python3.10"
+    ours, others = proof._sorted(
+        [f"{was}, is /usr/bin/python3.12", f"{was}, is /run/devswap/heat-engine/1/overlay/bin/python"],
+        proof._OTHERS,
+        NOTHING_KEPT,
+    )
+    assert others == [f"{was}, is /usr/bin/python3.12"]
+    assert len(ours) == 1
 
 
 def test_a_machine_that_was_destroyed_takes_its_steps_along_and_the_database_comes_back(

@@ -97,16 +97,3 @@ def test_a_shell_in_a_unit_has_its_dollar_signs(machine: SimulatedMachine) -> No
     assert machine.run(line, ok=(143,)).code == 143
     for word in ("${i}", "$HOME", "$$", "5 $"):
         assert machine.run(systemd.unit_argv("x.service", ["echo", word])).stdout == f"{word}\n"
-
-
-def test_while_production_is_looked_at_each_unit_is_asked_once(machine: SimulatedMachine) -> None:
-    calls = machine.cloud.calls
-    calls.begin()
-    with systemd.remembering():
-        first = systemd.state(machine, UNIT), systemd.environment(machine, UNIT)
-        with systemd.remembering():
-            assert systemd.state(machine, UNIT) == first[0]
-    assert sum("systemctl show" in name for name in calls.names) == 1
-    assert (systemd.state(machine, UNIT), systemd.environment(machine, UNIT)) == first
-    machine.run(["systemctl", "stop", "--", UNIT])
-    assert systemd.state(machine, UNIT).active == "inactive"
