@@ -147,8 +147,7 @@ def _switch_back(host: Host, one: Prepared, before: _Before) -> None:
         return
     with running.standing_by(host, was) as question:
         start = replace(swap.start_again(host, journal, None, question), stopped_at=before.stopped_at)
-        running.detached(host, start, seconds=host.settings.wait)
-        swap.put_in(host, journal, foreground=False)
+        swap.detached(host, start)
 
 
 def _starts(step: Step) -> bool:

@@ -79,10 +79,11 @@ def drop_in_text(host: Host, swap: Swap, terminal: Terminal | None) -> str:
     return development.drop_in(swap.service, command, terminal=device, settings=edits.view_of(host, swap))
 
 
-def detached(host: Host, start: Start, *, seconds: float) -> Answer:
+def detached(host: Host, start: Start, *, seconds: float, serving: Callable[[], None]) -> Answer:
     """Start the unit in the background and wait until it serves; ends early if it dies.
 
-    Raises DevswapError with its last words if it does not serve within `seconds`.
+    `serving` is called once it answers: the outage is over when it has returned. Raises DevswapError with its last
+    words if it does not serve within `seconds`.
     """
     swap = start.journal.swap
     machine = host.machine(swap.machine)
@@ -95,6 +96,7 @@ def detached(host: Host, start: Start, *, seconds: float) -> Answer:
         said = "" if way.is_in_apache(swap) else systemd.journal_tail(machine, swap.unit)
         raise DevswapError(f"{swap.service} does not serve: {answer.why}\n{said}".rstrip())
     _arrived(machine, swap)
+    serving()
     host.say(f"{swap.service} answers from {swap.ref}; outage {time.monotonic() - start.stopped_at:.1f} s")
     return answer
 

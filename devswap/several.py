@@ -119,8 +119,7 @@ def _detached_first(host: Host, group: Sequence[Prepared]) -> None:
             with running.standing_by(host, one.journal.swap) as question:
                 begin(one)
                 start = swap.take_over(host, one, None, question)
-                running.detached(host, start, seconds=host.settings.wait)
-                swap.put_in(host, one.journal, foreground=False)
+                swap.detached(host, start)
     all_or_none.settle(host, group)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from devswap import (
@@ -119,8 +120,7 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS, *, place: Found | 
 def _detached_first(host: Host, prepared: Prepared) -> None:
     with coming_back.or_back(host, prepared.journal), running.standing_by(host, prepared.journal.swap) as question:
         start = take_over(host, prepared, None, question)
-        running.detached(host, start, seconds=host.settings.wait)
-        put_in(host, prepared.journal, foreground=False)
+        detached(host, start)
 
 
 def _foreground_first(host: Host, prepared: Prepared, wish: Wish) -> Ended:
@@ -193,12 +193,18 @@ def ready(
 def _detached_again(host: Host, journal: Journal, question: Question | None) -> None:
     """Whatever goes wrong, its peers get the requests."""
     try:
-        running.detached(host, start_again(host, journal, None, question), seconds=host.settings.wait)
+        detached(host, start_again(host, journal, None, question))
     except BaseException:
         with host.journals.changing():
             traffic.take_out(host, journal)
         raise
-    put_in(host, journal, foreground=False)
+
+
+def detached(host: Host, start: Start) -> None:
+    """Development runs in the background, answers, and has the requests that HAProxy has for it."""
+    in_rotation = partial(_put_in, host, start.journal, foreground=False)
+    running.detached(host, start, seconds=host.settings.wait, serving=in_rotation)
+    hooks_of_swap.started(host, start.journal.swap)
 
 
 def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool) -> Ended:
@@ -218,19 +224,19 @@ def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool) -
             traffic.take_out(host, journal)
 
 
-def put_in(host: Host, journal: Journal, *, foreground: bool) -> None:
+def _put_in(host: Host, journal: Journal, *, foreground: bool) -> None:
     """Development answers, and gets the requests that HAProxy has for it."""
     wanted = journal.swap.traffic.get("breakpoints")
     # What serves is not given up because another swap's migration takes its time.
     with host.journals.changing(seconds=None, say=host.say):
         traffic.put_in(host, journal, patient=foreground if wanted is None else bool(wanted))
-    hooks_of_swap.started(host, journal.swap)
 
 
 def put_in_while_shown(host: Host, journal: Journal, say: Callable[[str], None]) -> None:
     """Nothing that goes wrong with HAProxy ends a run on a terminal: it is said there."""
     try:
-        put_in(replace(host, say=say), journal, foreground=True)
+        _put_in(replace(host, say=say), journal, foreground=True)
+        hooks_of_swap.started(replace(host, say=say), journal.swap)
     except DevswapError as error:
         say(f"{error.message}: it gets no requests through HAProxy")
 

@@ -274,6 +274,21 @@ def test_haproxy_waits_for_a_person_only_where_one_is(
     restore(cloud)
 
 
+def test_the_outage_that_is_told_lasts_until_haproxy_sends_requests_again(cloud: SimulatedCloud) -> None:
+    seen: dict[str, list[str]] = {}
+
+    def say(line: str) -> None:
+        seen[line.partition("; ")[0]] = serving(cloud)
+
+    host = replace(cloud.host(), say=say)
+    swap.checkout(host, Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
+    assert seen[f"{SERVICE} answers from plain"] == [images.OURS]
+    seen.clear()
+    swap.run(host, SERVICE, None, detach=True)
+    assert seen[f"{SERVICE} answers from plain"] == [images.OURS]
+    restore(cloud)
+
+
 def test_a_run_on_a_terminal_has_patience_and_its_end_gives_the_requests_to_the_peers(
     cloud: SimulatedCloud, machine: SimulatedMachine
 ) -> None:

@@ -132,10 +132,10 @@ def fails_at(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, service: st
     """The start of `service` does not come about."""
     usual = running.detached
 
-    def detached(host: Host, start: Any, *, seconds: float) -> Any:
+    def detached(host: Host, start: Any, **options: Any) -> Any:
         if start.journal.swap.service == service and start.journal.swap.ref == "other":
             raise DevswapError(f"{service} does not serve")
-        return usual(host, start, seconds=seconds)
+        return usual(host, start, **options)
 
     monkeypatch.setattr(running, "detached", detached)
 
