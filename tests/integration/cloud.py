@@ -122,6 +122,11 @@ class Cloud:
         return self.container("-heat-engine-" if self.era == "2015" else "-heat-api-")
 
     @property
+    def heat_api(self) -> str:
+        """The container of heat-api and heat-api-cfn."""
+        return self.container("-heat-api")
+
+    @property
     def git(self) -> str:
         return f"git://{self.containers[self.container('-git-')]}/openstack"
 

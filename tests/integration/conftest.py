@@ -6,7 +6,9 @@ import os
 import pwd
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from tests.integration import cloud as clouds
 from tests.integration.cloud import Cloud
 from tests.integration.people import Desk, Person
 from tests.integration.small import NAME, Site, small_production
+from tests.integration.through_haproxy import Seen, UnderLoad, address, load, told
 
 ERAS = ("current", "2015")
 CI = "CI" in os.environ
@@ -85,13 +88,21 @@ def people() -> Iterator[tuple[Person, Person]]:
     _sweep_accounts()
     names = tuple(f"swap-{name}-{os.getpid()}" for name in ("ada", "ben"))
     for name in names:
-        subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", name], check=True)
+        clouds.wait_until(partial(_add, name), f"useradd {name}", seconds=20)
     ada, ben = (Person(name) for name in names)
     ada.run("git", "config", "--global", "user.name", "Ada")
     ada.run("git", "config", "--global", "user.email", "ada@example.org")
     yield ada, ben
     for name in names:
         subprocess.run(["userdel", "--force", "--remove", name], capture_output=True, check=False)
+
+
+def _add(name: str) -> bool:
+    """False while another run holds the lock of /etc/passwd (useradd(8): 1), which useradd does not wait for."""
+    line = ["useradd", "--create-home", "--shell", "/bin/bash", name]
+    ended = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert ended.returncode in (0, 1), ended.stderr
+    return ended.returncode == 0
 
 
 def _sweep_accounts() -> None:
@@ -105,6 +116,20 @@ def _sweep_accounts() -> None:
 @pytest.fixture
 def desk(cloud: Cloud, people: tuple[Person, Person]) -> Desk:
     return Desk(cloud, people[0])
+
+
+@pytest.fixture
+def under_load(cloud: Cloud, report: Callable[[str], None]) -> UnderLoad:
+    """See through_haproxy.py."""
+
+    @contextmanager
+    def during(move: str) -> Iterator[Seen]:
+        with load(f"http://{address(cloud)}:5000/v3") as seen:
+            yield seen
+        report(told(cloud, move, seen))
+        assert seen["failures"] == [], move
+
+    return during
 
 
 @pytest.fixture

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +16,9 @@ from devswap.sandbox import changes
 from devswap.sandbox.changes import HARMLESS
 from tests.integration.cloud import Cloud, certificate, wait_until
 from tests.integration.people import Desk
+from tests.integration.through_haproxy import FILES, UnderLoad, address, balancer, load, told
 
 pytestmark = pytest.mark.sandbox
-RATE, MOST_SECONDS = 20, 90
-_FILES = "cd /etc/haproxy && find . -type f -printf '%p %m %U:%G\\n' -exec sha256sum {} + | sort"
-
-
-@contextmanager
-def load(url: str, *inside: str) -> Iterator[dict[str, Any]]:
-    """Requests for as long as the block takes; what came of them is there afterwards."""
-    script = Path(__file__).with_name("load.py").read_text()
-    line = [*(inside or (sys.executable,)), "-c", script, url, str(RATE), str(MOST_SECONDS)]
-    process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    seen: dict[str, Any] = {}
-    try:
-        yield seen
-    finally:
-        out, _ = process.communicate("enough\n", timeout=MOST_SECONDS + 60)
-    seen.update(json.loads(out))
-    print(f"{url}: {seen['requests']} requests, {len(seen['failures'])} failed")
-
-
-def balancer(cloud: Cloud) -> str:
-    return cloud.container("-haproxy-")
 
 
 def shown(desk: Desk, service: str) -> list[dict[str, Any]]:
@@ -51,58 +28,71 @@ def shown(desk: Desk, service: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_no_request_is_lost_while_a_service_is_narrowed_and_widened(cloud: Cloud, desk: Desk) -> None:
+def roles(desk: Desk, service: str) -> list[tuple[str, str]]:
+    return [(server["role"], server["state"].split()[0]) for server in shown(desk, service)]
+
+
+def test_no_request_is_lost_while_a_service_is_narrowed_and_widened(
+    cloud: Cloud, desk: Desk, under_load: UnderLoad
+) -> None:
     """With another person's edit and reload in between, on one file (2015) and on fragments assembled into one."""
-    on, address = balancer(cloud), cloud.containers[balancer(cloud)]
-    before = cloud.sh(_FILES, on=on)
+    on = balancer(cloud)
+    before = cloud.sh(FILES, on=on)
     first, second = (server["server"] for server in shown(desk, "keystone_service"))
-    with load(f"http://{address}:5000/v3") as seen:
+    with under_load("haproxy narrow"):
         desk.devswap("haproxy", "narrow", "keystone_service", "--to", first)
-        roles = [(server["role"], server["state"].split()[0]) for server in shown(desk, "keystone_service")]
-        assert roles == [("active", "UP"), ("backup", "UP")]
-        assert "narrowed, serving" in desk.devswap("status").stdout
+    assert roles(desk, "keystone_service") == [("active", "UP"), ("backup", "UP")]
+    assert "narrowed, serving" in desk.devswap("status").stdout
+    with under_load("somebody else's reload while narrowed"):
         cloud.sh("sed -i 's/^    balance leastconn$/& # theirs/' /etc/haproxy/haproxy.cfg", on=on)
         cloud.sh("systemctl reload haproxy", on=on)
-        desk.devswap("haproxy", "narrow", "keystone_service", "--to", second, code=1)
+    assert roles(desk, "keystone_service") == [("active", "UP"), ("backup", "UP")]
+    desk.devswap("haproxy", "narrow", "keystone_service", "--to", second, code=1)
+    with under_load("haproxy widen"):
         assert "as before" in desk.devswap("haproxy", "widen", "keystone_service", "--machine", on).stdout
-    assert seen["failures"] == []
-    assert seen["requests"] > RATE
+    assert roles(desk, "keystone_service") == [("active", "UP"), ("active", "UP")]
+    with under_load("haproxy narrow --exclusive"):
+        desk.devswap("haproxy", "narrow", "keystone_service", "--to", second, "--exclusive")
+    assert roles(desk, "keystone_service") == [("out", "MAINT"), ("active", "UP")]
+    with under_load("haproxy widen after --exclusive"):
+        desk.devswap("haproxy", "widen", "keystone_service", "--machine", on)
     theirs = cloud.sh("grep -c '# theirs' /etc/haproxy/haproxy.cfg", on=on)
     assert int(theirs) >= 5
     cloud.sh("sed -i 's/ # theirs$//' /etc/haproxy/haproxy.cfg && systemctl reload haproxy", on=on)
-    assert cloud.sh(_FILES, on=on) == before
+    assert cloud.sh(FILES, on=on) == before
     assert [server["role"] for server in shown(desk, "keystone_service")] == ["active", "active"]
 
 
-def test_no_request_is_lost_while_a_service_with_a_second_server_is_swapped(cloud: Cloud, desk: Desk) -> None:
-    on, url = balancer(cloud), f"http://{cloud.containers[balancer(cloud)]}:5000/v3"
-    before, place = cloud.sh(_FILES, on=on), cloud.container("-keystone-")
-    change = changes.change("keystone", HARMLESS, cloud.era)
-    with load(url) as seen:
-        desk.devswap("checkout", "keystone", f"review/{change.number}", "--machine", place, "--detach")
-        assert sorted({server["role"] for server in shown(desk, "keystone")}) == ["active", "backup"]
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            assert f"X-Keystone-Change: {answer.headers['X-Keystone-Change']}" == change.patchsets[-1].shows
-        desk.devswap("restore", "keystone", "--machine", place)
-    assert seen["failures"] == []
-    assert cloud.sh(_FILES, on=on) == before
-
-
-@pytest.mark.eras("current")
-def test_without_a_second_server_requests_fail_in_the_outage_that_is_printed_and_never_else(
-    cloud: Cloud, desk: Desk
+def test_no_request_is_lost_while_a_service_with_a_second_server_is_swapped(
+    cloud: Cloud, desk: Desk, under_load: UnderLoad
 ) -> None:
-    on = balancer(cloud)
-    before, place = cloud.sh(_FILES, on=on), ("heat-api", "--machine", cloud.heat)
+    on, url = balancer(cloud), f"http://{address(cloud)}:5000/v3"
+    before, place = cloud.sh(FILES, on=on), cloud.container("-keystone-")
+    change = changes.change("keystone", HARMLESS, cloud.era)
+    with under_load("checkout --detach"):
+        desk.devswap("checkout", "keystone", f"review/{change.number}", "--machine", place, "--detach")
+    assert sorted({server["role"] for server in shown(desk, "keystone")}) == ["active", "backup"]
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        assert f"X-Keystone-Change: {answer.headers['X-Keystone-Change']}" == change.patchsets[-1].shows
+    with under_load("restore after --detach"):
+        desk.devswap("restore", "keystone", "--machine", place)
+    assert cloud.sh(FILES, on=on) == before
+
+
+def test_without_a_second_server_requests_fail_in_the_outage_that_is_printed_and_never_else(
+    cloud: Cloud, desk: Desk, report: Callable[[str], None]
+) -> None:
+    on, place = balancer(cloud), cloud.heat_api
+    before = cloud.sh(FILES, on=on)
     change = f"review/{cloud.change(HARMLESS).number}"
-    with load(f"http://{cloud.containers[on]}:8004/") as seen:
+    with load(f"http://{address(cloud)}:8004/") as seen:
         began = time.time()
-        taken = desk.devswap("checkout", "heat-api", change, "--machine", cloud.heat, "--detach")
+        taken = desk.devswap("checkout", "heat-api", change, "--machine", place, "--detach")
         serves = time.time()
         patient = cloud.sh("cat /etc/haproxy/haproxy.cfg", on=on)
         time.sleep(1)  # of requests that development answers
         leaves = time.time()
-        restored = desk.devswap("restore", *place)
+        restored = desk.devswap("restore", "heat-api", "--machine", place)
         back = time.time()
     outages = [float(re.findall(r"outage ([\d.]+) s", said)[0]) for said in (taken.stderr, restored.stdout)]
     lost = [at for at, _ in seen["failures"] if began < at < serves]
@@ -111,7 +101,10 @@ def test_without_a_second_server_requests_fail_in_the_outage_that_is_printed_and
     for failures, outage in zip((lost, given_back), outages, strict=True):
         assert max(failures) - min(failures) < outage + 0.5
     assert "timeout server 1h" not in patient
-    assert cloud.sh(_FILES, on=on) == before
+    assert cloud.sh(FILES, on=on) == before
+    there, again = outages
+    spread = f"{len(lost)} in the {there} s of the takeover, {len(given_back)} in the {again} s of the way back"
+    report(f"{told(cloud, 'heat-api, no second server', seen)}: {spread}")
 
 
 _OWN = """
@@ -162,7 +155,6 @@ def own(cloud: Cloud, request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
     cloud.sh("kill $(cat /srv/own/pid /srv/own/server-*); rm -rf /srv/own", on=on)
 
 
-@pytest.mark.eras("current")
 @pytest.mark.parametrize("own", [("-W -D", False), ("-D", True)], indirect=True, ids=["master", "daemon in TLS"])
 def test_haproxy_without_systemd_and_with_an_operators_socket_is_narrowed_as_well(
     cloud: Cloud, desk: Desk, own: tuple[str, str]

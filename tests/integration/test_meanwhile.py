@@ -16,8 +16,8 @@ from tests.integration.test_takeover import state_folder, swaps_here
 pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("whole")]
 
 
-def journal_of(cloud: Cloud) -> Path:
-    return state_folder() / "swaps" / f"heat-engine@lxc:{cloud.heat}" / "journal.json"
+def journal_of(cloud: Cloud, service: str = "heat-engine", container: str | None = None) -> Path:
+    return state_folder() / "swaps" / f"{service}@lxc:{container or cloud.heat}" / "journal.json"
 
 
 def halt(cloud: Cloud) -> None:

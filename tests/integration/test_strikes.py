@@ -21,12 +21,15 @@ from pathlib import Path
 
 import pytest
 
-from devswap.sandbox.changes import MIGRATION
+from devswap.sandbox import changes
+from devswap.sandbox.changes import HARMLESS, MIGRATION
 from tests.integration import cloud as clouds
 from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import Desk
+from tests.integration.test_haproxy import shown
 from tests.integration.test_meanwhile import journal_of
 from tests.integration.test_takeover import state_folder, swaps_here
+from tests.integration.test_web import look
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.strikes]
 
@@ -63,8 +66,9 @@ def test_production_comes_back_whenever_devswap_is_killed(
     cloud.wait_for_production()
     before, kept = cloud.look(), cloud.create_stack()
     change = f"review/{cloud.change(MIGRATION).number}"
-    over = _course(desk, ("checkout", "heat-engine", change, "--machine", cloud.heat, "--detach"))
-    back = _course(desk, ("restore", "heat-engine", "--machine", cloud.heat))
+    journal = journal_of(cloud)
+    over = _course(desk, journal, ("checkout", "heat-engine", change, "--machine", cloud.heat, "--detach"))
+    back = _course(desk, journal, ("restore", "heat-engine", "--machine", cloud.heat))
     assert clouds.differences(before, cloud.look()) == []
     boundaries = _boundaries(over, back)
     met: Counter[str] = Counter()
@@ -72,20 +76,20 @@ def test_production_comes_back_whenever_devswap_is_killed(
         where = f"strike {number} of seed {seed}"
         blow = (_kill_alone, _kill_with_all_it_started)[number % 2]
         if number % 3 < 2:
-            course, journal = boundaries[(number - number // 3) % len(boundaries)]
-            strike = Strike(course, journal, 5 * course.seconds, blow)
+            course, held = boundaries[(number - number // 3) % len(boundaries)]
+            strike = Strike(course, held, 5 * course.seconds, blow)
         else:
             strike = Strike(over, None, chance.uniform(0, over.seconds * 1.1), blow)
         if strike.course is back:
             desk.devswap(*over.argv)
             row = _write_row(cloud, number)
-            met[_struck(desk, strike)] += 1
+            met[_struck(desk, journal, strike)] += 1
         else:
-            met[_struck(desk, strike)] += 1
+            met[_struck(desk, journal, strike)] += 1
             row = _write_row(cloud, number)
         if number % 3 == 2 and swaps_here(desk):  # the way back is not spared either
             again = Strike(back, None, chance.uniform(0, back.seconds), blow)
-            met[f"then its restore {_struck(desk, again)}"] += 1
+            met[f"then its restore {_struck(desk, journal, again)}"] += 1
         restarted = number % 5 == 4
         if restarted:
             _restart(cloud)
@@ -104,11 +108,55 @@ def test_production_comes_back_whenever_devswap_is_killed(
     report(f"{cloud.era}: {strikes} strikes survived, nothing lost (seed {seed}): {told}")
 
 
-def _course(desk: Desk, argv: tuple[str, ...]) -> Course:
+@pytest.mark.parametrize("way", ["--detach", "--apache"])
+def test_keystone_and_its_traffic_come_back_whenever_devswap_is_killed(
+    request: pytest.FixtureRequest, cloud: Cloud, desk: Desk, report: Callable[[str], None], way: str
+) -> None:
+    """Behind HAProxy, in and before Apache: strikes of its restore and of its takeover, more of them with --strikes."""
+    strikes = max(2, request.config.getoption("--strikes") // 4)
+    seed = int(os.environ.get("DEVSWAP_STRIKES_SEED", time.time_ns() % 1_000_000))
+    chance = random.Random(seed)
+    place, other = (name for name in cloud.containers if "-keystone-" in name.replace("_", "-"))
+    before, journal = _keystones(cloud, desk, place, other), journal_of(cloud, "keystone", place)
+    change = f"review/{changes.change('keystone', HARMLESS, cloud.era).number}"
+    over = _course(desk, journal, ("checkout", "keystone", change, "--machine", place, way))
+    back = Course(("restore", "keystone", "--machine", place), over.seconds / 2, ())
+    first = next(number for number, held in enumerate(over.journals) if " haproxy" in held)
+    boundaries = chance.sample(over.journals[first:], len(over.journals) - first)
+    met: Counter[str] = Counter()
+    try:
+        for number in range(strikes):
+            where = f"strike {number} of seed {seed}"
+            blow = chance.choice((_kill_alone, _kill_with_all_it_started))
+            if number % 2 == 0:  # the first one meets what the course has left
+                if number:
+                    desk.devswap(*over.argv)
+                strike = Strike(back, None, chance.uniform(0, back.seconds), blow)
+            else:
+                strike = Strike(over, boundaries[number % len(boundaries)], 5 * over.seconds, blow)
+            met[_struck(desk, journal, strike)] += 1
+            if journal.exists():
+                desk.devswap(*back.argv)
+            assert clouds.differences(before, _keystones(cloud, desk, place, other)) == [], where
+            print(f"{cloud.era}: {where} survived: {dict(met)}", flush=True)
+    finally:
+        if journal.exists():
+            desk.devswap(*back.argv)
+    told = ", ".join(f"{count} × {what}" for what, count in sorted(met.items()))
+    report(f"{cloud.era}: keystone {way}: {strikes} strikes survived (seed {seed}): {told}")
+
+
+def _keystones(cloud: Cloud, desk: Desk, *containers: str) -> dict[str, str]:
+    """Both, HAProxy's files, and what it makes of its servers as it runs."""
+    roles = [f"{server['server']} {server['role']}" for server in shown(desk, "keystone_service")]
+    return {**look(cloud, *containers), "roles": "\n".join(roles)}
+
+
+def _course(desk: Desk, journal: Path, argv: tuple[str, ...]) -> Course:
     began, seen = time.monotonic(), []
     with desk.start(*argv) as process:
         while process.poll() is None:
-            held = _journal(desk)
+            held = _journal(journal)
             if held is not None and held not in seen:
                 seen.append(held)
             time.sleep(0.0005)
@@ -123,21 +171,21 @@ def _boundaries(over: Course, back: Course) -> list[tuple[Course, str]]:
     return sorted(found, key=lambda one: "hold-unit" not in one[1])
 
 
-def _journal(desk: Desk) -> str | None:
+def _journal(path: Path) -> str | None:
     """Its mode and its steps."""
     try:
-        read = json.loads(journal_of(desk.cloud).read_text())
+        read = json.loads(path.read_text())
     except FileNotFoundError:
         return None
     return " ".join([read["swap"]["mode"], *(entry["step"]["kind"] for entry in read["entries"])])
 
 
-def _struck(desk: Desk, strike: Strike) -> str:
+def _struck(desk: Desk, journal: Path, strike: Strike) -> str:
     """Start devswap, kill it when its time has come, and tell what it was doing, from the last line it said."""
     with desk.start(*strike.course.argv) as process:
         deadline = time.monotonic() + strike.seconds
         while process.poll() is None and time.monotonic() < deadline:
-            if strike.journal is not None and _journal(desk) == strike.journal:
+            if strike.journal is not None and _journal(journal) == strike.journal:
                 break
             time.sleep(0.0005)
         if process.poll() is None:

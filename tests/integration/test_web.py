@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pexpect
@@ -15,6 +18,8 @@ from devswap.sandbox.changes import BROKEN_IMPORT, HARMLESS, MIGRATION, NEW_REVI
 from tests.integration import cloud as clouds
 from tests.integration.cloud import Cloud, certificate, wait_until
 from tests.integration.people import Desk
+from tests.integration.test_meanwhile import journal_of
+from tests.integration.through_haproxy import FILES, UnderLoad, address, balancer
 
 pytestmark = pytest.mark.sandbox
 
@@ -63,13 +68,14 @@ except urllib.error.HTTPError as error:
 @pytest.fixture
 def heat(cloud: Cloud, desk: Desk) -> Iterator[str]:
     """heat-api's container, whole afterwards."""
-    yield from _whole(cloud, desk, cloud.container("-heat-api"), "heat-api")
+    yield from _whole(cloud, desk, cloud.heat_api)
 
 
 @pytest.fixture
 def keystone(cloud: Cloud, desk: Desk) -> Iterator[str]:
-    """One of keystone's two containers, whole afterwards."""
-    yield from _whole(cloud, desk, cloud.container("-keystone-"), "keystone")
+    """One of keystone's two containers; both are whole afterwards."""
+    first, second = (name for name in cloud.containers if "-keystone-" in name.replace("_", "-"))
+    yield from _whole(cloud, desk, first, second)
 
 
 _ENCRYPT = r"""
@@ -104,28 +110,35 @@ def in_tls(cloud: Cloud, tmp_path: Path) -> Iterator[bool]:
     cloud.sh(_DECRYPT, on=on)
 
 
-def _whole(cloud: Cloud, desk: Desk, container: str, service: str) -> Iterator[str]:
-    before = look(cloud, container)
+def _whole(cloud: Cloud, desk: Desk, container: str, *others: str) -> Iterator[str]:
+    before = look(cloud, container, *others)
     yield container
-    left = clouds.swaps(desk.devswap("status", "--json").stdout)
-    if any((swap["service"], swap["machine"]) == (service, f"lxc:{container}") for swap in left):
-        desk.devswap("restore", service, "--machine", container, "--take-over")
-    assert clouds.differences(before, look(cloud, container)) == []
+    for swap in clouds.swaps(desk.devswap("status", "--json").stdout):
+        if swap["machine"] == f"lxc:{container}":
+            desk.devswap("restore", swap["service"], "--machine", container, "--take-over")
+    assert clouds.differences(before, look(cloud, container, *others)) == []
 
 
-def look(cloud: Cloud, container: str) -> dict[str, str]:
-    text = cloud.run(["sh", "-c", _LOOK], on=container, ok=False).stdout
-    return dict(part.split("\n", 1) for part in text.split("\n== ")[1:] if "\n" in part)
+def look(cloud: Cloud, *containers: str) -> dict[str, str]:
+    """All there is to compare of these containers, and HAProxy's files."""
+    found = {"files of HAProxy": cloud.sh(FILES, on=balancer(cloud))}
+    for container in containers:
+        text = cloud.run(["sh", "-c", _LOOK], on=container, ok=False).stdout
+        parts = (part.split("\n", 1) for part in text.split("\n== ")[1:] if "\n" in part)
+        found |= {f"{container}: {name}": shown for name, shown in parts}
+    return found
 
 
-def ask(cloud: Cloud, container: str, port: int, path: str = "/v3", *, tls: bool = False) -> str:
-    """The head of the answer that the machine itself gives."""
-    address = cloud.containers[container]
+def ask(
+    cloud: Cloud, container: str, port: int, path: str = "/v3", *, tls: bool = False, address: str | None = None
+) -> str:
+    """The head of the answer that the machine itself gives, or who else is at `address`."""
+    address = address or cloud.containers[container]
     how = "HTTPSConnection" if tls else "HTTPConnection"
     trust = ", context=ssl._create_unverified_context()" if tls else ""
     script = f"""
 import http.client, ssl
-c = http.client.{how}("{address}", {port}, timeout=60{trust})
+c = http.client.{how}("{address}", {port}, timeout=120{trust})
 c.request("GET", "{path}")
 r = c.getresponse()
 print(r.status, r.headers)
@@ -149,46 +162,75 @@ def header(change: Change) -> str:
     return change.patchsets[-1].shows.partition(": ")[2]
 
 
-def stop(terminal: pexpect.spawn[str]) -> None:
-    """Ctrl-C once: a second one would be by force, and the first one has to do."""
+def stop(terminal: pexpect.spawn[str]) -> float:
+    """Ctrl-C once: a second one would be by force, and the first one has to do. The seconds it took."""
+    began = time.monotonic()
     terminal.sendcontrol("c")
     terminal.expect("is stopped, and still swapped", timeout=20)
+    seconds = time.monotonic() - began
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert "Ctrl-C again" not in (terminal.before or "")
     assert terminal.exitstatus == 0
+    assert seconds < 5, "2 s are promised, of a host that is not busy with other tests"
+    return seconds
 
 
-def at_a_prompt(cloud: Cloud, container: str, port: int, terminal: pexpect.spawn[str], path: str) -> str:
-    """A request that stops at a breakpoint, is looked at, and goes on: its answer."""
+def at_a_prompt(terminal: pexpect.spawn[str], ask_it: Callable[[], str], *, seconds: float = 0) -> str:
+    """A request that stops at a breakpoint, is looked at for `seconds`, and goes on: its answer."""
     heads: list[str] = []
-    request = threading.Thread(target=lambda: heads.append(ask(cloud, container, port, path)))
+    request = threading.Thread(target=lambda: heads.append(ask_it()))
     request.start()
     terminal.expect(PROMPT)
     terminal.sendline("p 6 * 7, __file__")
     terminal.expect(r"\(42, '/run/devswap/[a-z-]+/\d+/checkout/.*\.py'\)")
     terminal.expect(PROMPT)
+    time.sleep(seconds)
     assert heads == []
     terminal.sendline("c")
     request.join()
     return heads[0]
 
 
-def test_heat_api_on_a_terminal_with_a_breakpoint_in_a_request_and_then_detached(
-    cloud: Cloud, desk: Desk, heat: str
-) -> None:
+def stopping_tree(desk: Desk) -> Path:
+    """Of heat, with a breakpoint that is met in a request for /?stop."""
     tree = desk.own_tree("stops")
-    versions = tree / "heat/api/versions.py"
     stops = "        if 'stop' in req.query_string: breakpoint()\n"
-    desk.edit(versions, "        version_objs = [\n", f"{stops}        version_objs = [\n")
+    desk.edit(tree / "heat/api/versions.py", "        version_objs = [\n", f"{stops}        version_objs = [\n")
+    return tree
+
+
+def test_heat_api_on_a_terminal_with_a_breakpoint_in_a_request_and_then_detached(
+    cloud: Cloud, desk: Desk, heat: str, report: Callable[[str], None]
+) -> None:
+    tree, on = stopping_tree(desk), balancer(cloud)
+    before = cloud.sh("cat /etc/haproxy/haproxy.cfg", on=on)
     terminal = desk.terminal("checkout", "heat-api", str(tree), "--machine", heat)
     terminal.expect("answers from")
-    assert at_a_prompt(cloud, heat, 8004, terminal, "/?stop").startswith("300 ")
-    stop(terminal)
+    assert_patient(before, cloud.sh("cat /etc/haproxy/haproxy.cfg", on=on))
+    # On one era, since it takes that long: HAProxy asks with requests there, and would give up after 50 s.
+    seconds = 52 if cloud.era == "2015" else 0
+    request = partial(ask, cloud, heat, 8004, "/?stop", address=address(cloud))
+    assert at_a_prompt(terminal, request, seconds=seconds).startswith("300 ")
+    ended = stop(terminal)
+    report(f"{cloud.era}: Ctrl-C ended heat-api on a terminal in {ended:.1f} s")
     desk.devswap("run", "heat-api", "--machine", heat, "--detach")
+    assert "timeout server 1h" not in cloud.sh("cat /etc/haproxy/haproxy.cfg", on=on)
     assert ask(cloud, heat, 8004, "/").startswith("300 ")
     assert "serving (http://" in desk.devswap("status").stdout
     desk.devswap("restore", "heat-api", "--machine", heat)
+
+
+def test_heat_api_cfn_on_a_terminal_and_then_detached(cloud: Cloud, desk: Desk, heat: str) -> None:
+    tree = stopping_tree(desk)
+    terminal = desk.terminal("checkout", "heat-api-cfn", str(tree), "--machine", heat)
+    terminal.expect("answers from")
+    request = partial(ask, cloud, heat, 8000, "/?stop", address=address(cloud))
+    assert at_a_prompt(terminal, request).startswith("300 ")
+    stop(terminal)
+    desk.devswap("run", "heat-api-cfn", "--machine", heat, "--detach")
+    assert ask(cloud, heat, 8000, "/", address=address(cloud)).startswith("300 ")
+    desk.devswap("restore", "heat-api-cfn", "--machine", heat)
 
 
 def test_an_application_that_fails_at_its_first_request_is_rolled_back(cloud: Cloud, desk: Desk, heat: str) -> None:
@@ -211,35 +253,42 @@ def test_a_keystone_that_does_not_import_costs_no_outage(cloud: Cloud, desk: Des
 
 
 def test_keystone_on_a_terminal_with_a_breakpoint_in_a_request_and_then_detached_with_a_migration(
-    cloud: Cloud, desk: Desk, keystone: str
+    cloud: Cloud, desk: Desk, keystone: str, under_load: UnderLoad, report: Callable[[str], None]
 ) -> None:
     change = changes.change("keystone", HARMLESS, cloud.era)
-    terminal = desk.terminal("checkout", "keystone", f"review/{change.number}", "--machine", keystone)
-    terminal.expect("answers from")
-    assert f"{HEADER}: {header(change)}" in ask(cloud, keystone, 5000)
-    stop(terminal)
+    with under_load("checkout on a terminal"):
+        terminal = desk.terminal("checkout", "keystone", f"review/{change.number}", "--machine", keystone)
+        terminal.expect("answers from")
+    wait_for_token(cloud, header(change))
+    ended = stop(terminal)
+    report(f"{cloud.era}: Ctrl-C ended keystone on a terminal in {ended:.1f} s")
     source = application(desk, change)
     unedited = source.read_text()
     stops = "    if 'stop' in flask.request.query_string.decode(): breakpoint()\n"
     varied = "    response.headers['Vary'] = 'X-Auth-Token'\n"
     try:
         desk.edit(source, varied, f"    import flask\n{stops}{varied}")
-        again = desk.terminal("run", "keystone", "--machine", keystone)
-        again.expect("answers from")
-        assert at_a_prompt(cloud, keystone, 5000, again, "/v3?stop").startswith("200 ")
+        with under_load("run on a terminal"):
+            again = desk.terminal("run", "keystone", "--machine", keystone)
+            again.expect("answers from")
+        assert at_a_prompt(again, partial(ask, cloud, keystone, 5000, "/v3?stop")).startswith("200 ")
         stop(again)
     finally:
         source.write_text(unedited)
     before, migration = cloud.schema("keystone"), changes.change("keystone", MIGRATION, cloud.era)
-    desk.devswap("checkout", "keystone", f"review/{migration.number}", "--machine", keystone, "--detach")
+    with under_load("switch to --detach with a migration"):
+        desk.devswap("checkout", "keystone", f"review/{migration.number}", "--machine", keystone, "--detach")
     migrated = cloud.schema("keystone")
     assert all(revision in migrated for revision in NEW_REVISIONS_OF_KEYSTONE)
     assert ("`note` varchar(255)" in migrated, "`ix_actor_id`" in migrated) == (True, False)
     assert "`ix_actor_id`" in before
     wait_for_token(cloud, header(migration))
-    desk.devswap("restore", "keystone", "--machine", keystone)
+    script = journal_of(cloud, "keystone", keystone).with_name("restore.sh")
+    by_hand = subprocess.run(["sh", str(script)], capture_output=True, text=True, check=False)
+    assert by_hand.returncode == 0, by_hand.stderr
     assert cloud.schema("keystone") == before
     assert HEADER.lower() not in token(cloud).lower()
+    desk.devswap("restore", "keystone", "--machine", keystone)
 
 
 def test_keystone_under_its_web_server_installed_and_in_place(
@@ -247,6 +296,7 @@ def test_keystone_under_its_web_server_installed_and_in_place(
     desk: Desk,
     in_tls: bool,  # noqa: FBT001 - a fixture
     keystone: str,
+    under_load: UnderLoad,
 ) -> None:
     change = changes.change("keystone", HARMLESS, cloud.era)
     line = ("checkout", "keystone", f"review/{change.number}", "--machine", keystone, "--apache")
@@ -254,24 +304,57 @@ def test_keystone_under_its_web_server_installed_and_in_place(
         refused = desk.devswap(*line[:-1], "--detach", code=1)
         assert "Apache does TLS for it" in refused.stderr
         assert f"devswap checkout keystone review/{change.number} --apache" in refused.stderr
-    desk.devswap(*line, "--install")
+    with under_load("checkout --apache --install"):
+        desk.devswap(*line, "--install")
+    wait_for_token(cloud, header(change))
     source = application(desk, change)
     unedited = source.read_text()
     try:
         _replace(source, header(change), "edited")
-        desk.devswap("run", "keystone", "--machine", keystone)
+        with under_load("run after --apache"):
+            desk.devswap("run", "keystone", "--machine", keystone)
         assert f"{HEADER}: {header(change)}" in ask(cloud, keystone, 5000, tls=in_tls)
-        desk.devswap("checkout", "keystone", str(source.parents[3]), "--machine", keystone)
+        with under_load("switch after --apache"):
+            desk.devswap("checkout", "keystone", str(source.parents[3]), "--machine", keystone)
         assert f"{HEADER}: edited" in ask(cloud, keystone, 5000, tls=in_tls)
         source.write_text(unedited)
         desk.devswap("run", "keystone", "--machine", keystone)
         wait_for_token(cloud, header(change))
         log = desk.devswap("logs", "keystone", "--machine", keystone).stdout
         assert re.search("mod_wsgi|uwsgi|keystone", log, re.IGNORECASE)
+        with under_load("restore after --apache"):
+            desk.devswap("restore", "keystone", "--machine", keystone)
+        assert HEADER not in ask(cloud, keystone, 5000, tls=in_tls)
+        _fails_at_its_first_request(cloud, desk, source, keystone)
     finally:
         source.write_text(unedited)
-    desk.devswap("restore", "keystone", "--machine", keystone)
-    assert HEADER not in ask(cloud, keystone, 5000, tls=in_tls)
+
+
+def _fails_at_its_first_request(cloud: Cloud, desk: Desk, source: Path, keystone: str) -> None:
+    """Under mod_wsgi, which has loaded it by then."""
+    if cloud.era != "2015":
+        return
+    varied = "    response.headers['Vary'] = 'X-Auth-Token'\n"
+    _replace(source, varied, f"{varied}    raise RuntimeError('at its first request')\n")
+    tree = str(source.parents[3])
+    failed = desk.devswap("checkout", "keystone", tree, "--machine", keystone, "--apache", "--wait", "20", code=1)
+    assert "answers 500" in failed.stderr
+    assert "production is back" in failed.stderr
+
+
+def assert_patient(before: str, after: str) -> None:
+    """HAProxy waits an hour for the one backend, and nothing else is changed in its file."""
+    (others, was), (others_now, is_now) = map(_backend, (before, after))
+    assert others_now == others
+    assert ("timeout server 1h" in was, "timeout server 1h" in is_now) == (False, True)
+    assert (" fall 3" in was, " fall 3 " in is_now, "on-error mark-down" in is_now) == (True, False, True)
+
+
+def _backend(text: str) -> tuple[str, str]:
+    """(the rest of the file, what is said of heat-api's servers)."""
+    head, title, rest = text.partition("backend heat_api-back\n")
+    section, end, tail = rest.partition("\n\n")
+    return head + title + end + tail, section
 
 
 def application(desk: Desk, change: Change) -> Path:
