@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +19,19 @@ from tests.integration.repo import Repo
 from tests.integration.small import make_extension
 from tests.packages import make_wheel
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("whole")]
+pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("unstopped")]
 
 OWN = "integration-words"
 """A package that the private index alone has."""
 PAGE = "integration/upper-constraints.txt"
+
+
+@pytest.fixture
+def unstopped(cloud: Cloud) -> Iterator[None]:
+    """A plan is enough to see where packages come from: production serves on."""
+    before = cloud.start_of_production()
+    yield
+    assert cloud.start_of_production() == before
 
 
 @pytest.fixture
@@ -39,10 +48,11 @@ def repo(cloud: Cloud, tmp_path: Path) -> Iterator[Repo]:
 
 @pytest.fixture
 def tree(desk: Desk) -> Path:
-    """Heat, which needs both packages to be imported."""
+    """Heat, which needs both packages to be imported; no run before this one has made an overlay for it."""
     tree = desk.own_tree("packages")
     requirements = tree / "requirements.txt"
-    requirements.write_text(f"{requirements.read_text()}{OWN}>=1.0\n{MISSING_PACKAGE}>=4.4.0\n")
+    added = f"{OWN}>=1.0\n{MISSING_PACKAGE}>=4.4.0\n# {secrets.token_hex(4)}\n"
+    requirements.write_text(requirements.read_text() + added)
     module = OWN.replace("-", "_")
     desk.edit(
         tree / "heat/cmd/engine.py", "\nimport sys\n", f"\nimport sys\n\nimport {MISSING_PACKAGE}\nimport {module}\n"
