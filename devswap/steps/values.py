@@ -1,7 +1,7 @@
-"""Puts the values of one column back as they were: nova's records of services, whose version newer code raises.
+"""Puts the values of one column back as they were: the versions that services of nova and cinder note of themselves.
 
-Rows stay, and what else is in them; a row that is new since then gets the lowest value that there was. So production's
-code, which refuses to start beside records of a newer one, finds none.
+Newer code raises them. Rows stay, and what else is in them; a row that is new since then gets the lowest value that
+there was. So production's code, which refuses to start beside records of a newer one, finds none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from devswap.machine import Machine
 from devswap.steps.database import shared_database
 from devswap.steps.step import Cloud, Step, shell
 
-_NULL, _NUMBER = "NULL", re.compile(r"-?\d+")
+_NULL, _NUMBER, _VERSION = "NULL", re.compile(r"-?\d+"), re.compile(r"-?\d+(\.\d+)*")
 _CLIENT = 'run=$(command -v mariadb || command -v mysql); "$run" "$1" -e "$2"'
 
 
@@ -33,7 +33,7 @@ class PutBackValues(Step):
     table: str
     key: str
     column: str
-    """Of whole numbers."""
+    """Of whole numbers, or of versions such as 1.39."""
     seen: tuple[tuple[tuple[str, str], ...], ...] = ()
     """For each of `sources` what `looked_at` found while production served; without it the capture asks."""
 
@@ -108,14 +108,14 @@ class PutBackValues(Step):
 
     def _statements(self, before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
         """What puts back the rows that differ. A row that is gone stays gone."""
-        lowest = min((int(value) for value in before.values() if value != _NULL), default=0)
+        lowest = _lowest(before)
         for key, value in now.items():
             wanted = before.get(key)
             if wanted is None:  # new since then: raised by whoever made it
-                wanted = str(lowest) if value != _NULL and int(value) > lowest else value
+                wanted = lowest if value != _NULL and _order(value) > _order(lowest) else value
             if value != wanted:
                 row = f"`{self.key}` = '{_text(key)}'"
-                yield f"UPDATE `{self.table}` SET `{self.column}` = {wanted} WHERE {row}"  # noqa: S608
+                yield f"UPDATE `{self.table}` SET `{self.column}` = {_literal(wanted)} WHERE {row}"  # noqa: S608
 
     def _now(self, database: Database) -> dict[str, str]:
         return dict(self._values(database))
@@ -129,8 +129,8 @@ class PutBackValues(Step):
             return []
         sql = f"SELECT `{self.key}`, `{self.column}` FROM `{self.table}` ORDER BY `{self.key}`"  # noqa: S608 - words
         rows = [(row[0], row[1]) for row in database.query(sql)]
-        if not all(value == _NULL or _NUMBER.fullmatch(value) for _, value in rows):
-            raise DevswapError(f"cannot put {self.table}.{self.column} back: it holds more than whole numbers")
+        if not all(value == _NULL or _VERSION.fullmatch(value) for _, value in rows):
+            raise DevswapError(f"cannot put {self.table}.{self.column} back: it holds more than numbers of versions")
         return rows
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
@@ -139,11 +139,13 @@ class PutBackValues(Step):
             before = dict(rows)
             if not before:
                 continue
-            cases = " ".join(f"WHEN '{_text(key)}' THEN {value}" for key, value in before.items())
-            lowest = min((int(value) for value in before.values() if value != _NULL), default=0)
+            cases = " ".join(f"WHEN '{_text(key)}' THEN {_literal(value)}" for key, value in before.items())
+            lowest = _lowest(before)
+            # of two versions MariaDB would compare the letters, as in 1.9 and 1.39
+            others = f"LEAST(`{self.column}`, {lowest})" if _NUMBER.fullmatch(lowest) else _literal(lowest)
             sql = (
                 f"UPDATE `{self.table}` SET `{self.column}` = "  # noqa: S608 - words and numbers
-                f"CASE `{self.key}` {cases} ELSE LEAST(`{self.column}`, {lowest}) END"
+                f"CASE `{self.key}` {cases} ELSE {others} END"
             )
             lines.append(shell(source.client, "sh", "-c", _CLIENT, "sh", source.name, sql))
         return lines
@@ -152,6 +154,18 @@ class PutBackValues(Step):
         names = ", ".join(source.name for source in self.sources)
         what = f"{self.table}.{self.column} of {names}"
         return f"note {what}", f"put {what} back"
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def _lowest(rows: Mapping[str, str]) -> str:
+    return min((value for value in rows.values() if value != _NULL), key=_order, default="0")
+
+
+def _literal(value: str) -> str:
+    return value if value == _NULL or _NUMBER.fullmatch(value) else f"'{value}'"
 
 
 def _text(key: str) -> str:

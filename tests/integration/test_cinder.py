@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,15 @@ from tests.integration.test_foreground import PROMPT, stop
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.added("cinder"), pytest.mark.eras("current")]
 
-MANAGER = "cinder/volume/manager.py"
+MANAGER, OBJECTS = "cinder/volume/manager.py", "cinder/objects/base.py"
+# What follows the versions of objects.
+REGISTRY = "\n\n\nclass CinderObjectRegistry("
 # A line in the midst of what makes a volume.
 KEPT = "        # We lose the host value if we reschedule, so keep it here\n"
+
+
+def checkout(cloud: Cloud, desk: Desk) -> Path:
+    return desk.person.checkout(f"review~{cloud.change(HARMLESS, 'cinder').number}", "cinder")
 
 
 def at_api(cloud: Cloud, desk: Desk) -> AbstractContextManager[str]:
@@ -91,12 +98,36 @@ def test_volumes_are_placed_and_made_and_shown_by_the_checkout_and_by_production
         assert volumes.shown(second["id"])["name"] == "blue"
 
 
+def versions(cloud: Cloud) -> list[str]:
+    """Of objects, as each service has noted them."""
+    return cloud.sql("SELECT `binary`, object_current_version FROM services ORDER BY id", "cinder").splitlines()
+
+
+def test_production_starts_after_services_that_have_noted_a_version_that_it_does_not_know(
+    cloud: Cloud, desk: Desk, volumes: Volumes
+) -> None:
+    with at_api(cloud, desk) as api, at_volumes(cloud, desk) as at:
+        before, places = versions(cloud), {"cinder-volume": at, "cinder-scheduler": api}
+        for service, place in places.items():
+            take_over(cloud, desk, service, place)
+        source = checkout(cloud, desk) / OBJECTS
+        desk.edit(source, REGISTRY, f"\nOBJ_VERSIONS.add('9.0', {{}}){REGISTRY}")
+        for service, place in places.items():
+            desk.devswap("run", service, "--machine", place, "--detach")
+        assert {line.partition("\t")[2] for line in versions(cloud)} == {"9.0"}
+        desk.edit(source, f"\nOBJ_VERSIONS.add('9.0', {{}}){REGISTRY}", REGISTRY)
+        for service, place in places.items():
+            give_back(desk, service, place)
+        assert versions(cloud) == before
+        assert volumes.create("green")["metadata"] == {}
+
+
 def test_a_breakpoint_in_a_greenthread_of_a_forked_worker_has_a_prompt(
     cloud: Cloud, desk: Desk, volumes: Volumes
 ) -> None:
     with at_volumes(cloud, desk) as container:
         take_over(cloud, desk, "cinder-volume", container)
-        source = desk.person.checkout(f"review~{cloud.change(HARMLESS, 'cinder').number}", "cinder") / MANAGER
+        source = checkout(cloud, desk) / MANAGER
         desk.edit(source, KEPT, f"        breakpoint()\n{KEPT}")
         terminal = desk.terminal("run", "cinder-volume", "--machine", container)
         terminal.expect("answers from")

@@ -173,7 +173,7 @@ _STATEMENTS = [
             lambda schema, match: schema.select((match[1], match[2]), match[3]),
         ),
         (
-            r"UPDATE `(\w+)` SET `(\w+)` = (\w+) WHERE `(\w+)` = '(\w+)'",
+            r"UPDATE `(\w+)` SET `(\w+)` = '?([\w.]+)'? WHERE `(\w+)` = '(\w+)'",
             lambda schema, match: schema.change(*match.groups()),
         ),
         (r"SELECT (version(?:_num)?) FROM (\w+)", lambda schema, match: schema.select((match[1],), match[2])),

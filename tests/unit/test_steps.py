@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from tests.simulated import images, nova, web
 from tests.simulated.calls import Fault, Kind
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
+from tests.simulated.mariadb import Table
 
 for module in pkgutil.iter_modules(devswap.steps.__path__):
     importlib.import_module(f"devswap.steps.{module.name}")
@@ -399,3 +401,19 @@ def test_a_step_that_leaves_ends_its_own_migration(simulated: SimulatedCloud, cl
     machine.make_transient("devswap-heat-engine-db-sync.service", ["sleep"])
     step.leave(cloud)
     assert not machine.init.is_active("devswap-heat-engine-db-sync.service")
+
+
+def test_versions_are_put_back_as_the_numbers_that_they_are_made_of(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    """cinder notes such ones; 1.9 is older than 1.39."""
+    rows = simulated.schema(nova.CELL1).tables["records"] = Table(
+        "`id` int, `version` varchar(36)", ["(1,'1.39')", "(2,'1.9')", "(3,'NULL')"]
+    )
+    step = PutBackValues(ON, sources=RECORDS[:1], table="records", key="id", column="version")
+    captured = step.capture(cloud)
+    rows.rows[:] = ["(1,'1.40')", "(2,'1.40')", "(3,'NULL')", "(4,'1.40')", "(5,'1.8')"]
+    (line,) = step.by_hand(captured, cloud.vault)
+    sql = shlex.split(line)[-1]
+    assert sql.endswith("WHEN '1' THEN '1.39' WHEN '2' THEN '1.9' WHEN '3' THEN NULL ELSE '1.9' END")
+    step.undo(cloud, captured)
+    shown = simulated.schema(nova.CELL1).select(("id", "version"), "records")
+    assert shown == ["1\t1.39", "2\t1.9", "3\tNULL", "4\t1.9", "5\t1.8"]
