@@ -88,7 +88,7 @@ def people() -> Iterator[tuple[Person, Person]]:
     _sweep_accounts()
     names = tuple(f"swap-{name}-{os.getpid()}" for name in ("ada", "ben"))
     for name in names:
-        clouds.wait_until(partial(_add, name), f"useradd {name}", seconds=20)
+        clouds.wait_until(partial(_add, name), f"useradd {name}", seconds=180)
     ada, ben = (Person(name) for name in names)
     ada.run("git", "config", "--global", "user.name", "Ada")
     ada.run("git", "config", "--global", "user.email", "ada@example.org")
@@ -98,7 +98,7 @@ def people() -> Iterator[tuple[Person, Person]]:
 
 
 def _add(name: str) -> bool:
-    """False while another run holds the lock of /etc/passwd (useradd(8): 1), which useradd does not wait for."""
+    """False while another run holds the lock of /etc/passwd (useradd(8): 1): one that removes a large home, say."""
     line = ["useradd", "--create-home", "--shell", "/bin/bash", name]
     ended = subprocess.run(line, capture_output=True, text=True, check=False)
     assert ended.returncode in (0, 1), ended.stderr
