@@ -105,8 +105,8 @@ class Saved:
         write_durably(self.loading, b"")
         database.load(self.dump)
 
-    def is_loaded(self) -> None:
-        """To its end, and whatever else was to be loaded with it."""
+    def note_loaded(self) -> None:
+        """It is, to its end, and so is whatever else was to be loaded with it."""
         self.loading.unlink(missing_ok=True)
 
     def leaving(self, database: Database) -> Iterator[str]:

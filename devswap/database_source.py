@@ -159,7 +159,9 @@ def connect(url: Url, machines: Iterable[Machine]) -> Database:
     raise DevswapError(
         f"cannot save the database {url}: "
         + ("; ".join(tried) or "no machine of this cloud has mariadb-dump or mysqldump"),
-        hint="install the client where the service runs: apt-get install mariadb-client",
+        hint="see that its server runs and lets one of these in"
+        if tried
+        else "install the client where the service runs: apt-get install mariadb-client",
     )
 
 

@@ -14,6 +14,7 @@ from devswap.journal import Journal
 from devswap.steps.database import SyncDatabase
 from devswap.steps.mount import BASE
 from devswap.steps.step import Cloud, Kept, Step, shell
+from devswap.steps.values import PutBackValues
 
 _SERVE_AGAIN_SECONDS = 60.0
 _PAUSE = 0.5
@@ -123,7 +124,7 @@ def _taken(host: Host, journal: Journal, cloud: Cloud, seconds: float) -> dict[s
         return fingerprint.take(watched, host.machine, seconds=seconds, like=like, answered=cloud.outage.end)
     except DevswapError as error:
         gone = isinstance(error, MachineGone) and error.address == journal.swap.machine
-        if gone or SyncDatabase.kind not in cloud.kept.kinds:
+        if gone or cloud.kept.kinds.isdisjoint((SyncDatabase.kind, PutBackValues.kind)):
             raise
         host.say(f"the database is not compared: {error.message}")
         watched = replace(watched, database=None, others=())

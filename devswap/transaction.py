@@ -58,7 +58,10 @@ def rollback(journal: Journal, cloud: Cloud) -> None:
     _foresee(journal, cloud)
     postponed = withdraw(journal, cloud, lambda step: True)  # noqa: ARG005
     # A devswap that was killed between joining and its own entry is a holder all the same.
+    waiting = {step.shared for step in (_read(journal, entry) for entry in journal.entries)}
     for record in list(Shelf(cloud.shared).held_by(journal.folder.name)):
+        if record.name in waiting:
+            continue
         try:
             with _guarded(journal, from_json(record.step), cloud.moot):
                 _leave(record, journal, cloud)
@@ -79,7 +82,8 @@ def _foresee(journal: Journal, cloud: Cloud) -> None:
             continue
         if step.shared is not None:
             record = Shelf(cloud.shared).find(step.shared)
-            if record is None or record.holders != (journal.folder.name,):
+            others = record is not None and record.holders != (journal.folder.name,)
+            if record is None or (others and not step.at_once):
                 continue
             step, captured = from_json(record.step), record.captured
             place = replace(cloud, vault=Shelf(cloud.shared).vault(record.name))

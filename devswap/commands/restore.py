@@ -16,7 +16,6 @@ from devswap.machine import shown
 from devswap.proof import Restored
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Kept, Step
-from devswap.steps.values import PutBackValues
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -113,8 +112,6 @@ def _kinds(wanted: set[str]) -> frozenset[str]:
         raise UsageError(
             f"cannot leave {wrong.pop()!r} as it is", hint=f"these can be left: {', '.join(sorted(known))}"
         )
-    if SyncDatabase.kind in wanted:  # the same database, which may be out of reach
-        wanted.add(PutBackValues.kind)
     return frozenset(wanted)
 
 

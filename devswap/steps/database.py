@@ -151,7 +151,7 @@ class SyncDatabase(Step):
         if database_parts.is_half_loaded(cloud.vault):
             _undo_at_once(cloud)
         for each in saved:
-            each.is_loaded()
+            each.note_loaded()
         database_users.start(cloud)
 
     def _at_rest(self, cloud: Cloud, saved: Saved) -> Database:
@@ -199,7 +199,7 @@ class SyncDatabase(Step):
             cloud.say(f"loading the database as it was before that load began: {save}")
             database.load(save)
         for each in halves:
-            each.is_loaded()
+            each.note_loaded()
 
     def _migrate(self, cloud: Cloud, command: tuple[str, ...]) -> None:
         machine = cloud.machine(self.on)

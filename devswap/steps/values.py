@@ -1,7 +1,8 @@
 """Puts the values of one column back as they were: the versions that services of nova and cinder note of themselves.
 
-Newer code raises them. Rows stay, and what else is in them; a row that is new since then gets the lowest value that
-there was. So production's code, which refuses to start beside records of a newer one, finds none.
+Newer code raises them. Rows stay, and what else is in them; a row that is new since then gets the highest value that
+there was, unless its own is lower. So production's code, which refuses to start beside records of a newer one, finds
+none.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from typing import Any, ClassVar
 
 from devswap import database_source
 from devswap.database import Database
+from devswap.database_parts import is_half_loaded
 from devswap.database_source import Source
-from devswap.errors import DevswapError, MachineGone
+from devswap.errors import DevswapError, MachineGone, Postponed
+from devswap.journal import make_private, write_durably
 from devswap.machine import Machine
-from devswap.steps.database import shared_database
+from devswap.shared import Shelf
+from devswap.steps.database import SyncDatabase, shared_database
 from devswap.steps.step import Cloud, Step, shell
 
 _NULL, _NUMBER, _VERSION = "NULL", re.compile(r"-?\d+"), re.compile(r"-?\d+(\.\d+)*")
@@ -38,6 +42,7 @@ class PutBackValues(Step):
     """For each of `sources` what `looked_at` found while production served; without it the capture asks."""
 
     kind: ClassVar[str] = "put-back-values"
+    facts: ClassVar[tuple[str, ...]] = ("database ",)
     outlives_restart: ClassVar[bool] = True
     at_once: ClassVar[bool] = True
 
@@ -62,38 +67,61 @@ class PutBackValues(Step):
         pass
 
     def foresee(self, cloud: Cloud, captured: Any) -> None:  # noqa: ARG002
-        """The others may be found through one that a load, which comes before this, makes whole."""
-        try:
-            self.sources[0].open(cloud.machine)
-        except MachineGone:
-            raise
-        except DevswapError as error:
-            leave = f"or leave {self.table}.{self.column} as it is: devswap restore --keep-database"
-            raise DevswapError(error.message, hint=", ".join(filter(None, (error.hint, leave)))) from error
+        """Some may be found through one that a load, which comes before this, makes whole: the first is asked then.
+
+        Who leaves the database as it is wants production back at once, reached or not.
+        """
+        if SyncDatabase.kind in cloud.kept.kinds:
+            return
+        for source in self.sources[:1] if _is_any_half_loaded(cloud) else self.sources:
+            try:
+                source.open(cloud.machine)
+            except MachineGone:
+                raise
+            except DevswapError as error:
+                leave = f"leave {self.table}.{self.column} as it is until then: devswap restore --keep-database"
+                raise DevswapError(error.message, hint=", or ".join(filter(None, (error.hint, leave)))) from error
 
     def undo(self, cloud: Cloud, captured: Any) -> None:
-        for source, rows in zip(self.sources, captured, strict=True):
-            self._put_back(cloud, source, rows)
+        self._require(cloud, self._failures(cloud, captured))
 
     def hand_on(self, cloud: Cloud, captured: Any, others: Sequence[str]) -> None:  # noqa: ARG002
         """Production of one of them starts now, whatever the others raise and put back later."""
         if self.kind in cloud.kept.kinds:
             self.keep(cloud, captured)
             return
-        for number, (source, rows) in enumerate(zip(self.sources, captured, strict=True)):
+        failures = self._failures(cloud, captured)
+        self._require(cloud, [(source, error) for source, error in failures if source == self.sources[0]])
+
+    def keep(self, cloud: Cloud, captured: Any) -> None:
+        """What cannot be put back even now is left for good: how a person does it is kept among the saves."""
+        if not self._failures(cloud, captured):
+            return
+        make_private(cloud.saves)
+        path = cloud.saves / f"{self.table}.{self.column}-{cloud.now().replace(':', '')}.sh"
+        lines = ["#!/bin/sh", *self.by_hand(captured, cloud.vault)]
+        write_durably(path, ("\n".join(lines) + "\n").encode(), mode=0o700)
+        cloud.say(f"production may not start before this was run: sh {path}")
+
+    def _failures(self, cloud: Cloud, captured: Any) -> list[tuple[Source, DevswapError]]:
+        """Put back each by itself; which could not be, and why."""
+        found = []
+        for source, rows in zip(self.sources, captured, strict=True):
             try:
                 self._put_back(cloud, source, rows)
             except DevswapError as error:
-                if number == 0:
-                    raise
                 cloud.say(f"{self.table}.{self.column} of {source.name} is not put back yet: {error.message}")
+                found.append((source, error))
+        return found
 
-    def keep(self, cloud: Cloud, captured: Any) -> None:
-        """Whoever leaves the database as it is may be unable to reach it; production needs this of it all the same."""
-        try:
-            self.undo(cloud, captured)
-        except DevswapError as error:
-            cloud.say(f"{self.table}.{self.column} is not put back: {error.message}")
+    def _require(self, cloud: Cloud, failures: Sequence[tuple[Source, DevswapError]]) -> None:
+        """Where the database stays as it is, reached or not, it waits: production starts beside it if that can be."""
+        leaves = SyncDatabase.kind in cloud.kept.kinds
+        for _, error in failures:
+            if not leaves:
+                raise error
+            if not isinstance(error, MachineGone):  # it went with the database
+                raise Postponed(error) from error
 
     def _put_back(self, cloud: Cloud, source: Source, rows: Iterable[tuple[str, str]]) -> None:
         database = source.open(cloud.machine)
@@ -108,11 +136,11 @@ class PutBackValues(Step):
 
     def _statements(self, before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
         """What puts back the rows that differ. A row that is gone stays gone."""
-        lowest = _lowest(before)
+        highest = _highest(before)
         for key, value in now.items():
             wanted = before.get(key)
             if wanted is None:  # new since then: raised by whoever made it
-                wanted = lowest if value != _NULL and _order(value) > _order(lowest) else value
+                wanted = highest if value != _NULL and _order(value) > _order(highest) else value
             if value != wanted:
                 row = f"`{self.key}` = '{_text(key)}'"
                 yield f"UPDATE `{self.table}` SET `{self.column}` = {_literal(wanted)} WHERE {row}"  # noqa: S608
@@ -140,9 +168,9 @@ class PutBackValues(Step):
             if not before:
                 continue
             cases = " ".join(f"WHEN '{_text(key)}' THEN {_literal(value)}" for key, value in before.items())
-            lowest = _lowest(before)
+            highest = _highest(before)
             # of two versions MariaDB would compare the letters, as in 1.9 and 1.39
-            others = f"LEAST(`{self.column}`, {lowest})" if _NUMBER.fullmatch(lowest) else _literal(lowest)
+            others = f"LEAST(`{self.column}`, {highest})" if _NUMBER.fullmatch(highest) else _literal(highest)
             sql = (
                 f"UPDATE `{self.table}` SET `{self.column}` = "  # noqa: S608 - words and numbers
                 f"CASE `{self.key}` {cases} ELSE {others} END"
@@ -160,12 +188,20 @@ def _order(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
 
-def _lowest(rows: Mapping[str, str]) -> str:
-    return min((value for value in rows.values() if value != _NULL), key=_order, default="0")
+def _highest(rows: Mapping[str, str]) -> str:
+    """A lower one may be a leftover, or another kind of service's."""
+    return max((value for value in rows.values() if value != _NULL), key=_order, default="0")
 
 
 def _literal(value: str) -> str:
     return value if value == _NULL or _NUMBER.fullmatch(value) else f"'{value}'"
+
+
+def _is_any_half_loaded(cloud: Cloud) -> bool:
+    entries = (entry for entries in (cloud.entries(), *cloud.other_swaps()) for entry in entries)
+    names = {str(entry.captured["shared"]) for entry in entries if entry.step["kind"] == SyncDatabase.kind}
+    shelf = Shelf(cloud.shared)
+    return any(shelf.find(name) is not None and is_half_loaded(shelf.vault(name)) for name in names)
 
 
 def _text(key: str) -> str:

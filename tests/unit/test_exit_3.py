@@ -16,8 +16,10 @@ import pytest
 
 import devswap
 from devswap import development, swap
+from devswap.database import Database
+from devswap.errors import DevswapError
 from devswap.wish import Wish
-from tests.simulated import disk, images
+from tests.simulated import disk, images, nova
 from tests.simulated.calls import Fault, Kind
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
@@ -43,7 +45,7 @@ TABLE = {
     (
         "transaction",
         "cannot {step.describe()[1]} in {step.on}: {error}",
-    ): "test_an_undo_that_fails; tests/unit/test_kept.py",
+    ): "test_an_undo_that_fails; test_values_that_cannot_be_put_back; tests/unit/test_kept.py",
     ("transaction", "cannot {step.describe()[1]} in {step.on}: {error!r}"): "test_a_fault_of_ours",
     ("way", "{swap.service} was given back, but not all"): "test_what_is_given_back_but_for_haproxy_stays_so",
 }
@@ -284,6 +286,29 @@ def test_an_undo_that_fails_for_good_can_be_left(cloud: SimulatedCloud, person: 
     person.types(leave)
     assert cloud.machine(images.HEAT).init.unit(UNIT).argv[0].startswith(images.VENV)
     assert cloud.host().journals.all() == []
+
+
+def test_values_that_cannot_be_put_back(cloud: SimulatedCloud, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud.with_nova()
+    nova.checkout(cloud, "newer")
+    swap.checkout(cloud.host(), Wish(nova.CONDUCTOR, "newer", None, None, detach=True), cloud.makers)
+    query = Database.query
+
+    def read_only(self: Database, sql: str) -> list[list[str]]:
+        if sql.startswith("UPDATE"):
+            raise DevswapError("ERROR 1290 (HY000): the server is read-only")
+        return query(self, sql)
+
+    with monkeypatch.context() as now:
+        now.setattr(Database, "query", read_only)
+        hint = person.is_told("restore").hint
+        again, leave = commands(hint)
+        assert "--skip put-back-values" in leave
+        person.is_told(*again.split()[1:])
+        with pytest.raises(DevswapError):  # beside the newer ones it does not start
+            person.types(leave)
+    (script,) = (cloud.state / "saved").glob("*.sh")
+    assert "UPDATE `services`" in script.read_text()
 
 
 def test_a_fault_of_ours(cloud: SimulatedCloud, whole: Snapshot, person: Person) -> None:

@@ -198,6 +198,18 @@ def test_a_record_that_is_new_since_then_is_no_newer_than_the_others(cloud: Simu
     assert cloud.schema(nova.CELL2).select(("id", "version"), "services") == ["1\t70", "2\t70"]
 
 
+def test_a_record_that_is_new_since_then_is_not_as_low_as_a_leftover(cloud: SimulatedCloud) -> None:
+    """nova refuses to start beside a nova-compute that is too old, too."""
+    cloud.schema(nova.CELL1).insert("services", "(4,'nova-consoleauth',0)")
+    checkout(cloud, "newer")
+    (script,) = cloud.state.glob("swaps/*/restore.sh")
+    assert "LEAST(`version`, 72)" in script.read_text()
+    cloud.schema(nova.CELL1).insert("services", "(5,'nova-compute',74)")
+    cloud.schema(nova.CELL1).insert("services", "(6,'nova-compute',71)")
+    restore(cloud)
+    assert versions(cloud) == ["1\t72", "2\t72", "3\t72", "4\t0", "5\t72", "6\t71"]
+
+
 def test_records_are_put_back_where_the_migrated_database_is_left_as_it_is(cloud: SimulatedCloud) -> None:
     checkout(cloud, "migrates")
     restore(cloud, kept=Kept(kinds=frozenset({SyncDatabase.kind, PutBackValues.kind})))
@@ -236,6 +248,79 @@ def test_a_database_that_is_gone_is_named_before_development_is_stopped(cloud: S
     with pytest.raises(NotWhole, match="Can't connect") as caught:
         restore(cloud)
     assert "devswap restore --keep-database" in str(caught.value.hint)
+    assert "install the client" not in str(caught.value.hint)
+    assert serves(cloud, CONDUCTOR)
+
+
+LEFT = Kept(kinds=frozenset({SyncDatabase.kind}))
+"""restore --keep-database"""
+SKIPPED = Kept(kinds=frozenset({PutBackValues.kind}))
+
+
+@pytest.mark.parametrize("second", [(), (SCHEDULER,)])
+def test_records_wait_where_the_database_is_left_and_cannot_be_reached(
+    cloud: SimulatedCloud, second: tuple[str, ...]
+) -> None:
+    before = cloud.take()
+    for service in (CONDUCTOR, *second):
+        checkout(cloud, "newer", service)
+    servers = dict(cloud.world.servers)
+    cloud.world.servers.clear()
+    with pytest.raises(NotWhole):
+        restore(cloud, kept=LEFT)
+    cloud.world.servers.update(servers)
+    assert versions(cloud)[0] == "1\t74"
+    for service in (CONDUCTOR, *second):
+        cloud.machine(nova.MACHINE).run(["systemctl", "reset-failed", "--", f"{service}.service"], ok=range(256))
+        restore(cloud, service)
+    assert serves(cloud, CONDUCTOR)
+    assert differences(cloud, before) == []
+
+
+def delist_cell0(cloud: SimulatedCloud) -> None:
+    """It comes before another one."""
+    table = cloud.schema(nova.API).table("cell_mappings")
+    table.rows[:] = [row for row in table.rows if nova.CELL0_UUID not in row]
+
+
+def test_a_cell_that_is_listed_no_more_is_named_before_development_is_stopped(cloud: SimulatedCloud) -> None:
+    checkout(cloud, "newer")
+    delist_cell0(cloud)
+    with pytest.raises(NotWhole, match="cell_mappings of nova_api has it no more") as caught:
+        restore(cloud)
+    assert "--keep-database" in str(caught.value.hint)
+    assert serves(cloud, CONDUCTOR)
+
+
+def test_production_starts_although_one_of_them_cannot_be_put_back(cloud: SimulatedCloud) -> None:
+    checkout(cloud, "newer")
+    delist_cell0(cloud)
+    cloud.schema(nova.CELL2).insert("services", "(2,'nova-conductor',74)")
+    with pytest.raises(NotWhole, match="has it no more") as caught:
+        restore(cloud, kept=LEFT)
+    assert "--skip put-back-values" in str(caught.value.hint)
+    assert versions(cloud)[0] == "1\t72"
+    assert cloud.schema(nova.CELL2).select(("id", "version"), "services") == ["1\t70", "2\t70"]
+    assert serves(cloud, CONDUCTOR)
+
+
+def test_what_is_left_for_good_is_written_down(cloud: SimulatedCloud) -> None:
+    checkout(cloud, "newer")
+    delist_cell0(cloud)
+    restore(cloud, kept=SKIPPED)
+    assert cloud.host().journals.all() == []
+    (script,) = (cloud.state / "saved").glob("services.version-*.sh")
+    assert any(str(script) in line for line in cloud.said)
+    assert "LEAST(`version`, 72)" in script.read_text()
+
+
+def test_the_database_is_asked_for_although_another_swap_holds_it_too(cloud: SimulatedCloud) -> None:
+    """Records are put back for each that leaves."""
+    for service in (CONDUCTOR, SCHEDULER):
+        checkout(cloud, "newer", service)
+    cloud.world.servers.clear()
+    with pytest.raises(NotWhole, match="Can't connect"):
+        restore(cloud)
     assert serves(cloud, CONDUCTOR)
 
 

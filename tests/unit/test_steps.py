@@ -413,7 +413,7 @@ def test_versions_are_put_back_as_the_numbers_that_they_are_made_of(simulated: S
     rows.rows[:] = ["(1,'1.40')", "(2,'1.40')", "(3,'NULL')", "(4,'1.40')", "(5,'1.8')"]
     (line,) = step.by_hand(captured, cloud.vault)
     sql = shlex.split(line)[-1]
-    assert sql.endswith("WHEN '1' THEN '1.39' WHEN '2' THEN '1.9' WHEN '3' THEN NULL ELSE '1.9' END")
+    assert sql.endswith("WHEN '1' THEN '1.39' WHEN '2' THEN '1.9' WHEN '3' THEN NULL ELSE '1.39' END")
     step.undo(cloud, captured)
     shown = simulated.schema(nova.CELL1).select(("id", "version"), "records")
-    assert shown == ["1\t1.39", "2\t1.9", "3\tNULL", "4\t1.9", "5\t1.8"]
+    assert shown == ["1\t1.39", "2\t1.9", "3\tNULL", "4\t1.39", "5\t1.8"]
