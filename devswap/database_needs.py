@@ -8,19 +8,21 @@ from dataclasses import dataclass, replace
 
 from devswap import database_source, database_url, databases, migrations, plan
 from devswap.database_parts import is_half_loaded
+from devswap.database_sharing import captured_sources, require_one_name, shared_database
 from devswap.database_source import Source
 from devswap.deployment import Deployment
 from devswap.discovery import sites, units
 from devswap.errors import DevswapError
 from devswap.host import Host
 from devswap.journal import Journal, Swap
+from devswap.machine import Machine
 from devswap.migrations import Migrations
 from devswap.service import Database
 from devswap.shared import Record, Shelf
 from devswap.slot import Slot
 from devswap.source import Checkout
 from devswap.steps.apache import RefreshFront
-from devswap.steps.database import SyncDatabase, shared_database
+from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Step
 from devswap.steps.values import PutBackValues
 
@@ -48,10 +50,26 @@ def put_back(host: Host, deployment: Deployment, journal: Journal, sources: Sequ
     # That which lists the others is another kind of database, and has no such records.
     alike = [each for number, each in enumerate(sources) if number == 0 or each.listed is not None]
     step = plan.put_back_values(deployment, tuple(alike)) if alike else None
-    shared = step.shared if step else None
-    if step is None or (shared and Shelf(host.state / "shared").find(shared)):
-        return step  # what another swap has noted is how production was
+    if step is None or step.shared is None:
+        return step
+    shelf = Shelf(host.state / "shared")
+    require_one_name(shelf, step.kind, step.sources)
+    record = shelf.find(step.shared)
+    if record is not None:  # what another swap has noted is how production was
+        _tell_changed(host, record, step.sources)
+        return step
     return step.looked_at(host.machine)
+
+
+def _tell_changed(host: Host, record: Record, sources: Sequence[Source]) -> None:
+    """A cell was made or taken away between two checkouts."""
+    before, swap = captured_sources(record), record.holders[0]
+    for each in sources:
+        if not any(each.is_same_as(known) for known in before):
+            host.say(f"{each.name} was not there yet when {swap} was taken over: a restore does not bring it back")
+    for each in before:
+        if not any(each.is_same_as(known) for known in sources):
+            host.say(f"{each.name} is not listed any more, as it was when {swap} was taken over")
 
 
 @dataclass(frozen=True)
@@ -71,12 +89,14 @@ class Needs:
 
         Raises DevswapError for a checkout that the database is ahead of, and for a database that is half loaded.
         """
+        everything = (self.source, *self.others)
+        require_one_name(Shelf(self.host.state / "shared"), SyncDatabase.kind, everything)
         self._require_loaded()
         wanted = self.deployment.service.database
         assert wanted is not None  # noqa: S101 - a source was found through it
         trees = self._trees(wanted)
         digest = "-".join(dict.fromkeys(tree.digest for tree in trees))
-        now = [each.open(self.host.machine).revisions() for each in (self.source, *self.others)]
+        now = [each.open(self.host.machine).revisions() for each in everything]
         applied = [entry.step["digest"] for entry in self.journal.entries if entry.step["kind"] == SyncDatabase.kind]
         first = bool(applied) and (_lacks(trees, now) or digest not in applied)
         if first:
@@ -163,21 +183,28 @@ class Needs:
         return Shelf(self.host.state / "shared").find(shared_database(self.source))
 
     def _users(self) -> tuple[tuple[str, str], ...]:
-        """The units of the project that use this very database: another cloud on this host has its own."""
+        """The units of the project that use one of these databases: another cloud on this host has its own."""
         service = self.deployment.service
         assert service.database is not None  # noqa: S101
-        url = database_source.read_url(self.deployment.machine, self.source)
         found = []
         for on, unit in units.with_units(service.database.units, self.host.running()):
             machine = self.host.machine(on)
             try:
                 files = units.config_files(machine, unit, service.config, unit.removesuffix(".service"))
-                theirs = databases.source(on, unit, files, service.database)
-                if database_url.same(url, database_source.read_url(machine, theirs)):
+                if self._is_used(machine, databases.source(on, unit, files, service.database)):
                     found.append((on, unit))
             except DevswapError as error:
                 self.host.say(f"{unit} in {on} is taken for no user of the database: {error.message}")
         return tuple(found)
+
+    def _is_used(self, machine: Machine, named: Source) -> bool:
+        """Whether what stands there leads to one of them, be it as another cell, or by another name of the server."""
+        url = database_source.read_url(machine, named)
+        if database_url.same(url, database_source.read_url(self.deployment.machine, self.source)):
+            return True
+        alike = [each for each in (self.source, *self.others) if each.name == url.name]
+        theirs = databases.located(self.host, machine, named, url) if alike else named
+        return any(theirs.is_same_as(each) for each in alike)
 
 
 def _lacks(trees: Sequence[Migrations], revisions: Sequence[Sequence[str]]) -> bool:

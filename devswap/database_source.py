@@ -97,13 +97,20 @@ class Source:
 
     def is_same_as(self, other: Source) -> bool:
         """Whether both lead to one schema of one server, whatever that is called."""
-        return self.name == other.name and (self.server == other.server or self.address == other.address)
+        if self.name != other.name:
+            return False
+        there = self.address == other.address and (not self.is_loopback or self.client == other.client)
+        return there or self.server == other.server != ""
+
+    @property
+    def is_loopback(self) -> bool:
+        """The address is of the machine that has the tools."""
+        return self.address.rpartition(":")[0] in ("", "localhost", "127.0.0.1", "::1")
 
     def _is_in(self, address: str) -> bool:
         """Whether the database itself was in the machine at `address`, and went with it."""
-        loopback = self.address.rpartition(":")[0] in ("", "localhost", "127.0.0.1", "::1")
         # a host's name cannot have the _ that a container's had in 2015
-        return loopback or self.server == address.partition(":")[2].replace("_", "-")
+        return self.is_loopback or self.server == address.partition(":")[2].replace("_", "-")
 
 
 def from_json(read: Mapping[str, Any]) -> Source:

@@ -57,7 +57,7 @@ def _options(machine: Machine, unit: str, files: Sequence[str]) -> Configuration
 
 
 def _sources(host: Host, here: Machine, named: Source, wanted: Database) -> tuple[Source, ...]:
-    found = [_located(host, here, named, database_source.read_url(here, named))]
+    found = [located(host, here, named, database_source.read_url(here, named))]
     for each in _listed(host, here, named, wanted, wanted.index) if wanted.index else ():
         if not any(each.is_same_as(known) for known in found):
             found.append(each)
@@ -74,17 +74,18 @@ def _listed(host: Host, here: Machine, own: Source, wanted: Database, index: Ind
     options: Configuration = database_source.options_of(here, named)
     if not options.get(index.group, index.option):
         return
-    found = _located(host, here, named, database_source.read_url(here, named))
+    found = located(host, here, named, database_source.read_url(here, named))
     yield found
     urls = index.urls
     listed = Listed(urls.table, urls.key, urls.column, "", wanted.group, wanted.option)
     for value, text in database_source.rows_of(found.open(host.machine), listed):
         row = replace(listed, value=value)
         url = database_source.url_of(here, named, row, text)
-        yield replace(_located(host, here, named, url), listed=row)
+        yield replace(located(host, here, named, url), listed=row)
 
 
-def _located(host: Host, here: Machine, named: Source, url: Url) -> Source:
+def located(host: Host, here: Machine, named: Source, url: Url) -> Source:
+    """`named` with where its database is; `url` is what stands there, as it is read in `here`."""
     others = [machine for machine in host.running() if machine.address != here.address]
     reached = database_source.connect_at_server(url, [here, *others])
     where = f"{url.host}:{url.port}"

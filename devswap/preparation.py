@@ -29,6 +29,7 @@ from devswap import (
     tuning_of_swap,
     way,
 )
+from devswap.database_sharing import shared_database
 from devswap.deployment import Deployment
 from devswap.discovery import units
 from devswap.discovery.units import Found
@@ -44,7 +45,7 @@ from devswap.slot import Slot
 from devswap.source import Checkout
 from devswap.sources import Sources, gather
 from devswap.steps.apache import RefreshFront
-from devswap.steps.database import SyncDatabase, shared_database
+from devswap.steps.database import SyncDatabase
 from devswap.steps.haproxy import MoveTraffic
 from devswap.steps.mount import Mount
 from devswap.steps.patience import LengthenWait

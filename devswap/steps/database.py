@@ -13,6 +13,7 @@ from devswap import database_by_hand, database_parts, database_source, database_
 from devswap.database import Database
 from devswap.database_by_hand import Load
 from devswap.database_parts import Part, Saved, part_from_json
+from devswap.database_sharing import require_one_name, shared_database
 from devswap.database_source import Source
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError, MachineGone
 from devswap.journal import flush_folder, make_private
@@ -82,14 +83,19 @@ class SyncDatabase(Step):
         return replace(self, revisions=own.revisions, schema=own.schema, rows=own.rows, others=tuple(others))
 
     @property
+    def databases(self) -> tuple[Source, ...]:
+        return tuple(part.source for part in self._parts)
+
+    @property
     def _parts(self) -> tuple[Part, ...]:
         return Part(self.source, self.revisions, self.schema, self.rows), *self.others
 
     def _saved(self, told: Any, cloud: Cloud) -> list[Saved]:
-        return database_parts.saved([part.source for part in self._parts], told, cloud.vault)
+        return database_parts.saved(self.databases, told, cloud.vault)
 
     def capture(self, cloud: Cloud) -> Any:
         """All of it before `do`, and so before the first command that changes any of it."""
+        require_one_name(Shelf(cloud.shared), self.kind, self.databases)
         databases = database_parts.opened(self._parts, cloud.machine)
         known = all(part.is_still(each) for part, each in zip(self._parts, databases, strict=True))
         before = self if known else self.looked_at(cloud.machine, cloud.vault)
@@ -246,7 +252,7 @@ class SyncDatabase(Step):
                         each.dump,
                         each.loading,
                     )
-                    for each in database_parts.saved([part.source for part in self._parts], captured, vault)
+                    for each in database_parts.saved(self.databases, captured, vault)
                 ],
                 users=[own, *(user for user in self.users if user != own)],
             ),
@@ -283,12 +289,6 @@ class SyncDatabase(Step):
         what = f"databases of {self.project} ({names})" if self.others else f"database of {self.project}"
         how = "load the dump of each whose schema differs" if self.others else "load the dump if the schema differs"
         return f"dump the {what}{f', then {commands}' if commands else ''}", how
-
-
-def shared_database(source: Source) -> str:
-    """The name that all swaps with this database share it under."""
-    loopback = source.address.rpartition(":")[0] in ("", "localhost", "127.0.0.1", "::1")
-    return f"database {source.name} behind {source.client if loopback else source.address}"
 
 
 def _undo_at_once(cloud: Cloud) -> None:

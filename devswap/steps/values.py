@@ -16,12 +16,13 @@ from typing import Any, ClassVar
 from devswap import database_source
 from devswap.database import Database
 from devswap.database_parts import is_half_loaded
+from devswap.database_sharing import require_one_name, shared_database
 from devswap.database_source import Source
 from devswap.errors import DevswapError, MachineGone, Postponed
 from devswap.journal import make_private, write_durably
 from devswap.machine import Machine
 from devswap.shared import Shelf
-from devswap.steps.database import SyncDatabase, shared_database
+from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Cloud, Step, shell
 
 _NULL, _NUMBER, _VERSION = "NULL", re.compile(r"-?\d+"), re.compile(r"-?\d+(\.\d+)*")
@@ -55,8 +56,13 @@ class PutBackValues(Step):
     def shared(self) -> str | None:
         return f"{self.table}.{self.column} of the {shared_database(self.sources[0])}"
 
+    @property
+    def databases(self) -> tuple[Source, ...]:
+        return self.sources
+
     def capture(self, cloud: Cloud) -> Any:
         """For each of `sources`: (key, value) of each row; none where it has no such table or column."""
+        require_one_name(Shelf(cloud.shared), self.kind, self.databases)
         return list(self.seen or self.looked_at(cloud.machine).seen)
 
     def looked_at(self, machine: Callable[[str], Machine]) -> PutBackValues:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from devswap import database_url, databases, swap
+from devswap.database_source import Source
 from devswap.discovery import units
 from devswap.errors import DevswapError, NotWhole
 from devswap.steps.database import SyncDatabase
@@ -18,6 +20,7 @@ from tests.simulated import images, nova
 from tests.simulated.calls import Fault, Kind
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
+from tests.simulated.machine import MachineState
 from tests.simulated.mariadb import Table
 
 CONDUCTOR, SCHEDULER = nova.CONDUCTOR, nova.SCHEDULER
@@ -341,6 +344,52 @@ def test_no_password_is_written_anywhere(cloud: SimulatedCloud, caplog: pytest.L
     for secret in (nova.PASSWORD, nova.CELL_PASSWORD, "n%40va", "c%40ll"):
         assert not any(secret in text for text in (*written, *cloud.said, caplog.text))
         assert not any(secret in name for name in cloud.calls.names)
+
+
+# --- services of one nova that are configured with different databases ----------------------------------------------
+
+OTHER = "aio1-nova-api-container"
+OF_CELL0 = nova.CONF.replace("/nova?", "/nova_cell0?")
+
+
+def split(cloud: SimulatedCloud, conf: str) -> None:
+    """nova-scheduler has a machine of its own, and is configured by `conf`."""
+    for name, files in ((nova.MACHINE, nova.files(CONDUCTOR)), (OTHER, nova.files(SCHEDULER, conf=conf))):
+        cloud.world.machines[name] = MachineState(files)
+        cloud.machine(name).boot()
+
+
+@pytest.mark.parametrize("refs", [("newer", "newer"), ("migrates", "migrates"), ("migrates", "newer")])
+def test_one_that_reaches_what_is_changed_already_in_another_way_is_refused(
+    cloud: SimulatedCloud, refs: tuple[str, str]
+) -> None:
+    """It would take for production's what the first has changed."""
+    split(cloud, OF_CELL0)
+    before = cloud.take()
+    checkout(cloud, refs[0], CONDUCTOR)
+    swapped = cloud.take()
+    with pytest.raises(DevswapError, match="has changed it already, and is configured with nova at") as caught:
+        checkout(cloud, refs[1], SCHEDULER)
+    assert "devswap restore nova-conductor, then" in str(caught.value.hint)
+    assert [line for line in differences(cloud, swapped) if not line.startswith("left on the disk")] == []
+    restore(cloud)
+    assert differences(cloud, before) == []
+    checkout(cloud, refs[1], SCHEDULER)
+
+
+def test_whoever_uses_one_of_them_is_stopped_while_it_is_loaded(cloud: SimulatedCloud) -> None:
+    split(cloud, OF_CELL0)
+    checkout(cloud, "migrates")
+    (sync,) = steps(cloud, SyncDatabase)
+    assert isinstance(sync, SyncDatabase)
+    assert (f"lxc:{OTHER}", f"{SCHEDULER}.service") in sync.users
+
+
+def test_a_loopback_address_is_each_machines_own() -> None:
+    one = Source("lxc:one", "a.service", (), "database", "connection", "lxc:one", "nova", "127.0.0.1:3306", "one")
+    assert not one.is_same_as(replace(one, client="lxc:two", server="two"))
+    assert one.is_same_as(replace(one, server=""))
+    assert not replace(one, server="").is_same_as(replace(one, address="db:3306", server=""))
 
 
 # --- nova-compute, which leaves its record to others ---------------------------------------------------------------
