@@ -92,6 +92,7 @@ class Needs:
         everything = (self.source, *self.others)
         require_one_name(Shelf(self.host.state / "shared"), SyncDatabase.kind, everything)
         self._require_loaded()
+        self._require_captured()
         wanted = self.deployment.service.database
         assert wanted is not None  # noqa: S101 - a source was found through it
         trees = self._trees(wanted)
@@ -143,6 +144,18 @@ class Needs:
             raise DevswapError(
                 f"the {record.name} is half loaded: what was bringing it back was interrupted",
                 hint=f"devswap restore {record.holders[0].partition('@')[0]}, then try again",
+            )
+
+    def _require_captured(self) -> None:
+        """A load of the index takes away the cell that was made since, which nobody could compare then."""
+        record = self._record()
+        known = captured_sources(record) if record is not None else ()
+        new = [each.name for each in self.others if known and not any(each.is_same_as(other) for other in known)]
+        if record is not None and new:
+            first = record.holders[0]
+            raise DevswapError(
+                f"cannot bring {', '.join(new)} back later: it was not there yet when {first} was taken over",
+                hint=f"devswap restore {first.partition('@')[0]}, then try again",
             )
 
     def _relies_on_others(self, trees: Sequence[Migrations]) -> bool:

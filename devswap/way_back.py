@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from devswap.journal import Journal, write_durably
-from devswap.shared import Shelf
-from devswap.steps.step import Cloud, from_json
+from devswap.shared import Record, Shelf
+from devswap.steps.step import Cloud, Step, from_json
 
 
 def write(journal: Journal, cloud: Cloud) -> None:
@@ -29,7 +30,7 @@ def write(journal: Journal, cloud: Cloud) -> None:
             if record is None:
                 lines += ["", f"# the {step.shared} is as it was: there is nothing to put back"]
                 continue
-            captured, vault = record.captured, Shelf(cloud.shared).vault(step.shared)
+            step, captured, vault = _shared(step, record, cloud)
             others = [holder for holder in record.holders if holder != journal.folder.name]
             if others and not step.at_once:
                 lines += [
@@ -37,15 +38,32 @@ def write(journal: Journal, cloud: Cloud) -> None:
                     f"# {step.describe()[1]}: not yet, since {', '.join(others)} holds the {step.shared} too.",
                     "# When those are given back, take the # off these lines and run them:",
                     *(f"# {line}" for line in step.by_hand(captured, vault)),
+                    *(f"# {line}" for line in step.by_hand_at_last(captured, vault)),
                 ]
                 continue
         lines += ["", f"# {step.describe()[1]}", *step.by_hand(captured, vault)]
+        if last := step.by_hand_at_last(captured, vault):
+            lines += [*_at_once(journal, cloud), *last]
     lines += [
         "",
         "# That is all. devswap restore compares, and forgets the swap. Without a devswap that can, forget it by hand:",
         *(f"# rm -r {shlex.quote(str(folder))}" for folder in _remembered(journal, cloud)),
     ]
     write_durably(journal.folder / "restore.sh", ("\n".join(lines) + "\n").encode(), mode=0o700)
+
+
+def _shared(step: Step, record: Record, cloud: Cloud) -> tuple[Step, Any, Path]:
+    """(what undoes it, what was captured, where that lies)."""
+    return step.of_capture(from_json(record.step)), record.captured, Shelf(cloud.shared).vault(record.name)
+
+
+def _at_once(journal: Journal, cloud: Cloud) -> Iterator[str]:
+    """What everybody needs who starts after a load."""
+    for step in (from_json(entry.step) for entry in reversed(journal.entries)):
+        record = Shelf(cloud.shared).find(step.shared) if step.at_once and step.shared else None
+        if record is not None:
+            shared, captured, vault = _shared(step, record, cloud)
+            yield from shared.by_hand(captured, vault)
 
 
 def _remembered(journal: Journal, cloud: Cloud) -> Iterator[Path]:

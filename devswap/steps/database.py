@@ -238,25 +238,33 @@ class SyncDatabase(Step):
             return f"cannot be asked what it works on: {error.message}"
         return f"works on {'; '.join(mask(text)[:200] for text in statements.values()) or 'nothing'}"
 
+    def of_capture(self, first: Step) -> Step:
+        assert isinstance(first, SyncDatabase)  # noqa: S101 - of the same name
+        return replace(self, source=replace(first.source, unit=self.source.unit), others=first.others)
+
     def by_hand(self, captured: Any, vault: Path) -> list[str]:
+        stop = f"{shell(self.on, 'systemctl', 'stop', self._sync_unit)} || true"
+        return [stop, *self._by_hand(captured, vault)[:-1]]
+
+    def by_hand_at_last(self, captured: Any, vault: Path) -> list[str]:
+        return self._by_hand(captured, vault)[-1:]
+
+    def _by_hand(self, captured: Any, vault: Path) -> list[str]:
         own = (self.on, self.source.unit)
-        return [
-            f"{shell(self.on, 'systemctl', 'stop', self._sync_unit)} || true",
-            *database_by_hand.load_lines(
-                [
-                    Load(
-                        each.source.client,
-                        each.source.name,
-                        each.captured["revisions"],
-                        each.captured["schema"],
-                        each.dump,
-                        each.loading,
-                    )
-                    for each in database_parts.saved(self.databases, captured, vault)
-                ],
-                users=[own, *(user for user in self.users if user != own)],
-            ),
-        ]
+        return database_by_hand.load_lines(
+            [
+                Load(
+                    each.source.client,
+                    each.source.name,
+                    each.captured["revisions"],
+                    each.captured["schema"],
+                    each.dump,
+                    each.loading,
+                )
+                for each in database_parts.saved(self.databases, captured, vault)
+            ],
+            users=[own, *(user for user in self.users if user != own)],
+        )
 
     def _load(self, cloud: Cloud, changed: Sequence[tuple[Saved, Database]]) -> None:
         make_private(cloud.saves)

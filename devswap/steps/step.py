@@ -122,6 +122,14 @@ class Step:
         """Shell lines that do what `undo` does, for `restore.sh`: read and run by a person without devswap."""
         raise NotImplementedError
 
+    def by_hand_at_last(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
+        """What comes after those, and after the lines of all that is `at_once`: who was stopped for it starts again."""
+        return []
+
+    def of_capture(self, first: Step) -> Step:  # noqa: ARG002
+        """This step with what the capture is about that it shares: `first` took it, and may have found other things."""
+        return self
+
     def describe(self) -> tuple[str, str]:
         """What it does and what its undo does, for a person who reads the plan."""
         raise NotImplementedError

@@ -167,6 +167,10 @@ class PutBackValues(Step):
             raise DevswapError(f"cannot put {self.table}.{self.column} back: it holds more than numbers of versions")
         return rows
 
+    def of_capture(self, first: Step) -> Step:
+        assert isinstance(first, PutBackValues)  # noqa: S101 - of the same name
+        return replace(self, sources=first.sources)
+
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
         lines = []
         for source, rows in zip(self.sources, captured, strict=True):
