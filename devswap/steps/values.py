@@ -85,8 +85,9 @@ class PutBackValues(Step):
             except MachineGone:
                 raise
             except DevswapError as error:
+                mend = None if "--keep-database" in (error.hint or "") else error.hint
                 leave = f"leave {self.table}.{self.column} as it is until then: devswap restore --keep-database"
-                raise DevswapError(error.message, hint=", or ".join(filter(None, (error.hint, leave)))) from error
+                raise DevswapError(error.message, hint=", or ".join(filter(None, (mend, leave)))) from error
 
     def undo(self, cloud: Cloud, captured: Any) -> None:
         self._require(cloud, self._failures(cloud, captured))

@@ -343,7 +343,7 @@ def test_a_cell_that_is_listed_no_more_is_named_before_development_is_stopped(cl
     delist_cell0(cloud)
     with pytest.raises(NotWhole, match="cell_mappings of nova_api has it no more") as caught:
         restore(cloud)
-    assert "--keep-database" in str(caught.value.hint)
+    assert str(caught.value.hint).count("--keep-database") == 1
     assert serves(cloud, CONDUCTOR)
 
 
