@@ -17,6 +17,7 @@ from devswap.steps import apache
 from devswap.steps.apache import LetGo
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import from_json
+from devswap.tuning import UNCHANGED
 from devswap.wish import Wish
 
 
@@ -54,6 +55,11 @@ def require_possible(deployment: Deployment, wish: Wish, existing: Journal | Non
         if wish.apache and not (deployment.uwsgi or deployment.front):
             raise UsageError(f"no web server runs {service} in {where}", hint="leave --apache out")
         return
+    if wish.apache and wish.changes != UNCHANGED:
+        raise UsageError(
+            f"Apache runs {service} of {where}: it has no terminal to prompt on, and is told no options",
+            hint=f"breakpoints, debuggers and --set are for a terminal: devswap checkout {service} {wish.ref}",
+        )
     if not wish.apache and any(address.startswith("https") for address in deployment.addresses):
         raise DevswapError(
             f"cannot run {service} of {where} on a terminal: Apache does TLS for it",

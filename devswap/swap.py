@@ -182,6 +182,8 @@ def ready(
     """
     journal = locate.swap(host, service, machine)
     locate.require_owner(host, journal, take_over=take_over)
+    if changes != UNCHANGED:
+        way.require_terminal(journal)
     transaction.require_complete(journal)
     way.require_not_given_back(Shelf(host.state / "shared"), journal)
     newest.ask_all(host.state, journal.swap)

@@ -13,6 +13,7 @@ from devswap.discovery import units
 from devswap.errors import DevswapError, UsageError
 from devswap.foreground import Ended
 from devswap.journal import Journal
+from devswap.tuning import Changes
 from devswap.wish import Wish
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
@@ -82,6 +83,23 @@ def test_apache_has_no_terminal_to_name_and_goes_on(cloud: SimulatedCloud, optio
     with pytest.raises(DevswapError, match="is swapped in another way"):
         checkout(cloud, MOD_WSGI, "other", **{option: True})
     assert [line for line in differences(cloud, before) if not line.startswith("left on the disk")] == []
+
+
+@pytest.mark.parametrize(
+    "changes", [Changes(breakpoints=("keystone.api:get",)), Changes(settings={"DEFAULT.debug": "true"})]
+)
+def test_what_apache_cannot_be_told_is_refused_before_anything_stops(cloud: SimulatedCloud, changes: Changes) -> None:
+    before = cloud.take()
+    with pytest.raises(UsageError, match="it has no terminal to prompt on") as refused:
+        checkout(cloud, MOD_WSGI, "plain", apache=True, changes=changes)
+    assert refused.value.hint is not None
+    assert refused.value.hint.endswith("devswap checkout keystone plain")
+    assert differences(cloud, before) == []
+    assert checkout(cloud, MOD_WSGI, "plain", apache=True) is None
+    swapped = cloud.take()
+    with pytest.raises(UsageError, match="Apache runs keystone, and has no terminal"):
+        run(cloud, MOD_WSGI, changes=changes)
+    assert cloud.take().digest == swapped.digest
 
 
 def test_a_second_application_of_one_apache_is_refused_before_anything_stops(cloud: SimulatedCloud) -> None:
