@@ -13,6 +13,8 @@ from devswap.journal import write_durably
 from devswap.steps.step import Cloud
 
 _STOPPED = "stopped-for-the-load.json"
+# One that fails and is restarted again and again never settles, and is not waited for longer.
+_SETTLE_SECONDS = 10.0
 
 
 def stop(cloud: Cloud, users: Iterable[tuple[str, str]]) -> None:
@@ -68,4 +70,4 @@ def _is_reachable(cloud: Cloud, on: str) -> bool:
 
 
 def _is_active(cloud: Cloud, on: str, unit: str) -> bool:
-    return _is_reachable(cloud, on) and systemd.state(cloud.machine(on), unit).is_active
+    return _is_reachable(cloud, on) and systemd.settled(cloud.machine(on), unit, seconds=_SETTLE_SECONDS).is_active

@@ -59,6 +59,8 @@ def folder(cache: Path, python_version: str) -> Path:
     with (target.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel drops it when its holder dies
         if not target.exists():
+            for left in target.parent.glob(".tools-*"):  # by one that was killed
+                shutil.rmtree(left, ignore_errors=True)
             of_host = python_version == f"{sys.version_info.major}.{sys.version_info.minor}"
             _make(target, distributions, pip.path, compiled=of_host)
     return target
@@ -103,7 +105,7 @@ def brought_digest() -> str:
 
 
 def _make(target: Path, distributions: list[importlib.metadata.Distribution], pip: Path, *, compiled: bool) -> None:
-    partial = Path(tempfile.mkdtemp(prefix=".", dir=target.parent))
+    partial = Path(tempfile.mkdtemp(prefix=".tools-", dir=target.parent))
     try:
         for found in distributions:
             _copy(found, partial)

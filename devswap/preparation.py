@@ -23,6 +23,7 @@ from devswap import (
     patience,
     peers,
     plan,
+    systemd,
     table,
     traffic,
     transaction,
@@ -50,7 +51,7 @@ from devswap.steps.haproxy import MoveTraffic
 from devswap.steps.mount import Mount
 from devswap.steps.patience import LengthenWait
 from devswap.steps.step import Cloud, Step
-from devswap.steps.unit import require_unedited
+from devswap.steps.unit import require_at_rest, require_unedited
 from devswap.steps.values import PutBackValues
 from devswap.tuning import PDB
 from devswap.undisturbed import undisturbed
@@ -170,6 +171,8 @@ def _prepare_first(host: Host, deployment: Deployment, sources: Sources, wish: W
     # A restore of another swap may stop this service for an instant: that is not how production was.
     with host.journals.changing(say=host.say):
         foreseen.require_not_stopped(host, deployment)
+        machine, unit = deployment.machine, deployment.unit
+        require_at_rest(machine, unit, systemd.settled(machine, unit))
         before = fingerprint.take(watched, host.machine)
         if watched.database and Shelf(host.state / "shared").find(shared_database(watched.database)):
             # Another swap has migrated it: how it was before is in that swap's fingerprint.

@@ -17,6 +17,8 @@ _NOT_LOADED = 5  # systemctl(1): the unit is not loaded, thus not running either
 _STOP_SECONDS = 120.0
 _LONGEST_STOP_SECONDS = 600.0
 _REMIND_SECONDS = 6.0
+_SETTLE_SECONDS = 60.0
+_SETTLE_PAUSE = 0.2
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class UnitState:
     @property
     def is_active(self) -> bool:
         return self.active in ("active", "reloading", "activating")
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """To another state: somebody starts or stops it, or systemd does, which restarts what has failed."""
+        return self.active in ("reloading", "activating", "deactivating")
 
 
 def show(machine: Machine, unit: str, *properties: str) -> dict[str, str]:
@@ -53,6 +60,16 @@ def state(machine: Machine, unit: str) -> UnitState:
         main_pid=int(found["MainPID"] or 0),
         code=int(found["ExecMainStatus"] or 0),
     )
+
+
+def settled(machine: Machine, unit: str, *, seconds: float | None = None) -> UnitState:
+    """Its state once nobody starts or stops it any more: a restart is for an instant what a stop is."""
+    deadline = time.monotonic() + (_SETTLE_SECONDS if seconds is None else seconds)
+    while True:
+        found, job = state(machine, unit), show(machine, unit, "Job")["Job"]
+        if not (found.is_on_its_way or job.strip("0")) or time.monotonic() > deadline:
+            return found
+        time.sleep(_SETTLE_PAUSE)
 
 
 def environment(machine: Machine, unit: str) -> dict[str, str]:

@@ -31,25 +31,36 @@ def write(journal: Journal, cloud: Cloud) -> None:
                 lines += ["", f"# the {step.shared} is as it was: there is nothing to put back"]
                 continue
             step, captured, vault = _shared(step, record, cloud)
-            others = [holder for holder in record.holders if holder != journal.folder.name]
-            if others and not step.at_once:
-                lines += [
-                    "",
-                    f"# {step.describe()[1]}: not yet, since {', '.join(others)} holds the {step.shared} too.",
-                    "# When those are given back, take the # off these lines and run them:",
-                    *(f"# {line}" for line in step.by_hand(captured, vault)),
-                    *(f"# {line}" for line in step.by_hand_at_last(captured, vault)),
-                ]
+            if not step.at_once:
+                by_hand = [*step.by_hand(captured, vault), *_last(step, captured, vault, journal, cloud)]
+                lines += ["", f"# {step.describe()[1]}", *_unless_held(step, vault, journal, by_hand)]
                 continue
         lines += ["", f"# {step.describe()[1]}", *step.by_hand(captured, vault)]
-        if last := step.by_hand_at_last(captured, vault):
-            lines += [*_at_once(journal, cloud), *last]
+        lines += _last(step, captured, vault, journal, cloud)
     lines += [
         "",
         "# That is all. devswap restore compares, and forgets the swap. Without a devswap that can, forget it by hand:",
         *(f"# rm -r {shlex.quote(str(folder))}" for folder in _remembered(journal, cloud)),
     ]
     write_durably(journal.folder / "restore.sh", ("\n".join(lines) + "\n").encode(), mode=0o700)
+
+
+def _last(step: Step, captured: Any, vault: Path, journal: Journal, cloud: Cloud) -> list[str]:
+    last = step.by_hand_at_last(captured, vault)
+    return [*_at_once(journal, cloud), *last] if last else []
+
+
+def _unless_held(step: Step, vault: Path, journal: Journal, by_hand: list[str]) -> list[str]:
+    """The record is asked when the script runs: others come and go, and do not write this script anew."""
+    record, own = shlex.quote(str(vault / "record.json")), shlex.quote(f'"{journal.folder.name}"')
+    holders = f"sed -n '/^ \"holders\": \\[/,/^ \\]/p' {record} | grep '@' | grep -vF {own}"
+    return [
+        f"if [ -e {record} ] && {holders}; then",
+        f"  echo {shlex.quote(f'they hold the {step.shared} too: run this again when they are given back')}",
+        "else",
+        *(f"  {line}" for line in by_hand or [":"]),
+        "fi",
+    ]
 
 
 def _shared(step: Step, record: Record, cloud: Cloud) -> tuple[Step, Any, Path]:

@@ -12,6 +12,7 @@ from devswap.errors import DevswapError, Unrecognised
 from devswap.machine import Machine
 from devswap.steps.mount import remove_empty
 from devswap.steps.step import Cloud, Step, is_left_to_them, shell
+from devswap.systemd import UnitState
 
 _MERCY = 60.0
 """Seconds that development has to stop: production waits for that."""
@@ -74,7 +75,8 @@ class HoldUnit(Step):
         machine = cloud.machine(self.on)
         if machine.exists(development.path(self.unit)):
             raise DevswapError(f"{self.unit} in {machine.name} is held by a drop-in of devswap that no swap knows of")
-        found = systemd.state(machine, self.unit)
+        found = systemd.settled(machine, self.unit)
+        require_at_rest(machine, self.unit, found)
         return {"active": found.is_active, "state": found.active, "enabled": found.enabled}
 
     def do(self, cloud: Cloud) -> None:
@@ -161,6 +163,15 @@ class HoldUnit(Step):
 
     def describe(self) -> tuple[str, str]:
         return f"stop {self.unit} and hold it stopped", f"let go of {self.unit} and start it if it ran"
+
+
+def require_at_rest(machine: Machine, unit: str, found: UnitState) -> None:
+    """Raise where it cannot be told whether production runs, and so not how it is to come back."""
+    if found.is_on_its_way:
+        raise DevswapError(
+            f"{unit} in {machine.name} is {found.active} ({found.sub}): it neither runs nor has it stopped",
+            hint=f"try again when it does, or stop it: {shell(machine.address, 'systemctl', 'stop', unit)}",
+        )
 
 
 def require_unedited(machine: Machine, unit: str) -> None:

@@ -176,7 +176,7 @@ def test_by_hand_records_are_put_back_for_each_that_leaves(cloud: SimulatedCloud
     checkout(cloud, "newer", CONDUCTOR)
     checkout(cloud, "migrates", SCHEDULER)
     for path in cloud.state.glob("swaps/*/restore.sh"):
-        lines = [line for line in path.read_text().splitlines() if "UPDATE" in line]
+        lines = [line.strip() for line in path.read_text().splitlines() if "UPDATE" in line]
         assert len(set(lines)) == 2  # there is no record in cell0
         assert not any(line.startswith("#") for line in lines)
 

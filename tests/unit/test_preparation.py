@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from devswap import status, swap
+from devswap import status, swap, systemd
 from devswap.errors import DevswapError, PackagesRefused
 from devswap.installer import Installed
 from devswap.overlay import Overlay
 from devswap.service import Catalogue, load_catalogue
 from devswap.wish import Wish
 from tests.simulated import images
-from tests.simulated.cloud import SimulatedCloud
+from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
 from tests.simulated.person import Presses
 
@@ -34,6 +34,20 @@ def test_a_script_that_the_change_renamed_is_noticed_before_the_stop(
     with pytest.raises(DevswapError, match=f"has no script {script}, which heat-engine.service"):
         swap.checkout(cloud.host(), Wish("heat-engine", "renamed", None, None, detach=True), cloud.makers)
     assert not any("stopping" in line for line in cloud.said)
+    assert differences(cloud, before) == []
+
+
+def test_what_neither_runs_nor_has_stopped_is_not_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fails and is started again and again: as what would it come back?"""
+    cloud = SimulatedCloud(tmp_path)
+    cloud.checkout("plain")
+    cloud.machine(images.HEAT).init.unit("heat-engine.service").active = "activating"
+    monkeypatch.setattr(systemd, "_SETTLE_SECONDS", 0.0)
+    before = cloud.take()
+    with no_waiting(monkeypatch), pytest.raises(DevswapError, match=r"is activating .*: it neither runs") as refused:
+        swap.checkout(cloud.host(), Wish("heat-engine", "plain", None, None, detach=True), cloud.makers)
+    assert refused.value.hint is not None
+    assert "systemctl stop heat-engine.service" in refused.value.hint
     assert differences(cloud, before) == []
 
 

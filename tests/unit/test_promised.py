@@ -121,7 +121,7 @@ def test_a_load_by_hand_that_was_interrupted_is_done_again(cloud: SimulatedCloud
     take_over(cloud, "plain", snapshot=True)
     (journal,) = cloud.host().journals.all()
     cloud.schema(images.ACCOUNT).execute("INSERT INTO `event` VALUES (99)")
-    begun = re.search(r"^  : >> (\S+)$", (journal.folder / "restore.sh").read_text(), re.MULTILINE)
+    begun = re.search(r"^ +: >> (\S+)$", (journal.folder / "restore.sh").read_text(), re.MULTILINE)
     assert begun is not None
     Path(begun[1]).touch()
     swap.restore(cloud.host(), journal)

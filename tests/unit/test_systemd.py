@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -97,3 +98,37 @@ def test_a_shell_in_a_unit_has_its_dollar_signs(machine: SimulatedMachine) -> No
     assert machine.run(line, ok=(143,)).code == 143
     for word in ("${i}", "$HOME", "$$", "5 $"):
         assert machine.run(systemd.unit_argv("x.service", ["echo", word])).stdout == f"{word}\n"
+
+
+class Restarting:
+    """A machine in which somebody restarts the unit: it is stopping, has stopped, starts, runs."""
+
+    def __init__(self, *states: tuple[str, str]) -> None:
+        self.states = list(states)
+
+    def run(self, argv: Sequence[str], **options: Any) -> Result:
+        active, job = self.states[0]
+        if "--property=Job" in argv:
+            self.states[:] = self.states[1:] or self.states
+            return Result(tuple(argv), 0, f"Job={job}\n", "")
+        lines = f"LoadState=loaded\nActiveState={active}\nSubState=x\nUnitFileState=enabled\nMainPID=0\n"
+        return Result(tuple(argv), 0, f"{lines}ExecMainStatus=0\n", "")
+
+
+@pytest.mark.parametrize(
+    ("states", "at_last"),
+    [
+        ([("deactivating", "7"), ("inactive", "7"), ("activating", "7"), ("active", "0")], "active"),
+        ([("deactivating", "8"), ("inactive", "")], "inactive"),
+        ([("active", "")], "active"),
+        ([("activating", "0")] * 3, "activating"),
+    ],
+)
+def test_a_state_is_told_once_nobody_is_changing_it(
+    states: list[tuple[str, str]], at_last: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 1000, 30))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    machine: Any = Restarting(*states)
+    assert systemd.settled(machine, UNIT, seconds=200).active == at_last
