@@ -47,7 +47,7 @@ class Git:
 
     home: UserHome
     folder: Path
-    extra: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     quiet: bool = False
 
     def run(self, *argv: str, ok: Collection[int] = (0,), lines: str | None = None) -> process.Result:
@@ -81,8 +81,9 @@ class Git:
         _follow(run, self.home, self._environment(), say, lines)
 
     def _command(self) -> list[str]:
-        options = {**_OPTIONS, **self.extra}
-        given = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        options: Mapping[str, str | Sequence[str]] = {**_OPTIONS, **self.extra}
+        several = ((name, [value] if isinstance(value, str) else value) for name, value in options.items())
+        given = [part for name, values in several for value in values for part in ("-c", f"{name}={value}")]
         return ["git", *given, "-C", str(self.folder)]
 
     def _environment(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devswap import process
@@ -132,11 +132,10 @@ class Mirror:
             raise DevswapError(f"cannot check out {commit[:12]}: no server of the project has all of its files")
 
     def _fetch(self, url: str, *argv: str, lines: str | None = None, git: Git | None = None) -> None:
+        git = self._asking_only(url, git or self.git)
         for last in (False, True):
             try:
-                (git or self.git).fetch(
-                    ["--no-tags", *argv], lock=self.path.with_suffix(".lock"), say=self.say, lines=lines
-                )
+                git.fetch(["--no-tags", *argv], lock=self.path.with_suffix(".lock"), say=self.say, lines=lines)
             except CommandFailed as error:
                 said = error.result.stderr
                 if not last and LOST.search(said) and not THEIRS.search(said):
@@ -146,6 +145,12 @@ class Mirror:
                     raise _NoSuchRef(error.message) from error
                 raise explained(error, url=url, folder=self.path) from error
             return
+
+    def _asking_only(self, url: str, git: Git) -> Git:
+        """git asks every server that was ever used for what it finds missing, and one of them may be gone for good."""
+        listed = self.git.run("config", "--get-regexp", r"^remote\..*\.url$", ok=(0, 1)).stdout.splitlines()
+        others = [other for _, _, other in (line.partition(" ") for line in listed) if other != url]
+        return replace(git, extra={**git.extra, f"url.{url}.insteadOf": others}) if others and "=" not in url else git
 
     def _source(self, url: str) -> str:
         """The remote that stands for a server here; its settings say that file contents may be left for later."""

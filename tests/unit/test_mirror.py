@@ -15,7 +15,7 @@ import pytest
 
 from devswap.errors import DevswapError
 from devswap.invoker import UserHome
-from devswap.mirror import key
+from devswap.mirror import key, open_mirror
 from devswap.source import Checkout, Remotes, prepare
 from tests.unit.served import CHANGE_ID, ROOT, SOMEBODY, Developer, Server, Upstream, Wire, git
 
@@ -74,6 +74,17 @@ def test_what_the_server_allows_is_left_for_later_and_fetched_by_git_itself(deve
     )
     assert [line for line in listed.splitlines() if line.startswith("?")]
     assert "one" in developer.git(checkout, "show", "1.0.0:engine.py")
+
+
+def test_a_server_that_was_used_once_and_is_gone_is_asked_no_more(home: UserHome) -> None:
+    """git would fetch what is missing in a partial mirror from whichever server it finds first."""
+    mirror = open_mirror("heat", cache=home.folder / "mirrors", home=home, say=lambda line: None)
+    gone, fork, url = (f"git://{name}.example/heat" for name in ("gone", "fork", "alive"))
+    for each in (gone, fork, url):
+        mirror._source(each)
+    asking = mirror._asking_only(url, mirror.git)
+    assert [asking.read("ls-remote", "--get-url", each) for each in (gone, fork, url)] == [url, url, url]
+    assert mirror.git.read("ls-remote", "--get-url", gone) == gone
 
 
 def test_a_server_whose_repository_is_broken_is_said_so(developer: Developer, heat: Upstream) -> None:
