@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import re
 import select
+import signal
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,7 +130,8 @@ def _follow(
             heard = _listen(running, say)
             code = running.wait(timeout=_SILENT_SECONDS)
         except BaseException:
-            running.kill()
+            with suppress(ProcessLookupError):  # with what git has started for it, which holds the lock as well
+                os.killpg(running.pid, signal.SIGKILL)
             raise
     result = process.Result(tuple(argv), code, "", heard)
     if code != 0:

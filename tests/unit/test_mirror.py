@@ -9,11 +9,13 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from devswap.errors import DevswapError
+from devswap.errors import CommandTimeout, DevswapError
+from devswap.git import Git
 from devswap.invoker import UserHome
 from devswap.mirror import key, open_mirror
 from devswap.source import Checkout, Remotes, prepare
@@ -219,6 +221,19 @@ def test_a_network_that_falls_silent_is_given_up(home: UserHome, silent: str, mo
     monkeypatch.setattr("devswap.git._SILENT_SECONDS", 0.5)
     error = Developer(home, Remotes(silent, silent)).refused("master")
     assert f"cannot reach {silent}: nothing was heard" in error.message
+
+
+def test_what_git_has_started_for_a_fetch_is_ended_with_it(
+    home: UserHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would hold the lock of the mirror for as long as it waits for a server."""
+    monkeypatch.setattr("devswap.git._SILENT_SECONDS", 0.5)
+    lock = tmp_path / "lock"
+    held = Git(replace(home, identity=None), tmp_path)
+    monkeypatch.setattr(Git, "_command", lambda self: ["sh", "-c", "sleep 60 & wait", "sh"])
+    with pytest.raises(CommandTimeout):
+        held.fetch([], lock=lock, say=lambda line: None)
+    subprocess.run(["flock", "--nonblock", lock, "true"], check=True)
 
 
 def test_two_at_once_take_turns(developer: Developer, heat: Upstream) -> None:
