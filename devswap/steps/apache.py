@@ -184,7 +184,10 @@ def reload(machine: Machine, unit: str) -> None:
     try:
         machine.run(["systemctl", "reload", "--", unit])
     except CommandFailed as error:
-        raise DevswapError(f"cannot reload {unit} in {machine.name}: {error.result.tail}") from error
+        raise DevswapError(
+            f"cannot reload {unit} in {machine.name}: {error.result.tail}",
+            hint=f"if it does not run, start it: {shell(machine.address, 'systemctl', 'start', unit)}",
+        ) from error
 
 
 def is_shown(machine: Machine, path: str) -> bool:

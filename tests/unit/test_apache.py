@@ -8,9 +8,10 @@ import pytest
 
 from devswap import apache, plan
 from devswap.discovery import sites, units
+from devswap.errors import DevswapError
 from devswap.service import load_catalogue
 from devswap.slot import Slot
-from devswap.steps.apache import LetGo, PointSite
+from devswap.steps.apache import LetGo, PointSite, reload
 from devswap.steps.unit import HoldUnit, OwnUnit, RunDevelopment
 from tests.simulated import images, web
 from tests.simulated.cloud import SimulatedCloud
@@ -158,3 +159,10 @@ def test_the_web_server_before_a_unit_is_found(machine: SimulatedMachine) -> Non
     machine.write_text(f"{web.SITES}/front.conf", text)
     unit, hosts = sites.in_front_of(machine, sites.units_of(machine), ["http://127.0.0.1:8004"])
     assert (unit, [host.urls for host in hosts]) == (web.UNIT, [("http://10.0.0.1:80",)])
+
+
+def test_a_web_server_that_does_not_run_is_said_with_what_starts_it(machine: SimulatedMachine) -> None:
+    machine.init.unit(web.UNIT).active = "inactive"
+    with pytest.raises(DevswapError, match=r"cannot reload apache2\.service") as refused:
+        reload(machine, web.UNIT)
+    assert f"lxc-attach -n {machine.name} -- systemctl start apache2.service" in (refused.value.hint or "")
