@@ -200,8 +200,8 @@ class Needs:
         service = self.deployment.service
         assert service.database is not None  # noqa: S101
         found = []
-        for on, unit in units.with_units(service.database.units, self.host.running()):
-            machine = self.host.machine(on)
+        for machine, unit in units.with_units(service.database.units, self.host.running()):
+            on = machine.address
             try:
                 files = units.config_files(machine, unit, service.config, unit.removesuffix(".service"))
                 if self._is_used(machine, databases.source(on, unit, files, service.database)):

@@ -13,7 +13,7 @@ from devswap.deployment import Deployment
 from devswap.discovery import units
 from devswap.errors import DevswapError
 from devswap.host import Host
-from devswap.machine import Machine
+from devswap.machine import Machine, while_running
 from devswap.service import Database, Index
 
 _BROKER = ("DEFAULT", "transport_url")
@@ -40,12 +40,18 @@ def records_of(host: Host, deployment: Deployment) -> tuple[Source, ...]:
     assert wanted is not None  # noqa: S101 - only asked of such
     here = deployment.machine
     ours = _options(here, deployment.unit, deployment.config_files).get(*_BROKER)
-    for on, unit in units.with_units(wanted.units, host.running()) if ours else ():
-        machine = host.machine(on)
-        files = units.config_files(machine, unit, service.config, unit.removesuffix(".service"))
-        options = _options(machine, unit, files)
-        if options.get(*_BROKER) == ours and options.get(wanted.group, wanted.option):
-            return _sources(host, machine, source(on, unit, files, wanted), wanted)
+    for machine, unit in units.with_units(wanted.units, host.running()) if ours else ():
+
+        def named(where: Machine, unit: str = unit) -> Source | None:
+            files = units.config_files(where, unit, service.config, unit.removesuffix(".service"))
+            options = _options(where, unit, files)
+            if options.get(*_BROKER) != ours or not options.get(wanted.group, wanted.option):
+                return None
+            return source(where.address, unit, files, wanted)
+
+        found = while_running(machine, named)
+        if found is not None:
+            return _sources(host, machine, found, wanted)
     raise DevswapError(
         f"cannot put {service.name}'s record back later: no unit of {service.project} on this host names its database",
         hint=f"one with the same transport_url is looked for: {', '.join(wanted.units)}",

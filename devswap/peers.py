@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from devswap import development, systemd, transaction
 from devswap.configuration import Configuration
@@ -11,11 +12,14 @@ from devswap.discovery import units
 from devswap.discovery.units import Found
 from devswap.host import Host
 from devswap.journal import Journal
-from devswap.machine import Machine
+from devswap.machine import Machine, while_running
 from devswap.steps.peer import HoldPeer
 
 Peer = tuple[str, str]
 """The address of a machine, and the unit there."""
+
+# Its URL with everything in it: two clouds on one host have other passwords at least.
+_BROKER = ("DEFAULT", "transport_url")
 
 
 def of(host: Host, deployment: Deployment) -> list[Peer]:
@@ -29,12 +33,15 @@ def of(host: Host, deployment: Deployment) -> list[Peer]:
 
 def with_its_broker(host: Host, deployment: Deployment, places: Iterable[Found]) -> list[Found]:
     """Those of `places` that run with the deployment's broker; of whom that cannot be told, it is said."""
-    ours = _broker(deployment.machine, deployment.unit, deployment.config_files)
+    here, unit = deployment.machine, deployment.unit
+    ours = Configuration.of(here, deployment.config_files, systemd.environment(here, unit)).get(*_BROKER)
     found = []
     for each in (each for each in places if each.active):
-        name, script = each.service.name, each.service.entry_point or each.service.name
-        files = units.config_files(each.machine, each.unit, each.service.config, script)
-        theirs = _broker(each.machine, each.unit, files)
+        name = each.service.name
+        asked = while_running(each.machine, partial(_of_found, each))
+        if asked is None:  # it was stopped meanwhile, and consumes nothing
+            continue
+        theirs = asked.get(*_BROKER)
         if ours is None or theirs is None:
             whose = f"{name} in {each.machine.name}" if ours else f"{deployment.service.name}"
             host.say(
@@ -46,9 +53,10 @@ def with_its_broker(host: Host, deployment: Deployment, places: Iterable[Found])
     return found
 
 
-def _broker(machine: Machine, unit: str, files: Sequence[str]) -> str | None:
-    """Its URL with everything in it: two clouds on one host have other passwords at least."""
-    return Configuration.of(machine, files, systemd.environment(machine, unit)).get("DEFAULT", "transport_url")
+def _of_found(place: Found, machine: Machine) -> Configuration:
+    service = place.service
+    files = units.config_files(machine, place.unit, service.config, service.entry_point or service.name)
+    return Configuration.of(machine, files, systemd.environment(machine, place.unit))
 
 
 def told(service: str, topic: str, found: Sequence[Peer], *, only: bool) -> str:

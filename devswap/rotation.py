@@ -89,7 +89,7 @@ def load(balancer: Balancer, change: Change, *, say: Callable[[str], None]) -> N
     before = balancer.states()
     told = balancer.can_be_told
     if told:
-        _drain(balancer, change.leaving, say)
+        drain(balancer, change.leaving, say=say)
     balancer.put(change.texts)
     balancer.reload()
     but = {server.key for server in (*change.coming, *change.leaving)}
@@ -116,7 +116,8 @@ def believe(balancer: Balancer, servers: Sequence[Server]) -> None:
             balancer.tell(haproxy_socket.set_health(server.key, up=True))
 
 
-def _drain(balancer: Balancer, servers: Sequence[Server], say: Callable[[str], None]) -> None:
+def drain(balancer: Balancer, servers: Sequence[Server], *, say: Callable[[str], None]) -> None:
+    """Until `put_in`, or a reload by anybody, they get no request; returns when those under way have ended."""
     balancer.tell(*(haproxy_socket.set_state(server.key, "drain") for server in servers))
     _wait_for_end(balancer, servers, say)
 

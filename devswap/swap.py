@@ -303,7 +303,9 @@ def start_again(host: Host, journal: Journal, terminal: Terminal | None, questio
     swap, machine = journal.swap, host.machine(journal.swap.machine)
     with host.journals.changing():
         stopped_at = time.monotonic()
-        if not way.is_in_apache(swap):  # whose reload is graceful, and drops no request
+        if way.is_in_apache(swap):
+            traffic.rest(host, journal)
+        else:
             traffic.take_out(host, journal)
             systemd.stop(machine, development.guard_unit(swap.service))
             systemd.stop(machine, swap.unit)

@@ -287,6 +287,18 @@ def put_in(host: Host, journal: Journal, *, patient: bool) -> None:
     peers.hold(host, journal)
 
 
+def rest(host: Host, journal: Journal) -> None:
+    """Development is started anew where it is, by a web server: others that can take its requests do so meanwhile.
+
+    A graceful reload of Apache drops none of its own, but under mod_wsgi some of those that it has accepted find the
+    processes of the application gone, and are answered with 503.
+    """
+    done = [step for entry in journal.entries if is_coming(step := from_json(entry.step))]
+    moves = [step for step in done if isinstance(step, MoveTraffic) and _balancer(host, step) is not None]
+    if not all(step.rest(host.cloud(journal)) for step in moves):
+        take_out(host, journal)
+
+
 def take_out(host: Host, journal: Journal) -> None:
     """Development is about to stop, or has stopped: its peers get the traffic."""
     if any(is_coming(from_json(entry.step)) for entry in journal.entries):

@@ -48,21 +48,28 @@ class Found:
 def find(services: Iterable[Service], machines: Iterable[Machine]) -> Iterator[Found]:
     """Every place where one of `services` is installed, read from the machines' files."""
     wanted = list(services)
-    for machine, files in _looked_at(machines):
-        active = {name.partition(":")[2] for name in machine.names(_ACTIVE_UNITS)}
-        served_there: list[sites.Served] | None = None
-        for service in wanted:
-            for name in service.units:
-                unit = f"{name}.service"
-                if unit in files and is_its_own(machine, service):
-                    yield Found(service, machine, unit, files[unit], unit in active)
-                    break
-            else:
-                if service.web and served_there is None:  # read once: a catalogue has many services
-                    served_there = sites.read(machine, files)
-                served = sites.running(served_there or (), service.project) if service.web else None
-                if served is not None:
-                    yield Found(service, machine, served.unit, files[served.unit], served.unit in active, served.path)
+    for machine in machines:  # any of which may be stopped while it is looked at
+        yield from while_running(machine, lambda where: list(_installed(where, wanted))) or ()
+
+
+def _installed(machine: Machine, wanted: Sequence[Service]) -> Iterator[Found]:
+    files = _unit_files(machine)
+    if not files:
+        return
+    active = {name.partition(":")[2] for name in machine.names(_ACTIVE_UNITS)}
+    served_there: list[sites.Served] | None = None
+    for service in wanted:
+        for name in service.units:
+            unit = f"{name}.service"
+            if unit in files and is_its_own(machine, service):
+                yield Found(service, machine, unit, files[unit], unit in active)
+                break
+        else:
+            if service.web and served_there is None:  # read once: a catalogue has many services
+                served_there = sites.read(machine, files)
+            served = sites.running(served_there or (), service.project) if service.web else None
+            if served is not None:
+                yield Found(service, machine, served.unit, files[served.unit], served.unit in active, served.path)
 
 
 def is_its_own(machine: Machine, service: Service) -> bool:
@@ -70,18 +77,11 @@ def is_its_own(machine: Machine, service: Service) -> bool:
     return not service.known_by or any(machine.exists(path) for path in service.known_by)
 
 
-def with_units(names: Iterable[str], machines: Iterable[Machine]) -> list[tuple[str, str]]:
-    """(address, unit) of every installed unit of these names."""
+def with_units(names: Iterable[str], machines: Iterable[Machine]) -> list[tuple[Machine, str]]:
+    """(machine, unit) of every installed unit of these names."""
     wanted = [f"{name}.service" for name in names]
-    return [(machine.address, unit) for machine, files in _looked_at(machines) for unit in wanted if unit in files]
-
-
-def _looked_at(machines: Iterable[Machine]) -> Iterator[tuple[Machine, dict[str, str]]]:
-    """Each machine with its unit files; one that is stopped while it is looked at is left out."""
-    for machine in machines:
-        files = while_running(machine, _unit_files)
-        if files:
-            yield machine, files
+    looked_at = [(machine, while_running(machine, _unit_files) or {}) for machine in machines]
+    return [(machine, unit) for machine, files in looked_at for unit in wanted if unit in files]
 
 
 def _unit_files(machine: Machine) -> dict[str, str]:

@@ -117,6 +117,19 @@ class MoveTraffic(Step):
         if theirs is not None:
             raise Postponed(theirs)
 
+    def rest(self, cloud: Cloud) -> bool:
+        """Its own servers get no request until the next `do`, where others take them: only said, since it is soon over.
+
+        False where HAProxy takes no such word.
+        """
+        balancer = self._running(cloud)
+        if BACKUP not in dict(self.roles).values():
+            return True
+        if balancer.can_be_told:
+            servers = balancer.configuration().of_backends(self.backends)
+            rotation.drain(balancer, [server for server in servers if server.key in self.own], say=cloud.say)
+        return balancer.can_be_told
+
     def _load(self, cloud: Cloud, balancer: Balancer, change: Change) -> None:
         """Where somebody's error keeps HAProxy from loading anything, ours leaves the file all the same."""
         wrong = balancer.complaint(change.texts)

@@ -235,6 +235,29 @@ def test_a_socket_of_operator_level_is_enough(tmp_path: Path, simulated: Simulat
     assert differences(simulated, before) == []
 
 
+def test_who_rests_gets_no_request_until_it_is_put_in_again(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    NARROW.do(cloud)
+    narrowed = simulated.take()
+    assert NARROW.rest(cloud)
+    assert simulated.haproxy.serving(images.BACKEND) == [images.THEIRS]
+    NARROW.do(cloud)
+    assert differences(simulated, narrowed) == []
+    assert simulated.haproxy.serving(images.BACKEND) == [images.OURS]
+
+
+def test_where_nobody_stands_by_nothing_rests(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    before = simulated.take()
+    assert traffic((images.OURS, IN)).rest(cloud)
+    assert differences(simulated, before) == []
+
+
+def test_a_haproxy_that_takes_no_word_lets_nothing_rest(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    simulated.balance(level="operator")
+    before = simulated.take()
+    assert not NARROW.rest(cloud)
+    assert differences(simulated, before) == []
+
+
 def test_traffic_comes_back_only_to_a_server_that_answers(simulated: SimulatedCloud, cloud: Cloud) -> None:
     captured = captured_by(TAKE_OUT, cloud)
     TAKE_OUT.do(cloud)
