@@ -1,4 +1,7 @@
-"""Reads a service's configuration as oslo.config would, from the files that production is started with."""
+"""Reads a service's configuration as oslo.config would, from the files that production is started with.
+
+Files of PasteDeploy (swift's) are near enough for what is asked of them: sections, and options with plain values.
+"""
 
 from __future__ import annotations
 
@@ -91,6 +94,16 @@ def files_of(
         for candidate in dict.fromkeys((path, own)):
             found += _folder(machine, f"{candidate}.d")
     return tuple(found)
+
+
+def first_named(command: Sequence[str], machine: Machine, default: Sequence[str]) -> tuple[str, ...]:
+    """The file that a program's command line names first, or the files in the folder; `default` where it names none."""
+    for word in command[1:]:
+        if word.startswith("/") and machine.is_folder(word):
+            return tuple(sorted(_folder(machine, word)))
+        if word.startswith("/") and machine.exists(word):
+            return (word,)
+    return tuple(path for path in default if machine.exists(path))
 
 
 def _named(command: Sequence[str], machine: Machine) -> list[str]:

@@ -15,6 +15,7 @@ from devswap.git import of_checkout
 from devswap.host import Host
 from devswap.journal import Swap
 from devswap.machine import Machine
+from devswap.service import Service
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def of(host: Host, service: str, machine: str | None) -> Difference:
         *(each["name"] for each in swap.libraries),
         *(each["package"] for each in swap.overlay.get("packages", ())),
     ]
-    options, validation, why = _options(here, swap, [known.distribution, *replaced])
+    options, validation, why = _options(here, swap, known, [known.distribution, *replaced])
     folders = list(dict.fromkeys(path.rpartition("/")[0] for path in known.config))
     return Difference(
         service=swap.service,
@@ -72,9 +73,11 @@ def _unknown(installed: Installed, swap: Swap) -> str:
 
 
 def _options(
-    machine: Machine, swap: Swap, distributions: list[str]
+    machine: Machine, swap: Swap, known: Service, distributions: list[str]
 ) -> tuple[Options | None, Validation | None, list[str]]:
     """Asked of both interpreters; development's is there only while its overlay is mounted."""
+    if not known.oslo_config:
+        return None, None, [f"{known.project} has no options of oslo.config, so none are compared"]
     place = plan.slot(swap.service, swap.slot)
     if place.overlay not in machine.mounted(place.overlay):
         return None, None, [f"the overlay is not mounted, so options are not compared: devswap run {swap.service}"]

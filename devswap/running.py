@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -74,9 +74,16 @@ def drop_in_text(host: Host, swap: Swap, terminal: Terminal | None) -> str:
     more["DEVSWAP_DEBUGGER"] = debugging.as_json(swap, terminal.path if terminal else None)
     if terminal is not None:
         more["TERM"] = os.environ.get("TERM", "dumb")
-    command = Command(tuple(tuning.argv(command.argv)), {**command.environment, **more}, simple=command.simple)
+    argv = [*tuning.argv(command.argv), *(_on_terminal(host, swap) if terminal else ())]
+    command = Command(tuple(argv), {**command.environment, **more}, simple=command.simple)
     device = terminal.path if terminal else None
     return development.drop_in(swap.service, command, terminal=device, settings=edits.view_of(host, swap))
+
+
+def _on_terminal(host: Host, swap: Swap) -> Sequence[str]:
+    """Words for the service's own program; a web server, which may begin as root, is told none of them."""
+    own = not swap.deployment.get("uwsgi") and not swap.deployment.get("hosted")
+    return host.catalogue().get(swap.service).on_terminal if own else ()
 
 
 def detached(host: Host, start: Start, *, seconds: float, serving: Callable[[], None]) -> Answer:

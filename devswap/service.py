@@ -33,10 +33,12 @@ class Web:
     path: str
     """What any of its versions answers without an account."""
     module: str
-    """The module that holds the application; importing it starts the application."""
+    """The module that holds the application; importing it starts the application. None: only its own server runs it."""
     group: str
-    """Where its own server's bind_host and bind_port are in the configuration, as far as it has one."""
+    """Where its own server's address and bind_port are in the configuration, as far as it has one."""
     port: int
+    host: str = "bind_host"
+    """The option of its own server's address."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Service:
     check: tuple[str, ...]
     """Modules that pull the service's code in without starting it; entry points import much of it only when called."""
     config: tuple[str, ...]
-    """oslo.config's default files, used where production names none on its command line."""
+    """Its default files, used where production names none on its command line."""
     environment: Mapping[str, str]
     """Settings that development always has (logs on the terminal)."""
     one_worker: Mapping[str, str]
@@ -126,6 +128,10 @@ class Service:
     """Why it cannot be taken over yet, known in advance."""
     supported_where: Setting | None = None
     """What its configuration says where it can be taken over all the same."""
+    oslo_config: bool = True
+    """Else its configuration is the file that its command line names first, and the environment sets nothing in it."""
+    on_terminal: tuple[str, ...] = ()
+    """What its program is given besides, so that it logs on the terminal."""
     records: Database | None = None
     """Its project's, where that has what is put back: it leaves the database to others, who write its records there."""
     origins: tuple[str, ...] = ()
@@ -203,6 +209,8 @@ def _service(project: Mapping[str, Any], name: str, table: Mapping[str, Any]) ->
         called_by=tuple(table.get("called_by", [])),
         known_by=tuple(table.get("known_by", [])),
         remote=project.get("remote"),
+        oslo_config=project.get("oslo_config", True),
+        on_terminal=tuple(table.get("on_terminal", [])),
         records=_database(others) if "put_back" in others else None,
         unsupported=table.get("unsupported", project.get("unsupported")) or None,
         supported_where=_setting(table["supported_where"]) if "supported_where" in table else None,
@@ -210,7 +218,13 @@ def _service(project: Mapping[str, Any], name: str, table: Mapping[str, Any]) ->
 
 
 def _web(table: Mapping[str, Any]) -> Web:
-    return Web(path=table["path"], module=table["module"], group=table.get("group", ""), port=table.get("port", 0))
+    return Web(
+        path=table["path"],
+        module=table.get("module", ""),
+        group=table.get("group", ""),
+        port=table.get("port", 0),
+        host=table.get("host", "bind_host"),
+    )
 
 
 def _database(table: Mapping[str, Any]) -> Database:

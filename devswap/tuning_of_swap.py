@@ -17,10 +17,21 @@ def tuned(host: Host, swap: Swap, changes: Changes, checkout: Path, argv: Sequen
 
     Breakpoints from before that it has no place for are the service's to say: see debugger/breakpoints.py.
     """
-    one_worker = host.catalogue().get(swap.service).one_worker
+    service = host.catalogue().get(swap.service)
+    if changes.settings and not service.oslo_config:
+        raise UsageError(
+            f"{swap.service} has no options of oslo.config: --set and --debug would change nothing",
+            hint=_how_to_edit(swap, service.config),
+        )
+    one_worker = service.one_worker
     found = changes.applied(Tuning.read(swap.tuning), service=swap.service, one_worker=one_worker, argv=argv)
     debugging.require(changes.breakpoints, checkout, swap.package)
     return debugging.with_address(found, host.machine(swap.machine).addresses() if found.debugger != PDB else ())
+
+
+def _how_to_edit(swap: Swap, default: Sequence[str]) -> str:
+    file = next(iter(swap.deployment.get("config_files") or default), "")
+    return f"its file, for development alone: devswap edit {swap.service} {file}".rstrip()
 
 
 def tuned_again(host: Host, swap: Swap, changes: Changes) -> Tuning:

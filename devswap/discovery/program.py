@@ -85,7 +85,7 @@ def addresses(program: Program, service: Service, options: Configuration) -> tup
         return ()
     if program.uwsgi is not None:
         return program.uwsgi.addresses
-    host = options.get(service.web.group, "bind_host") or "0.0.0.0"  # noqa: S104 - what these servers do by themselves
+    host = options.get(service.web.group, service.web.host) or "0.0.0.0"  # noqa: S104 - what these servers do by themselves
     port = options.get(service.web.group, "bind_port") or str(service.web.port)
     scheme = "https" if options.get("ssl", "cert_file") or options.get(service.web.group, "cert_file") else "http"
     return (f"{scheme}://{uwsgi.reachable(f'[{host}]' if ':' in host else host)}:{port}",)

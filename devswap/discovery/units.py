@@ -6,7 +6,7 @@ Names of containers are not trusted: they changed with every era of OpenStack-An
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -154,10 +154,9 @@ def examine(found: Found) -> Deployment:
     wanted = account.named(machine, "/etc/passwd", told.last("uid")) if told else None
     group = account.named(machine, "/etc/group", properties["Group"] or (told.last("gid") if told else None))
     user = account.of_unit(machine, found.unit, properties["User"], pid, otherwise=wanted)
-    files = configuration.files_of(
-        runs.command, machine, service.config, service.entry_point or service.name, environment
-    )
-    answers = program.addresses(runs, service, Configuration.of(machine, files, environment))
+    files = _files(machine, service, runs.command, environment)
+    settings = environment if service.oslo_config else {}
+    answers = program.addresses(runs, service, Configuration.of(machine, files, settings))
     return Deployment(
         service=service,
         machine=machine,
@@ -175,6 +174,14 @@ def examine(found: Found) -> Deployment:
         front=_front(machine, answers),
         addresses=answers,
     )
+
+
+def _files(
+    machine: Machine, service: Service, command: Sequence[str], environment: Mapping[str, str]
+) -> tuple[str, ...]:
+    if not service.oslo_config:
+        return configuration.first_named(command, machine, service.config)
+    return configuration.files_of(command, machine, service.config, service.entry_point or service.name, environment)
 
 
 def config_files(machine: Machine, unit: str, default: Sequence[str], script: str) -> tuple[str, ...]:
@@ -208,7 +215,7 @@ def _examine_hosted(found: Found) -> Deployment:
         command=tuple(host.script for host in hosts[:1] if host.script),
         environment=systemd.environment(machine, found.unit),
         interpreter=program.interpreter(machine, python, user),
-        config_files=configuration.files_of((), machine, service.config, service.name),
+        config_files=_files(machine, service, (), {}),
         forks=False,
         active=found.active,
         hosted=Hosted(_in_real_folder(machine, found.site), text),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from string import Template
 
 from devswap.sandbox.addition import Addition, Command
 from devswap.sandbox.additions import additions_named
@@ -35,8 +36,10 @@ def _steps(cloud: Cloud, workshop: Workshop, addition: Addition) -> dict[str, Ca
         steps[f"queue of {name}"] = lambda: _make_queue(cloud, addition)
     if addition.account:
         steps[f"account and endpoints of {name}"] = lambda: _make_account(cloud, addition)
-    if addition.databases or addition.prepare:
+    if addition.databases:
         steps[f"database of {name}"] = lambda: _make_databases(cloud, addition)
+    if addition.prepare:
+        steps[f"{name} prepared"] = lambda: _run(cloud, addition, addition.prepare)
     steps[f"{name} started"] = lambda: _start(cloud, workshop, addition)
     if addition.complete:
         steps[f"{name} completed"] = lambda: _complete(cloud, addition)
@@ -93,15 +96,16 @@ def _make_databases(cloud: Cloud, addition: Addition) -> None:
         password = cloud.record.secrets[f"{user}_db_password"]
         statements = fill("database.sql", name=name, user=user, password=password)
         cloud.of("galera").run(["mariadb", "--batch"], input=statements)
-    _run(cloud, addition, addition.prepare)
 
 
 def _run(cloud: Cloud, addition: Addition, commands: Sequence[Command]) -> None:
     scripts = f"{venv_path(cloud.record.era, addition.name)}/bin"
+    addresses = {f"{member.key}_address": cloud.record.address(member) for member in cloud.record.era.members}
     for command in commands:
-        tool, *arguments = command.argv
-        container = cloud.container(addition.members[0])
-        container.run([f"{scripts}/{tool}", *arguments], user=addition.name, ok=command.ok, timeout=300)
+        tool, *arguments = (Template(word).substitute(addresses) for word in command.argv)
+        for member in addition.members if command.everywhere else addition.members[:1]:
+            container = cloud.container(member)
+            container.run([f"{scripts}/{tool}", *arguments], user=addition.name, ok=command.ok, timeout=300)
 
 
 def _start(cloud: Cloud, workshop: Workshop, addition: Addition) -> None:

@@ -39,7 +39,10 @@ class Command:
     """A script of the virtualenv with its arguments, and the codes it ends with when all is well."""
 
     argv: tuple[str, ...]
+    """It may name the address of each container, as $swift_proxy_address."""
     ok: tuple[int, ...] = (0,)
+    everywhere: bool = False
+    """In each of the addition's containers, not in the first one alone."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Addition:
     what: str
     """For --help."""
     members: tuple[Member, ...]
-    """Commands are run in the first one."""
+    """Commands are run in the first one, unless they say otherwise."""
     packages: Mapping[EraName, tuple[str, ...]]
     """Of its layer, in the eras that have it."""
     venvs: Mapping[EraName, tuple[str, ...]]
@@ -74,7 +77,7 @@ class Addition:
     databases: Mapping[str, str] = field(default_factory=dict)
     """The user of each."""
     prepare: tuple[Command, ...] = ()
-    """Before it is started: makes its schemas. Each can be repeated, as all commands here can."""
+    """Before it is started: makes its schemas, or its rings. Each can be repeated, as all commands here can."""
     apis: tuple[Api, ...] = ()
     complete: tuple[Command, ...] = ()
     """When it answers."""

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from devswap.sandbox import edits, edits_of_ceilometer, edits_of_cinder, edits_of_nova
+from devswap.sandbox import edits, edits_of_ceilometer, edits_of_cinder, edits_of_nova, edits_of_swift
 from devswap.sandbox.edits import Edit
 from devswap.sandbox.releases import ERAS, REVIEW_HOST
 
@@ -308,12 +308,23 @@ def _ceilometer(era: str) -> Change:
     )
 
 
+def _swift(era: str) -> Change:
+    return _one(
+        era,
+        901,
+        "swift",
+        edits_of_swift.mark_answers,
+        "Name the change in every answer, and with every object",
+        "One sees which proxy answers, which object server has read an object, and\nwhich one has stored it.",
+    )
+
+
 CHANGES = tuple(change for era in ERAS for change in (*_heat(era), *_keystone(era), *_oslo_context(era)))
 # Those to projects that a sandbox can have besides: see additions.py.
 ADDED = (
     *(own(era) for era in ERAS for own in (_glance, _placement)),
     *_nova("current"),
-    *(own("current") for own in (_cinder, _ceilometer)),
+    *(own("current") for own in (_cinder, _ceilometer, _swift)),
 )
 
 

@@ -131,6 +131,15 @@ ADDED = (
             Release("27.0.0", "2026-09-30", after="26.0.0", branch="master"),
         ),
     ),
+    Project(
+        "swift",
+        "swift",
+        (
+            Release("2.37.1", "2026-03-20"),
+            Release("2.37.4", "2026-10-21", after="2.37.1", branch="stable/2026.1"),
+            Release("2.38.3", "2026-10-21", after="2.37.1", branch="master"),
+        ),
+    ),
 )
 
 # The branch whose head is an era's production.

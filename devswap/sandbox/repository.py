@@ -16,7 +16,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from devswap import process
-from devswap.sandbox import changes, edits, edits_of_ceilometer, edits_of_cinder, edits_of_nova, package_index, releases
+from devswap.sandbox import (
+    changes,
+    edits,
+    edits_of_ceilometer,
+    edits_of_cinder,
+    edits_of_nova,
+    edits_of_swift,
+    package_index,
+    releases,
+)
 from devswap.sandbox.changes import CHANGES
 from devswap.sandbox.layers import Cache
 from devswap.sandbox.releases import ADDED, PROJECTS, Project, Release, Tree
@@ -25,7 +34,7 @@ _ROBOT = "Release Robot <robot@example.org>"
 _DEVELOPER = "Ada Example <ada@example.org>"
 _REVIEW_DAY = "2026-11-02"
 _RECIPE = "recipe"
-_OF_CHANGES = (changes, edits, edits_of_ceilometer, edits_of_cinder, edits_of_nova, releases)
+_OF_CHANGES = (changes, edits, edits_of_ceilometer, edits_of_cinder, edits_of_nova, edits_of_swift, releases)
 _SETTINGS = {
     # partial clones, and a commit fetched by its name alone, as the servers of OpenStack allow
     "uploadpack.allowFilter": "true",

@@ -45,7 +45,10 @@ RICH = Addition(
     programs={"rich-agent": "rich-polling --central"},
     queue=True,
     databases={"rich": "rich", "rich_api": "rich_api"},
-    prepare=(Command(("rich-manage", "sync")), Command(("rich-manage", "create"), ok=(0, 2))),
+    prepare=(
+        Command(("rich-manage", "sync", "$rich_agent_address:99"), everywhere=True),
+        Command(("rich-manage", "create"), ok=(0, 2)),
+    ),
     apis=(
         Api("rich-api", 9999, "rich_api", module="rich.wsgi", kind="riches", path="/v2", asked="/all", says="up"),
         Api("rich-worker", 9998, "rich_hidden"),
@@ -170,12 +173,13 @@ def test_queue_and_account_and_databases_are_there_before_the_start_and_the_rest
         "queue of rich",
         "account and endpoints of rich",
         "database of rich",
+        "rich prepared",
         "rich started",
         "rich completed",
     ]
-    venv = "/openstack/venvs/rich-33.0.1/bin"
+    venv, agent = "/openstack/venvs/rich-33.0.1/bin", record.address(record.era.member("rich_agent"))
     assert [(where, what) for where, what, _ in cloud.told if what.startswith("rich ")] == [
-        ("rich_api", f"rich [0] {venv}/rich-manage sync"),
+        *((where, f"rich [0] {venv}/rich-manage sync {agent}:99") for where in ("rich_api", "rich_agent")),
         ("rich_api", f"rich [0, 2] {venv}/rich-manage create"),
         ("rich_api", f"rich [0] {venv}/rich-manage discover"),
     ]

@@ -275,8 +275,8 @@ def test_the_record_of_an_older_devswap_has_no_additions(tmp_path: Path) -> None
 
 
 def test_an_addition_that_nobody_knows_is_named_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match="the sandbox cannot have swift") as error:
-        additions_named(["glance", "swift"])
+    with pytest.raises(UsageError, match="the sandbox cannot have trove") as error:
+        additions_named(["glance", "trove"])
     assert error.value.hint == f"it can have: {', '.join(ADDITIONS)}"
     assert error.value.exit_code == 2
 

@@ -1,0 +1,35 @@
+"""What the sandbox's changes do to swift, on lines as swift has them, without the network."""
+
+from __future__ import annotations
+
+import pytest
+
+from devswap.errors import DevswapError
+from devswap.sandbox.edits_of_swift import mark_answers
+from devswap.sandbox.releases import SourceFile, Tree
+
+_PROXY, _OBJECTS = "swift/proxy/server.py", "swift/obj/server.py"
+_FILES = {
+    _PROXY: "            return self.handle_request(req)(env, start_response)\n",
+    _OBJECTS: (
+        "            'ETag': etag,\n        }\n        metadata.update(val for val in request.headers.items()\n"
+        "        trans_time = time.time() - start_time\n        res.fix_conditional_response()\n"
+    ),
+}
+
+
+def a_tree() -> Tree:
+    return {path: SourceFile(text.encode()) for path, text in _FILES.items()}
+
+
+def test_each_of_two_servers_leaves_its_mark_and_one_of_them_for_good() -> None:
+    texts = {path: file.content.decode() for path, file in mark_answers("mark-1")(a_tree()).items()}
+    assert "answer.headers['X-Proxy-Change'] = 'mark-1'\n            return answer(" in texts[_PROXY]
+    assert "res.headers['X-Object-Change'] = 'mark-1'\n        trans_time" in texts[_OBJECTS]
+    assert "'ETag': etag,\n            'X-Object-Meta-Stored-By': 'mark-1',\n        }\n" in texts[_OBJECTS]
+
+
+def test_a_swift_without_the_lines_is_an_error() -> None:
+    tree = {**a_tree(), _PROXY: SourceFile(b"another release\n")}
+    with pytest.raises(DevswapError, match="has not exactly one"):
+        mark_answers("mark-1")(tree)
