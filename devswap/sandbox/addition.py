@@ -26,6 +26,8 @@ class Api:
     description: str = ""
     path: str = ""
     """Of its endpoints, behind the port."""
+    arguments: str = ""
+    """Of its module."""
     asked: str = ""
     """A path which it answers when all that it needs is there; none: nobody waits for it."""
     says: str = ""
@@ -70,6 +72,12 @@ class Addition:
     """The additions that come with it."""
     programs: Mapping[str, str] = field(default_factory=dict)
     """What a unit without uWSGI runs, with arguments, where that is not called as the unit."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What a unit's drop-in says besides."""
+    of_packages: tuple[str, ...] = ()
+    """Units that packages of its layer bring: they run where a member names them, and nowhere else."""
+    as_root: tuple[str, ...] = ()
+    """Scripts of the virtualenv that its user may run as root."""
     account: bool = True
     """Whether keystone knows it."""
     queue: bool = False

@@ -53,6 +53,79 @@ PLACEMENT = Addition(
     ),
 )
 
+_NEUTRON = "--config-file /etc/neutron/neutron.conf --config-file "
+_ML2 = f"{_NEUTRON}/etc/neutron/plugins/ml2/ml2_conf.ini"
+NEUTRON = Addition(
+    name="neutron",
+    what="neutron-server with ML2 and what runs beside it; Open vSwitch in user space, its agents of layers 2 and 3,"
+    " DHCP and metadata; not in 2015",
+    members=(
+        Member(
+            "neutron_server",
+            "neutron_server",
+            "neutron_server_container",
+            "neutron",
+            150,
+            ("neutron-server", "neutron-rpc-server", "neutron-periodic-workers"),
+        ),
+        Member(
+            "neutron_agents",
+            "neutron_agent",
+            "neutron_agents_container",
+            "neutron",
+            151,
+            (
+                "openvswitch-switch",
+                "neutron-openvswitch-agent",
+                "neutron-dhcp-agent",
+                "neutron-l3-agent",
+                "neutron-metadata-agent",
+            ),
+            devices=("/dev/net/tun",),
+        ),
+    ),
+    packages={"current": ("libPYTHON", "openvswitch-switch", "dnsmasq-base", "iptables", "haproxy")},
+    venvs={"current": ("neutron", "uwsgi")},
+    configs=(
+        "/etc/neutron/neutron.conf",
+        "/etc/neutron/plugins/ml2/ml2_conf.ini",
+        "/etc/neutron/plugins/ml2/openvswitch_agent.ini",
+        "/etc/neutron/dhcp_agent.ini",
+        "/etc/neutron/l3_agent.ini",
+        "/etc/neutron/metadata_agent.ini",
+        "/etc/neutron/rootwrap.conf",
+        "/etc/neutron/rootwrap.d/rootwrap.filters",
+    ),
+    programs={
+        "neutron-rpc-server": f"neutron-rpc-server {_ML2}",
+        "neutron-periodic-workers": f"neutron-periodic-workers {_ML2}",
+        **{
+            f"neutron-{kind}-agent": f"neutron-{kind}-agent {_NEUTRON}/etc/neutron/{folder}{kind}_agent.ini"
+            for kind, folder in {"openvswitch": "plugins/ml2/", "dhcp": "", "l3": "", "metadata": ""}.items()
+        },
+    },
+    # routers outlive the agent that made them
+    settings={"neutron-l3-agent": "KillMode = process"},
+    of_packages=("openvswitch-switch", "haproxy"),
+    as_root=("neutron-rootwrap", "neutron-rootwrap-daemon", "privsep-helper"),
+    queue=True,
+    databases={"neutron": "neutron"},
+    prepare=(Command(("neutron-db-manage", *_ML2.split(), "upgrade", "heads")),),
+    apis=(
+        Api(
+            "neutron-server",
+            9696,
+            "neutron_server",
+            module="neutron.wsgi.api",
+            arguments=_ML2,
+            kind="network",
+            description="OpenStack Networking",
+            asked="/v2.0/agents?alive=true",
+            says="neutron-l3-agent",
+        ),
+    ),
+)
+
 NOVA = Addition(
     name="nova",
     what="with glance and placement: nova-api, -conductor, -scheduler and a -compute that pretends, no network;"
@@ -214,9 +287,9 @@ SWIFT = Addition(
 )
 
 ADDITIONS: Mapping[str, Addition] = {
-    addition.name: addition for addition in (GLANCE, PLACEMENT, NOVA, CINDER, CEILOMETER, SWIFT)
+    addition.name: addition for addition in (GLANCE, PLACEMENT, NEUTRON, NOVA, CINDER, CEILOMETER, SWIFT)
 }
-"""What one of them needs stands before it."""
+"""What one of them needs stands before it, and neutron before nova, which has a stand-in for it."""
 
 
 def additions_named(names: Collection[str]) -> tuple[Addition, ...]:

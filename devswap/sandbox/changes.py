@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from devswap.sandbox import edits, edits_of_ceilometer, edits_of_cinder, edits_of_nova, edits_of_swift
+from devswap.sandbox import edits, edits_of_ceilometer, edits_of_cinder, edits_of_neutron, edits_of_nova, edits_of_swift
 from devswap.sandbox.edits import Edit
 from devswap.sandbox.releases import ERAS, REVIEW_HOST
 
@@ -28,6 +28,8 @@ NEW_REVISIONS_OF_KEYSTONE = ("7c4e19d2b0a5", "e06b8f3d517c")
 """Of its branches expand and contract."""
 NEW_REVISIONS_OF_NOVA = ("3b9a6d41c7e8", "8d2c5f70b1a4")
 """Of its cells and of its API."""
+NEW_REVISIONS_OF_NEUTRON = ("c1f07a9e35d8", "94e2b6d80c7a")
+"""Of its branches expand and contract."""
 DIES_AFTER = 5
 
 _FIRST_NUMBER = {"current": 910000, "2015": 905000}
@@ -319,11 +321,36 @@ def _swift(era: str) -> Change:
     )
 
 
+def _neutron(era: str) -> tuple[Change, ...]:
+    number = _FIRST_NUMBER[era] + 1002
+    return (
+        _one(
+            era,
+            1001,
+            "neutron",
+            edits_of_neutron.mark_networks,
+            "Name the change with every network, port and agent",
+            "One sees which API shows a network, which server has heard of an agent,\nand which code runs as root.",
+        ),
+        Change(
+            number,
+            "neutron",
+            era,
+            MIGRATION,
+            "Add notes to agents",
+            "A nullable column for what operators write about them; and an index\n"
+            "that no query needs goes once all servers have moved on.",
+            (Patchset(edits_of_neutron.add_note_to_agents(*NEW_REVISIONS_OF_NEUTRON), NEW_REVISIONS_OF_NEUTRON[0]),),
+        ),
+    )
+
+
 CHANGES = tuple(change for era in ERAS for change in (*_heat(era), *_keystone(era), *_oslo_context(era)))
 # Those to projects that a sandbox can have besides: see additions.py.
 ADDED = (
     *(own(era) for era in ERAS for own in (_glance, _placement)),
     *_nova("current"),
+    *_neutron("current"),
     *(own("current") for own in (_cinder, _ceilometer, _swift)),
 )
 

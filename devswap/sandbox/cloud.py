@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from devswap.sandbox.additions import ADDITIONS
 from devswap.sandbox.base import Workshop
 from devswap.sandbox.configuration import Configuration
 from devswap.sandbox.containers import Container, running_containers
@@ -53,6 +54,7 @@ class Cloud:
             bridge=record.bridge,
             address=f"{record.address(member)}/{record.prefix_length}",
             gateway=record.gateway,
+            devices=member.devices,
         )
         if member.layer == "repo":
             link_tree(
@@ -66,7 +68,7 @@ class Cloud:
                 [
                     "sh",
                     "-c",
-                    f"{' '.join(EXTRACT)} /run/files.tar && {_AFTER_FILES[record.era_name].get(member.layer, ':')}",
+                    f"{' '.join(EXTRACT)} /run/files.tar && {_after_files(record.era_name, member.layer)}",
                 ],
                 binds={Path(archive.name): "/run/files.tar"},
             )
@@ -127,6 +129,13 @@ _AFTER_FILES: dict[str, dict[str, str]] = {
         "repo": "rm -f /etc/nginx/sites-enabled/default",
     },
 }
+
+
+def _after_files(era: str, layer: str) -> str:
+    """What is done in a container's tree once its files are there."""
+    if layer in ADDITIONS and ADDITIONS[layer].of_packages:
+        return f"systemctl disable --quiet {' '.join(ADDITIONS[layer].of_packages)}"
+    return _AFTER_FILES[era].get(layer, ":")
 
 
 def host_resolver() -> str:

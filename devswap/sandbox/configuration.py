@@ -169,28 +169,36 @@ class Configuration:
     def _added(self, member: Member) -> Iterator[Entry]:
         """What an addition's containers get: see additions.py."""
         addition, current = ADDITIONS[member.layer], self.era.name == "current"
-        name = addition.name
+        name, scripts = addition.name, f"{venv_path(self.era, addition.name)}/bin"
         logs = "use_journal = True" if current else f"log_dir = /var/log/{name}"
+        values = {"logs": logs, "user": name, "bin": scripts}
         for path in addition.configs:
-            yield self._file(member, path, path.rpartition("/")[2], {"logs": logs}, group=name, mode=0o640)
+            yield self._file(member, path, path.rpartition("/")[2], values, group=name, mode=0o640)
         for folder in (*addition.folders, *([] if current else [f"/var/log/{name}"])):
             yield Folder(folder, name, mode=0o750)
-        for unit in member.units:
+        if addition.as_root:
+            rules = "".join(f"{name} ALL = (root) NOPASSWD: {scripts}/{script}\n" for script in addition.as_root)
+            more = {**values, "rules": rules}
+            yield self._file(member, f"/etc/sudoers.d/{name}_sudoers", "sudoers", more, mode=0o440)
+        for unit in (unit for unit in member.units if unit not in addition.of_packages):
             api = addition.api_of(unit)
             if api and api.module and current:
-                yield from self._uwsgi(member, unit, name, "uwsgi.ini", port=str(api.port), module=api.module)
+                more = {"port": str(api.port), "module": api.module}
+                yield from self._uwsgi(member, unit, name, "uwsgi.ini", api.arguments, **more)
             else:
                 program = addition.programs.get(unit, unit)
-                yield from self._service(member, unit, name, f"{venv_path(self.era, name)}/bin/{program}")
+                yield from self._service(member, unit, name, f"{scripts}/{program}")
 
-    def _uwsgi(self, member: Member, unit: str, project: str, template: str, **more: str) -> Iterator[Entry]:
+    def _uwsgi(
+        self, member: Member, unit: str, project: str, template: str, arguments: str = "", **more: str
+    ) -> Iterator[Entry]:
         venv = venv_path(self.era, project)
         yield self._file(
             member, f"/etc/uwsgi/{unit}.ini", template, {"unit": unit, "user": project, "venv": venv, **more}
         )
         uwsgi = f"{venv_path(self.era, 'uwsgi')}/bin/uwsgi"
         reload = f"{uwsgi} --reload /run/{unit}/uwsgi/{unit}.pid"
-        start = f"{uwsgi} --autoload --ini /etc/uwsgi/{unit}.ini"
+        start = f"{uwsgi} --autoload --ini /etc/uwsgi/{unit}.ini" + (f' --pyargv "{arguments}"' if arguments else "")
         yield from self._service(member, unit, project, start, reload=reload)
 
     def _service(self, member: Member, unit: str, project: str, start: str, *,
@@ -202,6 +210,7 @@ class Configuration:
             "start": start,
             "reload": reload,
             "bin": f"{venv_path(self.era, project)}/bin",
+            "settings": ADDITIONS[project].settings.get(unit, "") if project in ADDITIONS else "",
             "config": ADDITIONS[project].configs[0] if project in ADDITIONS else f"/etc/{project}/{project}.conf",
         }
         yield self._file(member, f"/etc/systemd/system/{unit}.service", "service.service", more)

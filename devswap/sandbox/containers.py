@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
@@ -18,6 +19,20 @@ _MARK = "# built by devswap sandbox"
 _BOOT_SECONDS = 90.0
 # LXC leaves a lock file here for every container there ever was
 _LOCKS = Path("/run/lxc/lock")
+
+
+def _allowed(device: Path) -> str:
+    """Lines of LXC's configuration by which a container has a device of the host's."""
+    try:
+        number = device.stat().st_rdev
+    except OSError as error:
+        raise DevswapError(f"the sandbox needs {device}, which this host has not: {error.strerror}") from error
+    inside = str(device).lstrip("/")
+    return (
+        f"lxc.cgroup2.devices.allow = c {os.major(number)}:{os.minor(number)} rwm\n"
+        f"lxc.cgroup.devices.allow = c {os.major(number)}:{os.minor(number)} rwm\n"
+        f"lxc.mount.entry = {device} {inside} none bind,create=file 0 0\n"
+    )
 
 
 def container_root() -> Path:
@@ -66,7 +81,9 @@ class Container:
     def ours(self) -> bool:
         return self.defined and (self.folder / "config").read_text().startswith(_MARK)
 
-    def define(self, layer: Layer, *, era: str, bridge: str, address: str, gateway: str) -> None:
+    def define(
+        self, layer: Layer, *, era: str, bridge: str, address: str, gateway: str, devices: Sequence[str] = ()
+    ) -> None:
         """Write LXC's configuration last: a folder without one is nothing that LXC or a second `up` believes in."""
         for part in ("upper", "rootfs", "work"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
@@ -80,6 +97,7 @@ class Container:
             veth=f"{self.name[-8:]}_eth1",
             address=address,
             gateway=gateway,
+            devices="".join(_allowed(Path(device)) for device in devices),
         )
         write_atomically(self.folder / "config", text, mode=0o644)
 

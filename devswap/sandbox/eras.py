@@ -24,6 +24,8 @@ class Member:
     layer: str
     offset: int
     units: tuple[str, ...]
+    devices: tuple[str, ...] = ()
+    """Of the host's, which it may use."""
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,15 @@ ADDED = (
         ),
     ),
     Project(
+        "neutron",
+        "neutron",
+        (
+            Release("28.0.0", "2026-04-01"),
+            Release("28.0.2", "2026-09-15", after="28.0.0", branch="stable/2026.1"),
+            Release("29.0.0", "2026-09-30", after="28.0.0", branch="master"),
+        ),
+    ),
+    Project(
         "cinder",
         "cinder",
         (

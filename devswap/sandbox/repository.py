@@ -21,6 +21,7 @@ from devswap.sandbox import (
     edits,
     edits_of_ceilometer,
     edits_of_cinder,
+    edits_of_neutron,
     edits_of_nova,
     edits_of_swift,
     package_index,
@@ -34,7 +35,16 @@ _ROBOT = "Release Robot <robot@example.org>"
 _DEVELOPER = "Ada Example <ada@example.org>"
 _REVIEW_DAY = "2026-11-02"
 _RECIPE = "recipe"
-_OF_CHANGES = (changes, edits, edits_of_ceilometer, edits_of_cinder, edits_of_nova, edits_of_swift, releases)
+_OF_CHANGES = (
+    changes,
+    edits,
+    edits_of_ceilometer,
+    edits_of_cinder,
+    edits_of_neutron,
+    edits_of_nova,
+    edits_of_swift,
+    releases,
+)
 _SETTINGS = {
     # partial clones, and a commit fetched by its name alone, as the servers of OpenStack allow
     "uploadpack.allowFilter": "true",

@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from devswap.errors import UsageError
+from devswap.errors import DevswapError, UsageError
 from devswap.sandbox import added, additions
 from devswap.sandbox.addition import Addition, Api, Command
 from devswap.sandbox.base import Workshop
 from devswap.sandbox.configuration import Configuration
+from devswap.sandbox.containers import Container as LxcContainer
 from devswap.sandbox.eras import CURRENT, LIBERTY, Era, Member
 from devswap.sandbox.files import File
-from devswap.sandbox.layers import Cache
+from devswap.sandbox.layers import Cache, Layer
 from devswap.sandbox.record import Record, new_record, with_additions
 from devswap.sandbox.sources import Distribution
 
@@ -36,13 +37,24 @@ RICH = Addition(
     what="of everything two",
     members=(
         Member("rich_api", "rich_api", "rich_api_container", "rich", 191, ("rich-api", "rich-worker")),
-        Member("rich_agent", "rich_agent", "rich_agent_container", "rich", 192, ("rich-agent",)),
+        Member(
+            "rich_agent",
+            "rich_agent",
+            "rich_agent_container",
+            "rich",
+            192,
+            ("rich-switch", "rich-agent"),
+            devices=("/dev/null",),
+        ),
     ),
     packages={"current": ()},
     venvs={"current": ("heat", "uwsgi")},
     configs=("/etc/rich/journald.conf",),
     needs=("bare",),
     programs={"rich-agent": "rich-polling --central"},
+    settings={"rich-agent": "KillMode = process"},
+    of_packages=("rich-switch",),
+    as_root=("rich-rootwrap", "privsep-helper"),
     queue=True,
     databases={"rich": "rich", "rich_api": "rich_api"},
     prepare=(
@@ -50,7 +62,17 @@ RICH = Addition(
         Command(("rich-manage", "create"), ok=(0, 2)),
     ),
     apis=(
-        Api("rich-api", 9999, "rich_api", module="rich.wsgi", kind="riches", path="/v2", asked="/all", says="up"),
+        Api(
+            "rich-api",
+            9999,
+            "rich_api",
+            module="rich.wsgi",
+            arguments="--config-file /etc/rich/x",
+            kind="riches",
+            path="/v2",
+            asked="/all",
+            says="up",
+        ),
         Api("rich-worker", 9998, "rich_hidden"),
     ),
     complete=(Command(("rich-manage", "discover")),),
@@ -145,11 +167,40 @@ def test_units_run_what_they_are_called_as_or_what_is_said_and_uwsgi_runs_module
         for unit in ("rich-api", "rich-worker", "rich-agent")
     }
     assert starts == {
-        "rich-api": "uwsgi-33.0.1-python3/bin/uwsgi --autoload --ini /etc/uwsgi/rich-api.ini",
+        "rich-api": "uwsgi-33.0.1-python3/bin/uwsgi --autoload --ini /etc/uwsgi/rich-api.ini"
+        ' --pyargv "--config-file /etc/rich/x"',
         "rich-worker": "rich-33.0.1/bin/rich-worker",
         "rich-agent": "rich-33.0.1/bin/rich-polling --central",
     }
     assert [path for path in files if path.startswith("/etc/uwsgi/")] == ["/etc/uwsgi/rich-api.ini"]
+    assert "KillMode = process\n" in files["/etc/systemd/system/rich-agent.service.d/override.conf"]
+    assert "KillMode" not in files["/etc/systemd/system/rich-worker.service.d/override.conf"]
+    assert not any("rich-switch" in path for path in files)
+
+
+def test_scripts_that_run_as_root_are_named_to_sudo_by_their_place(tmp_path: Path) -> None:
+    record = record_with(["rich"])
+    configuration = Configuration(record, workshop_of(record.era, tmp_path), "", pip={})
+    (rules,) = [
+        entry
+        for entry in configuration.entries(record.era.member("rich_agent"))
+        if isinstance(entry, File) and entry.path == "/etc/sudoers.d/rich_sudoers"
+    ]
+    assert (rules.owner, rules.group or rules.owner, rules.mode) == ("root", "root", 0o440)
+    for script in ("rich-rootwrap", "privsep-helper"):
+        assert f"rich ALL = (root) NOPASSWD: /openstack/venvs/rich-33.0.1/bin/{script}\n" in rules.text
+
+
+def test_a_container_has_the_devices_of_its_member_and_no_others(tmp_path: Path) -> None:
+    layer = Layer(tmp_path / "layer")
+    given = {"era": "current", "bridge": "br-mgmt", "address": "192.0.2.2/24", "gateway": "192.0.2.1"}
+    LxcContainer(tmp_path, "with").define(layer, **given, devices=["/dev/null"])
+    LxcContainer(tmp_path, "without").define(layer, **given)
+    assert "lxc.cgroup2.devices.allow = c 1:3 rwm\n" in (tmp_path / "with/config").read_text()
+    assert "lxc.mount.entry = /dev/null dev/null none bind,create=file 0 0\n" in (tmp_path / "with/config").read_text()
+    assert "devices" not in (tmp_path / "without/config").read_text()
+    with pytest.raises(DevswapError, match="/dev/none, which this host has not"):
+        LxcContainer(tmp_path, "other").define(layer, **given, devices=["/dev/none"])
 
 
 def test_what_has_no_api_no_database_and_no_account_is_only_started(
@@ -184,7 +235,7 @@ def test_queue_and_account_and_databases_are_there_before_the_start_and_the_rest
         ("rich_api", f"rich [0] {venv}/rich-manage discover"),
     ]
     started = [what.rpartition(" ")[2] for _, what, _ in cloud.told if "systemctl restart" in what]
-    assert started == ["bare-worker", "rich-api", "rich-worker", "rich-agent"]
+    assert started == ["bare-worker", "rich-api", "rich-worker", "rich-switch", "rich-agent"]
     assert all(secret not in what for _, what, _ in cloud.told for secret in record.secrets.values())
 
 

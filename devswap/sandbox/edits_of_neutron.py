@@ -1,0 +1,79 @@
+"""What the sandbox's changes do to a release of neutron; see edits.py."""
+
+from __future__ import annotations
+
+import re
+
+from devswap.sandbox.edits import LICENCE, Edit, add_column, head_of, migration, replace_once
+from devswap.sandbox.releases import SourceFile, Tree
+
+_VERSIONS = "neutron/db/migration/alembic_migrations/versions"
+_FILTERS = "etc/neutron/rootwrap.d/rootwrap.filters"
+_OVS = "neutron/plugins/ml2/drivers/openvswitch/agent"
+# In each agent, the line after which it says what it is configured for.
+_REPORTS = {
+    "neutron/agent/dhcp/agent.py": "            'configurations': {\n                'dhcp_driver'",
+    "neutron/agent/l3/agent.py": "            'configurations': {\n                'agent_mode'",
+    "neutron/agent/metadata/agent.py": "            'configurations': {\n                'metadata_proxy_socket'",
+    f"{_OVS}/ovs_neutron_agent.py": "            'configurations': {'bridge_mappings'",
+}
+
+
+def mark_networks(mark: str) -> Edit:
+    """Networks, ports, agents and what those run show who has shown or made them.
+
+    The API has `mark` behind the names of networks and ports, the RPC server says that it has heard of an agent, and
+    each agent that it has reported. What runs as root shows itself too: a device that privileged code has changed has
+    the mark as its alias, and dnsmasq has it in its environment, for which rootwrap has a filter.
+    """
+
+    def edit(tree: Tree) -> Tree:
+        path = "neutron/db/db_base_plugin_common.py"
+        for what in ("network", "port"):
+            name = f"               'name': {what}['name'],\n"
+            tree = replace_once(tree, path, name, name.replace("'],", f"'] + ' ({mark})',"))
+        given = "        agent_state = kwargs['agent_state']['agent_state']\n        self._check"
+        heard = f"        agent_state.setdefault('configurations', {{}})['heard'] = '{mark}'\n"
+        said = given.replace("        self._check", f"{heard}        self._check")
+        tree = replace_once(tree, "neutron/db/agents_db.py", given, said)
+        for path, first in _REPORTS.items():
+            tree = replace_once(tree, path, first, first.replace("{", f"{{'reported': '{mark}',", 1))
+        return _with_marks_of_root(tree, mark)
+
+    return edit
+
+
+def _with_marks_of_root(tree: Tree, mark: str) -> Tree:
+    changed = '    _run_iproute_link("set", device, namespace, **attributes)\n'
+    aliased = f'    attributes["ifalias"] = "{mark}"\n'
+    tree = replace_once(tree, "neutron/privileged/agent/linux/ip_lib.py", changed, aliased + changed)
+    tagged = "        self.cmd_addl_env[PROCESS_TAG] = process_tag\n"
+    given = f"        self.cmd_addl_env['CHANGE_TAG'] = '{mark}'\n"
+    tree = replace_once(tree, "neutron/agent/linux/external_process.py", tagged, tagged + given)
+    filters = tree[_FILTERS].content.decode().replace("PROCESS_TAG=,", "PROCESS_TAG=, CHANGE_TAG=,")
+    return {**tree, _FILTERS: SourceFile(filters.encode())}
+
+
+def add_note_to_agents(expand: str, contract: str) -> Edit:
+    """A nullable column `note` of table `agents` with its model, and an index less: one of each branch of neutron's."""
+
+    def edit(tree: Tree) -> Tree:
+        column = add_column("agents"), "    op.drop_column('agents', 'note')"
+        tree = _with_migration(tree, "expand", expand, "Add note column to agents table", *column)
+        index = "    op.drop_index('ix_agents_host', table_name='agents')", "    pass"
+        tree = _with_migration(tree, "contract", contract, "Drop the index of hosts of agents", *index)
+        last = "    load = sa.Column(sa.Integer, server_default='0', nullable=False)\n"
+        note = "    note = sa.Column(sa.String(255))\n"
+        return replace_once(tree, "neutron/db/models/agent.py", last, last + note)
+
+    return edit
+
+
+def _with_migration(tree: Tree, branch: str, revision: str, subject: str, up: str, down: str) -> Tree:
+    """Above the branch's head, which a file beside the migrations names as well."""
+    own = re.compile(rf"{_VERSIONS}/[^/]+/{branch}/[^/]+\.py")
+    head, _ = head_of({path: file for path, file in tree.items() if own.fullmatch(path)}, "neutron")
+    text = LICENCE + migration(subject, revision, head, up, down)
+    newest = max(path.split("/")[5] for path in tree if path.startswith(f"{_VERSIONS}/2"))
+    heads = {f"{_VERSIONS}/{branch.upper()}_HEAD": SourceFile(f"{revision}\n".encode())}
+    return {**tree, **heads, f"{_VERSIONS}/{newest}/{branch}/{revision}_{branch}.py": SourceFile(text.encode())}
