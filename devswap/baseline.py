@@ -15,7 +15,7 @@ from devswap.probe_web import WebProbe
 def watch(host: Host, deployment: Deployment) -> Watched:
     """What the fingerprint of this deployment looks at."""
     service = deployment.service
-    told, sources = deployment.uwsgi, databases.sources_of(host, deployment)
+    told, sources = deployment.uwsgi, databases.known_sources_of(host, deployment)
     return Watched(
         on=deployment.machine.address,
         service=service.name,

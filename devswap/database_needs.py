@@ -12,7 +12,7 @@ from devswap.database_sharing import captured_sources, require_one_name, shared_
 from devswap.database_source import Source
 from devswap.deployment import Deployment
 from devswap.discovery import sites, units
-from devswap.errors import DevswapError
+from devswap.errors import DevswapError, OtherDatabase
 from devswap.host import Host
 from devswap.journal import Journal, Swap
 from devswap.machine import Machine
@@ -59,6 +59,27 @@ def put_back(host: Host, deployment: Deployment, journal: Journal, sources: Sequ
         _tell_changed(host, record, step.sources)
         return step
     return step.looked_at(host.machine)
+
+
+def require_nothing_pending(host: Host, deployment: Deployment, checkout: Checkout, *, snapshot: bool) -> None:
+    """Raises OtherDatabase, by its name, where a checkout may migrate a database that nobody could bring back.
+
+    What such a database is at is not known: production's own migrations are taken for it.
+    """
+    wanted = deployment.service.database
+    if wanted is None:
+        return
+    try:
+        databases.sources_of(host, deployment)
+    except OtherDatabase as error:
+        folders = [wanted.migrations, *([wanted.index.migrations] if wanted.index else [])]
+        theirs = [
+            migrations.installed(deployment.machine, deployment.interpreter.site_folders, each) for each in folders
+        ]
+        ours = [migrations.read(checkout.path, each) for each in folders]
+        if snapshot or not all(tree.known <= other.known for tree, other in zip(ours, theirs, strict=True)):
+            raise
+        host.say(f"{error.message}; it is left alone, since {checkout.ref} has no migration that production lacks")
 
 
 def _tell_changed(host: Host, record: Record, sources: Sequence[Source]) -> None:

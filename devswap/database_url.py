@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from devswap.errors import DevswapError
+from devswap.errors import DevswapError, OtherDatabase
 
 # SQLAlchemy's own pattern (engine/url.py); the password goes up to the last @, since people do not always escape one.
 _URL = re.compile(
@@ -46,12 +46,11 @@ class Url:
 
 
 def parse(url: str) -> Url:
-    """Raises DevswapError for a database that devswap cannot dump, by its name; the URL's text is never shown."""
+    """Raises OtherDatabase for one that devswap cannot dump, by its name; the URL's text is never shown."""
     kind, separator, _ = url.partition("://")
     dialect, _, driver = kind.partition("+")
-    if not separator or dialect not in ("mysql", "mariadb"):
-        named = dialect if separator else "unknown"
-        raise DevswapError(f"cannot save a database of kind {named!r}: MariaDB and MySQL are supported")
+    if separator and dialect not in ("mysql", "mariadb"):
+        raise OtherDatabase(f"cannot save a database of kind {dialect!r}: MariaDB and MySQL are supported")
     parts = _URL.fullmatch(url)
     if parts is None or not parts["name"]:
         raise DevswapError(

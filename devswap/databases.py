@@ -11,7 +11,7 @@ from devswap.database_source import Listed, Source
 from devswap.database_url import Url
 from devswap.deployment import Deployment
 from devswap.discovery import units
-from devswap.errors import DevswapError
+from devswap.errors import DevswapError, OtherDatabase
 from devswap.host import Host
 from devswap.machine import Machine, while_running
 from devswap.service import Database, Index
@@ -29,6 +29,17 @@ def sources_of(host: Host, deployment: Deployment) -> tuple[Source, ...]:
         return ()
     named = source(deployment.machine.address, deployment.unit, deployment.config_files, wanted)
     return _sources(host, deployment.machine, named, wanted)
+
+
+def known_sources_of(host: Host, deployment: Deployment) -> tuple[Source, ...]:
+    """The same; none for a database of another kind, unless something in it is put back after every swap."""
+    try:
+        return sources_of(host, deployment)
+    except OtherDatabase:
+        wanted = deployment.service.database
+        if wanted is None or wanted.put_back is not None:
+            raise
+        return ()
 
 
 def records_of(host: Host, deployment: Deployment) -> tuple[Source, ...]:

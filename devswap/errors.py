@@ -7,6 +7,7 @@ DevswapError                exit 1: it failed, production is as before
 ├── Postponed               exit 3 in the end: an undo must wait, and is in the way of no other
 ├── Busy                    exit 1: somebody works on the swap, and is not ended for this
 ├── PackagesRefused         exit 1: the policy for indexes forbids what the checkout needs
+├── OtherDatabase           exit 1: a database that devswap's tools can neither ask nor save, where that is needed
 ├── MachineGone             exit 1: the machine does not exist any more; a rollback passes it over
 ├── Interrupted             exit 130: Ctrl-C, and what had begun is rolled back
 └── CommandFailed           a process ended with a code that its caller does not understand
@@ -52,6 +53,10 @@ class Unrecognised(DevswapError):
         self.path = path
         self.can_stay = can_stay
         self.can_go = can_go
+
+
+class OtherDatabase(DevswapError):
+    pass
 
 
 class Postponed(DevswapError):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from devswap.machine import Machine
 
 MIGRATE = "migrate"
 """What the revisions of sqlalchemy-migrate, plain numbers, are told from alembic's by."""
 
+_File = tuple[str, bytes]
+"""(name, content)"""
 _NUMBERED = re.compile(r"^(\d{3})_\w+\.py$")
 
 
@@ -41,35 +45,58 @@ class Migrations:
 def read(tree: Path, folders: Sequence[str]) -> Migrations:
     """The migrations in the first of `folders` (relative to the tree) that exists, its subfolders included."""
     for folder in folders:
-        files = sorted((tree / folder).rglob("*.py"))
+        files = [(path.name, path.read_bytes()) for path in sorted((tree / folder).rglob("*.py"))]
         if files:
-            texts = "\0".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
-            return replace(_alembic(files) or _numbered(files), digest=hashlib.sha256(texts.encode()).hexdigest()[:16])
+            return _of(files)
     return Migrations(frozenset(), frozenset())
 
 
-def _alembic(files: Sequence[Path]) -> Migrations | None:
+def installed(machine: Machine, site_folders: Sequence[str], folders: Sequence[str]) -> Migrations:
+    """The same of the package that is installed there."""
+    for folder in folders:
+        for site in site_folders:
+            files = list(_files(machine, f"{site}/{folder}"))
+            if files:
+                return _of(files)
+    return Migrations(frozenset(), frozenset())
+
+
+def _files(machine: Machine, folder: str) -> Iterator[_File]:
+    for name in machine.names(folder):
+        path = f"{folder}/{name}"
+        if name.endswith(".py"):
+            yield name, machine.read_bytes(path) or b""
+        elif machine.is_folder(path):
+            yield from _files(machine, path)
+
+
+def _of(files: Sequence[_File]) -> Migrations:
+    texts = "\0".join(hashlib.sha256(content).hexdigest() for _, content in files)
+    return replace(_alembic(files) or _numbered(files), digest=hashlib.sha256(texts.encode()).hexdigest()[:16])
+
+
+def _alembic(files: Sequence[_File]) -> Migrations | None:
     below: set[str] = set()
     known: set[str] = set()
-    for path in files:
-        names = _assigned(path)
+    for _, content in files:
+        names = _assigned(content)
         known |= set(names.get("revision", ()))
         below |= set(names.get("down_revision", ()))
         below |= set(names.get("depends_on", ()))  # alembic's table leaves out what one of its rows depends on
     return Migrations(frozenset(known), frozenset(known - below)) if known else None
 
 
-def _numbered(files: Sequence[Path]) -> Migrations:
+def _numbered(files: Sequence[_File]) -> Migrations:
     """sqlalchemy-migrate: the file's number is the revision."""
-    numbers = sorted(int(match[1]) for path in files if (match := _NUMBERED.match(path.name)))
+    numbers = sorted(int(match[1]) for name, _ in files if (match := _NUMBERED.match(name)))
     known = frozenset(f"{MIGRATE} {number}" for number in numbers)
     return Migrations(known, frozenset({f"{MIGRATE} {numbers[-1]}"} if numbers else ()))
 
 
-def _assigned(path: Path) -> dict[str, list[str]]:
+def _assigned(content: bytes) -> dict[str, list[str]]:
     """The texts that the module assigns to plain names at its top level; a broken module assigns none."""
     try:
-        module = ast.parse(path.read_bytes())
+        module = ast.parse(content)
     except (SyntaxError, ValueError):
         return {}
     found: dict[str, list[str]] = {}

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from devswap import (
-    baseline,
     database_needs,
     edits,
     fingerprint,
@@ -21,8 +21,8 @@ from devswap import (
     overlay_of_swap,
     overlay_table,
     patience,
-    peers,
     plan,
+    production,
     systemd,
     table,
     traffic,
@@ -41,6 +41,7 @@ from devswap.host import Host
 from devswap.journal import Journal, Swap
 from devswap.masking import mask
 from devswap.overlay import Overlay
+from devswap.production import Production
 from devswap.shared import Shelf
 from devswap.slot import Slot
 from devswap.source import Checkout
@@ -51,7 +52,7 @@ from devswap.steps.haproxy import MoveTraffic
 from devswap.steps.mount import Mount
 from devswap.steps.patience import LengthenWait
 from devswap.steps.step import Cloud, Step
-from devswap.steps.unit import require_at_rest, require_unedited
+from devswap.steps.unit import require_unedited
 from devswap.steps.values import PutBackValues
 from devswap.tuning import PDB
 from devswap.undisturbed import undisturbed
@@ -131,6 +132,11 @@ def settled(host: Host, wish: Wish, *places: Found) -> Wish:
 
 def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Prepared:
     """Raises DevswapError with production untouched, or with the swap as it was before. The caller has the claim."""
+    with systemd.asked_once():
+        return _prepare(host, wish, place, makers)
+
+
+def _prepare(host: Host, wish: Wish, place: Found, makers: Makers) -> Prepared:
     existing = host.journals.find(place.service.name, place.machine.address)
     if existing is not None:
         locate.require_owner(host, existing, take_over=wish.take_over)
@@ -141,7 +147,13 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
     makers.begin(overlay_of_swap.cache(host), deployment.interpreter.version)
     foreseen.require_supported(deployment.service, deployment)
     foreseen.require_possible(deployment, wish, existing)
-    sources = gather(
+    if existing is None:
+        return _prepare_first(host, deployment, wish, makers)
+    return _prepare_switch(host, deployment, _gather(host, deployment, wish, makers), wish, existing, makers)
+
+
+def _gather(host: Host, deployment: Deployment, wish: Wish, makers: Makers) -> Sources:
+    return gather(
         host,
         deployment,
         wish.ref,
@@ -150,51 +162,26 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
         with_depends=wish.with_depends,
         fetch=makers.fetch,
     )
-    if existing is None:
-        return _prepare_first(host, deployment, sources, wish, makers)
-    return _prepare_switch(host, deployment, sources, wish, existing, makers)
 
 
-def _prepare_first(host: Host, deployment: Deployment, sources: Sources, wish: Wish, makers: Makers) -> Prepared:
+def _prepare_first(host: Host, deployment: Deployment, wish: Wish, makers: Makers) -> Prepared:
     foreseen.require_own_sites(host, deployment)
     foreseen.require_nothing_left(host, deployment)
     foreseen.require_last_word(deployment)
-    served = traffic.of_deployment(host, deployment.service, deployment.machine.address)
-    traffic.require_sound(each.balancer for each in served)
-    others = _peers(host, deployment, only=wish.only)
-    watched = replace(
-        baseline.watch(host, deployment),
-        balanced=tuple(map(traffic.balanced, served)),
-        peers=tuple(others if wish.only else ()),
+    looked = makers.beside(partial(production.look, host, deployment, wish))
+    sources = _gather(host, deployment, wish, makers)
+    found: Production = looked()
+    watched = found.watched
+    journal = Journal.create(
+        host.journals.folder(deployment.service.name, deployment.machine.address),
+        _swap(host, deployment, sources.checkout, wish, watched, found.fingerprint),
     )
-    host.say(f"taking the fingerprint of production's {deployment.service.name}")
-    # A restore of another swap may stop this service for an instant: that is not how production was.
-    with host.journals.changing(say=host.say):
-        foreseen.require_not_stopped(host, deployment)
-        machine, unit = deployment.machine, deployment.unit
-        require_at_rest(machine, unit, systemd.settled(machine, unit))
-        before = fingerprint.take(watched, host.machine)
-        if watched.database and Shelf(host.state / "shared").find(shared_database(watched.database)):
-            # Another swap has migrated it: how it was before is in that swap's fingerprint.
-            before = {name: value for name, value in before.items() if not name.startswith("database ")}
-        before = traffic.before_others(before, traffic.movers(host, watched))
-        journal = Journal.create(
-            host.journals.folder(deployment.service.name, deployment.machine.address),
-            _swap(host, deployment, sources.checkout, wish, watched, before),
-        )
     try:
         built = _build(_Job(host, wish, makers, deployment, sources, journal, watched, number=1, replaces=False))
     except BaseException:
         _abandon_first(host, journal)
         raise
-    return replace(built, leaving=tuple(traffic.leaving(served, deployment.machine.address)))
-
-
-def _peers(host: Host, deployment: Deployment, *, only: bool) -> list[peers.Peer]:
-    found, queue = peers.of(host, deployment), deployment.service.queue
-    if found and queue:
-        host.say(peers.told(deployment.service.name, queue.topic, found, only=only))
-    return found
+    return replace(built, leaving=tuple(traffic.leaving(found.served, deployment.machine.address)))
 
 
 def show(host: Host, prepared: Prepared) -> None:
@@ -290,6 +277,8 @@ def _build(job: _Job) -> Prepared:
         needs = database_needs.Needs(host, deployment, sources.checkout, job.journal, database, others)
         sync, first = needs.migration(place, snapshot=job.wish.snapshot)
         fronts = needs.fronts(sync) if sync else ()
+    else:
+        database_needs.require_nothing_pending(host, deployment, sources.checkout, snapshot=job.wish.snapshot)
     foreseen.require_scripts(deployment, built, sync)
     hooked = hooks_of_swap.prepared(host, deployment, hooks, sources, built, place, job.journal.swap)
     in_apache = deployment.hosted is not None and job.wish.apache

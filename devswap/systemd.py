@@ -7,6 +7,7 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError
@@ -19,6 +20,10 @@ _LONGEST_STOP_SECONDS = 600.0
 _REMIND_SECONDS = 6.0
 _SETTLE_SECONDS = 60.0
 _SETTLE_PAUSE = 0.2
+
+_SET_UP = ("User", "Group", "MainPID", "Type", "ExecStart", "WorkingDirectory", "Environment", "EnvironmentFiles")
+_STATE = ("LoadState", "ActiveState", "SubState", "UnitFileState", "MainPID", "ExecMainStatus")
+_told: ContextVar[dict[tuple[str, str], dict[str, str]] | None] = ContextVar("told", default=None)
 
 
 @dataclass(frozen=True)
@@ -43,15 +48,48 @@ class UnitState:
         return self.active in ("reloading", "activating", "deactivating")
 
 
+@contextmanager
+def asked_once() -> Iterator[None]:
+    """While production is only looked at: how a unit is set up is asked once, and not each time that it is needed."""
+    token = _told.set({})
+    try:
+        yield
+    finally:
+        _told.reset(token)
+
+
+@contextmanager
+def asked_anew() -> Iterator[None]:
+    """Within `asked_once`, for what must be true at this instant."""
+    token = _told.set(None)
+    try:
+        yield
+    finally:
+        _told.reset(token)
+
+
 def show(machine: Machine, unit: str, *properties: str) -> dict[str, str]:
     """The named properties of `unit`; an empty text for what does not apply, a line each for what it has several of."""
+    told = _told.get()
+    if told is None or not set(properties) <= set(_SET_UP):
+        return _show(machine, unit, properties)
+    key = (machine.address, unit)
+    if key not in told:
+        told[key] = _show(machine, unit, _SET_UP)
+    return {name: told[key][name] for name in properties}
+
+
+def _show(machine: Machine, unit: str, properties: Sequence[str]) -> dict[str, str]:
     result = machine.run(["systemctl", "show", f"--property={','.join(properties)}", "--", unit])
     found = [line.partition("=") for line in result.stdout.splitlines()]
     return {name: "\n".join(value for key, _, value in found if key == name) for name in properties}
 
 
 def state(machine: Machine, unit: str) -> UnitState:
-    found = show(machine, unit, "LoadState", "ActiveState", "SubState", "UnitFileState", "MainPID", "ExecMainStatus")
+    return _state(show(machine, unit, *_STATE))
+
+
+def _state(found: Mapping[str, str]) -> UnitState:
     return UnitState(
         load=found["LoadState"],
         active=found["ActiveState"],
@@ -66,7 +104,8 @@ def settled(machine: Machine, unit: str, *, seconds: float | None = None) -> Uni
     """Its state once nobody starts or stops it any more: a restart is for an instant what a stop is."""
     deadline = time.monotonic() + (_SETTLE_SECONDS if seconds is None else seconds)
     while True:
-        found, job = state(machine, unit), show(machine, unit, "Job")["Job"]
+        shown = show(machine, unit, *_STATE, "Job")
+        found, job = _state(shown), shown["Job"]
         if not (found.is_on_its_way or job.strip("0")) or time.monotonic() > deadline:
             return found
         time.sleep(_SETTLE_PAUSE)

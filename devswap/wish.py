@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from devswap import overlay, overlay_tools, source
+from devswap import meanwhile, overlay, overlay_tools, source
 from devswap.libraries import Wanted
 from devswap.overlay import Overlay
 from devswap.source import Checkout
@@ -65,6 +66,8 @@ class Makers:
     build: Callable[..., Overlay] = overlay.prepare
     begin: Callable[[Path, str], None] = lambda cache, python: None  # noqa: ARG005
     """Called early with what `build` will be called with, so that it can get itself ready meanwhile."""
+    beside: Callable[[Callable[[], Any]], Callable[[], Any]] = meanwhile.at_once
+    """How something is looked at while `fetch` goes on."""
 
 
-MAKERS = Makers(begin=overlay_tools.begin)
+MAKERS = Makers(begin=overlay_tools.begin, beside=meanwhile.begun)

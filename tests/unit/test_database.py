@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devswap import database, database_source, database_url
-from devswap.errors import DevswapError
+from devswap.errors import DevswapError, OtherDatabase
 from tests.simulated import images
 from tests.simulated.calls import Fault, Kind
 from tests.simulated.cloud import SimulatedCloud, no_waiting
@@ -27,10 +27,15 @@ def test_a_url_is_never_shown_with_its_password() -> None:
     assert "s@cr%t" not in str(database_url.parse(URL))
 
 
-@pytest.mark.parametrize("url", ["postgresql://a:b@c/d", "sqlite:////var/lib/x.db", "nonsense"])
-def test_other_databases_are_refused_by_name(url: str) -> None:
-    with pytest.raises(DevswapError, match="MariaDB and MySQL"):
+@pytest.mark.parametrize(("url", "kind"), [("postgresql://a:b@c/d", "postgresql"), ("sqlite:////var/x.db", "sqlite")])
+def test_other_databases_are_refused_by_name(url: str, kind: str) -> None:
+    with pytest.raises(OtherDatabase, match=f"of kind '{kind}': MariaDB and MySQL are supported"):
         database_url.parse(url)
+
+
+def test_what_is_no_url_is_refused_as_such() -> None:
+    with pytest.raises(DevswapError, match="it is not of the form mysql://"):
+        database_url.parse("nonsense")
 
 
 @pytest.fixture

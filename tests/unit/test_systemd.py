@@ -108,11 +108,9 @@ class Restarting:
 
     def run(self, argv: Sequence[str], **options: Any) -> Result:
         active, job = self.states[0]
-        if "--property=Job" in argv:
-            self.states[:] = self.states[1:] or self.states
-            return Result(tuple(argv), 0, f"Job={job}\n", "")
+        self.states[:] = self.states[1:] or self.states
         lines = f"LoadState=loaded\nActiveState={active}\nSubState=x\nUnitFileState=enabled\nMainPID=0\n"
-        return Result(tuple(argv), 0, f"{lines}ExecMainStatus=0\n", "")
+        return Result(tuple(argv), 0, f"{lines}ExecMainStatus=0\nJob={job}\n", "")
 
 
 @pytest.mark.parametrize(
@@ -132,3 +130,31 @@ def test_a_state_is_told_once_nobody_is_changing_it(
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     machine: Any = Restarting(*states)
     assert systemd.settled(machine, UNIT, seconds=200).active == at_last
+
+
+class Asked:
+    """Every question it gets, and the same answers each time but for a number that counts them."""
+
+    address = "lxc:asked"
+
+    def __init__(self) -> None:
+        self.questions: list[str] = []
+
+    def run(self, argv: Sequence[str], **options: Any) -> Result:
+        self.questions.append(argv[2])
+        lines = [f"{name}={len(self.questions)}" for name in argv[2].partition("=")[2].split(",")]
+        return Result(tuple(argv), 0, "\n".join(lines) + "\n", "")
+
+
+def test_how_a_unit_is_set_up_is_asked_once_while_it_is_looked_at_and_its_state_each_time() -> None:
+    machine: Any = Asked()
+    with systemd.asked_once():
+        assert systemd.show(machine, UNIT, "Type") == systemd.show(machine, UNIT, "Type")
+        assert systemd.show(machine, UNIT, "User", "ExecStart") == {"User": "1", "ExecStart": "1"}
+        assert systemd.show(machine, "other.service", "User") == {"User": "2"}
+        assert systemd.show(machine, UNIT, "ActiveState") == {"ActiveState": "3"}
+        assert systemd.show(machine, UNIT, "ActiveState") == {"ActiveState": "4"}
+        with systemd.asked_anew():
+            assert systemd.show(machine, UNIT, "User") == {"User": "5"}
+        assert systemd.show(machine, UNIT, "User") == {"User": "1"}
+    assert systemd.show(machine, UNIT, "User") == {"User": "6"}

@@ -1,0 +1,53 @@
+"""Production as it is found before a first takeover: what a restore will hold it against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from devswap import baseline, fingerprint, foreseen, peers, systemd, traffic
+from devswap.database_sharing import shared_database
+from devswap.deployment import Deployment
+from devswap.fingerprint import Watched
+from devswap.host import Host
+from devswap.shared import Shelf
+from devswap.steps.unit import require_at_rest
+from devswap.traffic import Served
+from devswap.wish import Wish
+
+
+@dataclass(frozen=True)
+class Production:
+    served: list[Served]
+    """Where HAProxy sends its requests."""
+    watched: Watched
+    fingerprint: dict[str, str]
+
+
+def look(host: Host, deployment: Deployment, wish: Wish) -> Production:
+    """Changes nothing. Raises DevswapError for what is no state to come back to."""
+    service, machine, unit = deployment.service, deployment.machine, deployment.unit
+    served = traffic.of_deployment(host, service, machine.address)
+    traffic.require_sound(each.balancer for each in served)
+    others = _peers(host, deployment, only=wish.only)
+    watched = replace(
+        baseline.watch(host, deployment),
+        balanced=tuple(map(traffic.balanced, served)),
+        peers=tuple(others if wish.only else ()),
+    )
+    host.say(f"taking the fingerprint of production's {service.name}")
+    # A restore of another swap may stop this service for an instant: that is not how production was.
+    with host.journals.changing(say=host.say), systemd.asked_anew():
+        foreseen.require_not_stopped(host, deployment)
+        require_at_rest(machine, unit, systemd.settled(machine, unit))
+        before = fingerprint.take(watched, host.machine)
+        if watched.database and Shelf(host.state / "shared").find(shared_database(watched.database)):
+            # Another swap has migrated it: how it was before is in that swap's fingerprint.
+            before = {name: value for name, value in before.items() if not name.startswith("database ")}
+        return Production(served, watched, traffic.before_others(before, traffic.movers(host, watched)))
+
+
+def _peers(host: Host, deployment: Deployment, *, only: bool) -> list[peers.Peer]:
+    found, queue = peers.of(host, deployment), deployment.service.queue
+    if found and queue:
+        host.say(peers.told(deployment.service.name, queue.topic, found, only=only))
+    return found
