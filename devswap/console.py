@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -18,6 +19,7 @@ from devswap.journal import make_private
 from devswap.masking import mask
 
 _KEPT_LOGS = 50
+_began = time.monotonic()
 _log_file: list[Path] = []
 _log_trouble: list[str] = []
 
@@ -27,18 +29,19 @@ logging.getLogger("devswap").addHandler(logging.NullHandler())
 
 
 def say(text: str) -> None:
-    """One line of progress."""
+    """One line of progress; on a terminal with the seconds since the command began, to show what takes them."""
     text = mask(text)
     log.info("%s", text)
     # A terminal that has gone (lost ssh) must not stop a rollback that only wants to tell of itself.
     with suppress(OSError):
-        print(_styled(f"• {text}", "2"), file=sys.stderr, flush=True)
+        at = f"{time.monotonic() - _began:5.1f} s  " if sys.stderr.isatty() else ""
+        print(styled(f"• {at}{text}", "2"), file=sys.stderr, flush=True)
 
 
 def show_error(error: DevswapError, cause: BaseException | None = None) -> None:
     """What could not be done and why, what to type next, and where the whole story is."""
     log.error("%s", mask(error.message), exc_info=cause or error)
-    print(f"{_styled('devswap:', '1;31')} {mask(error.message)}", file=sys.stderr)
+    print(f"{styled('devswap:', '1;31')} {mask(error.message)}", file=sys.stderr)
     if error.hint:
         print(f"  try: {mask(error.hint)}", file=sys.stderr)
     if _log_file and error.exit_code in (1, 3):
@@ -70,7 +73,7 @@ def show_json(result: Mapping[str, Any]) -> None:
 def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """On stdout, the header in bold."""
     for number, line in enumerate(table.lines(header, rows)):
-        print(_styled(line, "1", stream=sys.stdout) if number == 0 else line)
+        print(styled(line, "1", stream=sys.stdout) if number == 0 else line)
 
 
 def keep_log(state: Path) -> None:
@@ -111,7 +114,8 @@ class _Masked(logging.Formatter):
         return mask(super().format(record))
 
 
-def _styled(text: str, code: str, *, stream: Any = None) -> str:
+def styled(text: str, code: str, *, stream: Any = None) -> str:
+    """`text` as ECMA-48's SGR `code` has it, where `stream` (default: stderr) is a terminal that may have colours."""
     stream = stream or sys.stderr
     if os.environ.get("NO_COLOR") or not stream.isatty():
         return text

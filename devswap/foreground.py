@@ -37,12 +37,18 @@ class Ended:
 
 
 class Foreground:
-    """One run on the terminal. `job` ends when the unit does; `force` ends the unit when it does not listen."""
+    """One run on the terminal. `job` ends when the unit does; `force` ends the unit when it does not listen.
 
-    def __init__(self, terminal: Terminal, job: Popen[bytes], force: Callable[[], None]) -> None:
+    `keep` gets what the service writes, but for what it says to somebody at a prompt.
+    """
+
+    def __init__(
+        self, terminal: Terminal, job: Popen[bytes], force: Callable[[], None], keep: Callable[[bytes], None]
+    ) -> None:
         self._terminal = terminal
         self._job = job
         self._force = force
+        self._keep = keep
         self._interrupted_at: float | None = None
         self._by_user = False
         self._warned = False
@@ -126,6 +132,8 @@ class Foreground:
             return False
         if read:
             self._tail = (self._tail + read)[-256:]
+            if not self._terminal.is_at_prompt():
+                self._keep(read)
             write_all(sys.stdout.fileno(), read)
         return bool(read)
 

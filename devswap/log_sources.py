@@ -8,16 +8,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from devswap import apache, development, locate, way
+from devswap import apache, development, locate, transcript, way
 from devswap.configuration import Configuration, files_of
 from devswap.discovery import units
 from devswap.discovery.units import Found
 from devswap.errors import DevswapError
 from devswap.host import Host
-from devswap.journal import Swap
-from devswap.machine import Machine
+from devswap.journal import Journal
+from devswap.machine import Machine, name_of
 from devswap.service import Service
 
+_THIS_HOST = "local:"
 _SYSTEMD = re.compile(r" systemd\[1\]: ")
 PRODUCTION, DEVELOPMENT = "production", "development"
 _APACHE = re.compile(r"\$\{APACHE_LOG_DIR\}")
@@ -58,11 +59,7 @@ class Source:
 def of_service(host: Host, name: str, wanted: str | None) -> list[Source]:
     """Production's, and development's while it is swapped."""
     service = host.catalogue().get(name)
-    swaps = [
-        journal.swap
-        for journal in host.journals.all()
-        if journal.swap.service == name and locate.is_meant(journal, wanted)
-    ]
+    swaps = [each for each in host.journals.all() if each.swap.service == name and locate.is_meant(each, wanted)]
     if swaps:
         return list(_of_swap(host, service, swaps[0]))
     return list(_of_place(locate.one(host, service, wanted), None))
@@ -70,20 +67,21 @@ def of_service(host: Host, name: str, wanted: str | None) -> list[Source]:
 
 def of_cloud(host: Host, beginning: str) -> list[Source]:
     """Of every service that runs in a machine whose name begins so."""
-    swaps = [each.swap for each in host.journals.all() if each.swap.machine.partition(":")[2].startswith(beginning)]
+    swaps = [each for each in host.journals.all() if name_of(each.swap.machine).startswith(beginning)]
     catalogue, found = host.catalogue(), []
     known = {service.name for service in catalogue}
-    for swap in swaps:
-        if swap.service in known:
-            found += list(_of_swap(host, catalogue.get(swap.service), swap))
-    places = {(swap.service, swap.machine) for swap in swaps}
+    for journal in swaps:
+        if journal.swap.service in known:
+            found += list(_of_swap(host, catalogue.get(journal.swap.service), journal))
+    places = {(each.swap.service, each.swap.machine) for each in swaps}
     for place in units.find(catalogue, [each for each in host.running() if each.name.startswith(beginning)]):
         if place.active and (place.service.name, place.machine.address) not in places:
             found += list(_of_place(place, None))
     return list(dict.fromkeys(found))
 
 
-def _of_swap(host: Host, service: Service, swap: Swap) -> Iterator[Source]:
+def _of_swap(host: Host, service: Service, journal: Journal) -> Iterator[Source]:
+    swap, said = journal.swap, transcript.path(journal)
     machine, since = host.machine(swap.machine), datetime.fromisoformat(swap.stopped or swap.since)
     hosted = swap.deployment.get("hosted")
     if hosted:
@@ -93,6 +91,8 @@ def _of_swap(host: Host, service: Service, swap: Swap) -> Iterator[Source]:
             yield from _files(service, machine, _of_unit(place), since)
     if not way.is_in_apache(swap):
         yield Source(service.name, machine, unit=swap.unit, swapped=since)
+    if said.exists():  # what it wrote on a terminal is in no other log
+        yield Source(service.name, host.machine(_THIS_HOST), file=str(said), swapped=since)
 
 
 def _of_place(found: Found, swapped: datetime | None) -> Iterator[Source]:

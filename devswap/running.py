@@ -9,7 +9,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from devswap import attaching, debugging, development, edits, fingerprint, kept_terminal, reloading, systemd, way
+from devswap import (
+    attaching,
+    debugging,
+    development,
+    edits,
+    fingerprint,
+    kept_terminal,
+    reloading,
+    systemd,
+    transcript,
+    way,
+)
 from devswap.development import Command
 from devswap.errors import DevswapError
 from devswap.foreground import Ended, Foreground
@@ -157,7 +168,8 @@ def foreground(
     machine = host.machine(swap.machine)
     with ExitStack() as until_ended:
         job = until_ended.enter_context(begun(machine, swap))
-        shown = Foreground(terminal, job, force=lambda: systemd.kill(machine, swap.unit))
+        kept = until_ended.enter_context(transcript.beside(start.journal))
+        shown = Foreground(terminal, job, lambda: systemd.kill(machine, swap.unit), kept.write)
         shown.fit()
         told = Announcement(shown, machine, start, serving)
         if not reload:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 
-from devswap import coming_back, running, swap, systemd, traffic
+from devswap import coming_back, running, swap, systemd, traffic, transcript
 from devswap.foreground import Ended
 from devswap.host import Host
 from devswap.journal import Journal
@@ -35,7 +35,8 @@ class Runs:
         question = self._until_ended.enter_context(running.standing_by(host, taken))
         self._starts.append(start(terminal, question))
         job = self._begun.enter_context(running.begun(machine, taken))
-        self._parts.append(Part(taken.service, terminal, job, force=lambda: systemd.kill(machine, taken.unit)))
+        kept = self._until_ended.enter_context(transcript.beside(journal))
+        self._parts.append(Part(taken.service, terminal, job, lambda: systemd.kill(machine, taken.unit), kept.write))
 
     def show(self, begun: ExitStack) -> Endings:
         """Until all have ended; a kill or a lost terminal ends them as Ctrl-C does, and the swaps stay."""

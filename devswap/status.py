@@ -24,7 +24,7 @@ from devswap import (
 from devswap.errors import DevswapError, MachineGone
 from devswap.host import Host
 from devswap.journal import Journal, Swap
-from devswap.machine import Machine
+from devswap.machine import Machine, shown
 from devswap.shared import Shelf
 from devswap.tuning import Tuning
 
@@ -61,6 +61,10 @@ class SwapStatus:
     edited: list[dict[str, Any]]
     """Its own copies of files of /etc: path, and whether what runs was started with it."""
     tuning: Tuning
+    patient: int
+    """Seconds that its callers wait for its answers; 0: as in production."""
+    only: list[str]
+    """Its peers that are stopped, so that every message comes to it: UNIT in MACHINE."""
     held_with: dict[str, list[str]]
     """What of it other swaps hold too, and which: it stays changed until the last of them is restored."""
 
@@ -93,6 +97,8 @@ def of(host: Host, journal: Journal) -> SwapStatus:
         packages=swap.overlay.get("packages", []),
         edited=_edited(host, swap),
         tuning=Tuning.read(swap.tuning),
+        patient=int(swap.traffic.get("patient", 0)),
+        only=[f"{unit} in {shown(address)}" for address, unit in swap.traffic.get("only", [])],
         held_with=_held_with(host, journal),
     )
 

@@ -46,6 +46,8 @@ class Part:
     terminal: Terminal
     job: Popen[bytes]
     force: Callable[[], None]
+    keep: Callable[[bytes], None]
+    """Gets what it writes, but for what it says to somebody at a prompt."""
     prefix: bytes = b""
     unfinished: bytes = b""
     """The beginning of a line, or what a prompt that waits has written."""
@@ -169,6 +171,7 @@ class Together:
                 self.say(f"{part.name} has stopped too, and waits for this prompt's end")
 
     def _show_lines(self, part: Part, read: bytes) -> None:
+        part.keep(read)
         *lines, part.unfinished = (part.unfinished + read).split(b"\n")
         if part is self._focus:  # between two steps, or when it goes on
             self._begin_line()

@@ -28,6 +28,9 @@ def attach(
         typer.Argument(metavar="[SERVICE]", help="One that runs with --detach --terminal; default: show all."),
     ] = None,
     machine: arguments.Machine = None,
+    take_over: Annotated[  # noqa: FBT002
+        bool, typer.Option("--take-over", help="Even if it is another user's; what both type goes to the service.")
+    ] = False,
 ) -> None:
     """Come back to the terminal of a service that runs in the background.
 
@@ -38,7 +41,7 @@ def attach(
     if service is None:
         _show(host)
         return
-    found = _of(host, service, machine)
+    found = _of(host, service, machine, take_over=take_over)
     also = f"; also attached: {found.people}" if found.attached else ""
     host.say(f"this is the terminal of {service}, since {found.since}; Ctrl-] leaves it running{also}")
     left = kept_terminal.attach(found.path, host.owner)
@@ -64,8 +67,10 @@ def _show(host: Host) -> None:
     console.show_table(("SERVICE", "SINCE", "ATTACHED"), rows)
 
 
-def _of(host: Host, service: str, machine: str | None) -> Kept:
-    swap = locate.swap(host, service, machine).swap
+def _of(host: Host, service: str, machine: str | None, *, take_over: bool) -> Kept:
+    journal = locate.swap(host, service, machine)
+    locate.require_owner(host, journal, take_over=take_over)
+    swap = journal.swap
     holder = claims.holder(host.journals.claim_path(service, swap.machine))
     for kept in kept_terminal.all_of(host.state):
         if holder is not None and kept.pid == holder.owner.pid:

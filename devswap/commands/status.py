@@ -21,6 +21,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 _EVERY_SECONDS = 2.0
+_BOLD, _GREEN, _RED = "1", "32", "31"
 _NOTHING = "nothing is swapped; production runs everywhere"
 
 
@@ -75,7 +76,7 @@ def _watch(host: Host) -> None:
 
     with Live(auto_refresh=False) as live, suppress(KeyboardInterrupt):
         while True:
-            live.update(Text("\n".join(_frame(host))), refresh=True)
+            live.update(Text.from_ansi("\n".join(_frame(host))), refresh=True)
             time.sleep(_EVERY_SECONDS)
 
 
@@ -88,9 +89,11 @@ def _frame(host: Host) -> list[str]:
 
 def _lines(swap: status.SwapStatus) -> list[str]:
     """What a person wants to know of one swap."""
-    serving = "serving" if swap.serving else "not serving"
+    name = console.styled(swap.service, _BOLD, stream=sys.stdout)
+    what = f"{swap.state}, {'serving' if swap.serving else 'not serving'}"
+    what = console.styled(what, _GREEN if swap.healthy else _RED, stream=sys.stdout)
     lines = [
-        f"{swap.service} in {shown(swap.machine)}: {swap.state}, {serving} ({swap.why})",
+        f"{name} in {shown(swap.machine)}: {what} ({swap.why})",
         "  " + "  ".join(filter(None, (swap.ref, _commit(swap), swap.subject))),
         f"  {swap.mode} by {swap.owner} since {swap.since}",
         *_review(swap.review, indent=2),
@@ -107,7 +110,9 @@ def _lines(swap: status.SwapStatus) -> list[str]:
         lines.append(f"  own copy: {each['path']}{'' if each['seen'] else ', from its next start on'}")
     for name, others in swap.held_with.items():
         lines.append(f"  the {name} is held by {', '.join(others)} too")
-    return [*lines, *(f"  {line}" for line in swap.tuning.lines())]
+    lines += [f"  {line}" for line in swap.tuning.lines()]
+    lines += [f"  its callers wait {swap.patient} s for an answer"] if swap.patient else []
+    return [*lines, *([f"  stopped, so that it gets every message: {', '.join(swap.only)}"] if swap.only else [])]
 
 
 def _commit(swap: status.SwapStatus) -> str:

@@ -90,7 +90,7 @@ def test_logs_show_development_behind_production_while_it_is_swapped(
 
 def test_status_is_watched_until_ctrl_c(taken: Desk) -> None:
     terminal = taken.terminal("status", "--watch")
-    terminal.expect(f"heat-engine in lxc:{taken.cloud.heat}: running, serving")
+    terminal.expect(rf"heat-engine\S* in lxc:{taken.cloud.heat}: \S*running, serving")
     terminal.expect("until Ctrl-C.*until Ctrl-C")
     terminal.sendcontrol("c")
     terminal.expect(pexpect.EOF)

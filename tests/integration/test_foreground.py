@@ -102,8 +102,15 @@ def test_a_breakpoint_gives_a_prompt_that_ctrl_c_does_not_end(cloud: Cloud, desk
     terminal.expect(PROMPT)
     terminal.sendline("c")
     terminal.expect("answers from")
+    cloud.create_stack()
     stop(terminal)
     assert cloud.engine_processes() == []
+    before, mark, said = desk.devswap("logs", "heat-engine", "--machine", cloud.heat, "-n", "2000").stdout.rpartition(
+        "---- development, from "
+    )
+    assert mark
+    assert "still here" not in before + said, "what is said at a prompt is in no log"
+    assert "Stack CREATE completed successfully" in said
 
 
 def test_the_service_sees_the_size_of_the_window_and_each_change_of_it(cloud: Cloud, desk: Desk) -> None:

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from devswap import migrations
+from devswap.backends.local import Local
 from devswap.errors import DevswapError, MachineGone
 from devswap.hooks import Hook
 from devswap.host import Host
 from devswap.invoker import UserHome
 from devswap.journal import Owner
-from devswap.machine import Machine
+from devswap.machine import BackedMachine, Machine
 from devswap.overlay import Overlay, Request
 from devswap.service import load_catalogue
 from devswap.settings import Settings
@@ -162,6 +163,8 @@ class SimulatedCloud:
         return SimulatedMachine(self, name)
 
     def at(self, address: str) -> Machine:
+        if address == Local.address:
+            return BackedMachine(Local())  # whose files devswap's own are among; nothing is changed through it
         name = address.removeprefix("lxc:")
         if name not in self.world.machines:
             raise MachineGone(f"there is no LXC container {name}", address=address)

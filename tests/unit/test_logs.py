@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from devswap import logs, process, swap
+from devswap import log_sources, logs, process, swap, transcript
 from devswap.errors import UsageError
 from devswap.log_sources import Source
 from devswap.logs import Wanted
@@ -107,6 +107,21 @@ def test_apaches_error_log_and_the_files_of_its_scripts(cloud: SimulatedCloud) -
         "tail --lines=7 -- /var/log/apache2/keystone.log",
         "tail --lines=7 -- /var/log/keystone/main.log",
     ]
+
+
+def test_what_a_run_on_a_terminal_wrote_is_a_log_too(cloud: SimulatedCloud) -> None:
+    take_over(cloud)
+    assert not any("tail" in line for line in read(cloud, "heat-engine", images.HEAT))
+    (journal,) = cloud.host().journals.all()
+    with transcript.beside(journal) as kept:
+        kept.write(b"2026-01-01 00:00:07.500 7 INFO in the foreground\r\n")
+    *_, own = log_sources.of_service(cloud.host(), "heat-engine", images.HEAT)
+    assert own.machine.address == "local:"
+    assert own.file == str(transcript.path(journal))
+    (line,) = Path(own.file).read_text().splitlines()
+    assert own.whose(logs.time_of(line), line) == log_sources.DEVELOPMENT
+    swap.restore(cloud.host(), journal)
+    assert not Path(own.file).exists()
 
 
 def test_a_line_marks_where_development_begins(cloud: SimulatedCloud, capsys: pytest.CaptureFixture[str]) -> None:

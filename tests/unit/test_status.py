@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +64,41 @@ def test_everything_is_shown(cloud: SimulatedCloud, person: Person, capsys: pyte
         "  set: DEFAULT.debug=true, 2 workers, post-mortem",
         "  breakpoint: heat/engine/service.py:7",
     ]
+
+
+def test_who_waits_for_it_and_who_is_stopped_for_it_is_shown(
+    cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swap.checkout(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
+    (journal,) = cloud.host().journals.all()
+    journal.describe(traffic={**journal.swap.traffic, "patient": 3600, "only": [["lxc:peer", "heat-engine.service"]]})
+    capsys.readouterr()
+    person.types("devswap status")
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "  its callers wait 3600 s for an answer",
+        "  stopped, so that it gets every message: heat-engine.service in lxc:peer",
+    ]
+    person.types("devswap status --json")
+    (told,) = json.loads(capsys.readouterr().out)["swaps"]
+    assert (told["patient"], told["only"]) == (3600, ["heat-engine.service in lxc:peer"])
+
+
+def test_what_is_well_and_what_is_not_stands_out_on_a_terminal(
+    cloud: SimulatedCloud, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swap.checkout(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+    def first_line() -> str:
+        terminal = Terminal()
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "stdout", terminal)
+            person.types("devswap status")
+        return terminal.getvalue().splitlines()[0]
+
+    assert first_line().startswith(f"\033[1m{SERVICE}\033[0m in lxc:{images.HEAT}: \033[32mrunning, serving\033[0m (")
+    cloud.machine(images.HEAT).run(["systemctl", "stop", f"{SERVICE}.service"])
+    assert "\033[31mended, not serving\033[0m (" in first_line()
 
 
 def test_what_two_swaps_have_changed_names_the_other(
@@ -158,7 +194,7 @@ def test_watched_it_shows_what_changes_until_ctrl_c(
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
     person.types("devswap status --watch")
-    shown = terminal.getvalue()
+    shown = re.sub("\033\\[[0-9;]+m", "", terminal.getvalue())
     before, _, after = shown.partition("nothing is swapped")
     assert SERVICE not in before
     assert f"{SERVICE} in lxc:{images.HEAT}: running, serving" in after

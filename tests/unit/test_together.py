@@ -49,7 +49,8 @@ for name in ("api", "engine"):
     path = os.ttyname(theirs)
     line = ["setsid", "--ctty", sys.executable, sys.argv[1], name, sys.argv[2], sys.argv[3]]
     job = subprocess.Popen(line, stdin=theirs, stdout=theirs, stderr=theirs)
-    parts.append(Part(name, Terminal(ours, path), job, force=job.kill))
+    kept = open(f"{sys.argv[3]}/kept-{name}", "wb", buffering=0)
+    parts.append(Part(name, Terminal(ours, path), job, job.kill, kept.write))
 shown = Together(parts)
 shown.fit()
 ended = shown.run(lambda: None)
