@@ -43,19 +43,30 @@ for top in [folder, *sorted(set(libraries.values()))]:
         unreadable += [path for path in paths if not os.access(path, os.R_OK) and not os.path.islink(path)]
 """
 # The service imports more when it starts than its entry point does: what it would compile then, while nobody serves, is
-# compiled here. Loaders write bytecode as an import would; tests are left out.
+# compiled here, by a process of its own while this one imports. Loaders write bytecode as an import would; tests are
+# left out, and the last comes first, since the imports compile what they meet.
 _COMPILE = """
 import importlib.machinery
-for top in {os.path.dirname(each) for each in (place, *apart.values()) if each}:
-    for parent, folders, names in os.walk(top):
-        folders[:] = [name for name in folders if name not in ("tests", "__pycache__")]
-        for name in names:
-            if name.endswith(".py"):
-                path = os.path.join(parent, name)
-                try:
-                    importlib.machinery.SourceFileLoader(name, path).get_code(name)
-                except SyntaxError:
-                    pass
+def compile_all(tops):
+    for top in tops:
+        for parent, folders, names in os.walk(top):
+            folders[:] = sorted((name for name in folders if name not in ("tests", "__pycache__")), reverse=True)
+            for name in names:
+                if name.endswith(".py"):
+                    path = os.path.join(parent, name)
+                    try:
+                        importlib.machinery.SourceFileLoader(name, path).get_code(name)
+                    except SyntaxError:
+                        pass
+compiler = os.fork()
+if not compiler:
+    try:
+        compile_all({os.path.dirname(each) for each in map(place_of, [package, *libraries]) if each})
+    finally:
+        os._exit(0)
+"""
+_COMPILED = """
+os.waitpid(compiler, 0)
 """
 _REPORT = """
 answer = {'place': place, 'apart': apart, 'unreadable': unreadable[:5], 'count': len(unreadable)}
@@ -141,7 +152,7 @@ def check_import(
     that the start that follows is faster. Of MODULE:FUNCTION the function is called, too: some projects' modules
     cannot be imported before that.
     """
-    code = f"{_PREAMBLE}{_IMPORT}{_LIBRARIES}{_COMPILE}unreadable = []\n{_REPORT}"
+    code = f"{_PREAMBLE}{_COMPILE}{_IMPORT}{_LIBRARIES}{_COMPILED}unreadable = []\n{_REPORT}"
     folders = {name: slot.library(library) for name, library in libraries.items()}
     # What a module prints while it is imported is not the answer: the answer is the last line
     code = code.replace("sys.stdout.write(", "sys.stdout.write('\\n' + ")
