@@ -58,6 +58,13 @@ def test_every_entry_is_read_and_says_what_is_needed() -> None:
     assert len(names) == len(set(names)) == len(list(load_catalogue()))
 
 
+def test_who_is_said_to_call_a_service_is_one_of_its_project() -> None:
+    catalogue = load_catalogue()
+    calling = [(each, catalogue.get(name)) for each in catalogue for name in each.called_by]
+    assert {each.name for each, _ in calling} >= {"heat-engine", "nova-conductor", "cinder-volume"}
+    assert all(caller.project == each.project and caller.name != each.name for each, caller in calling)
+
+
 def test_a_service_may_leave_the_database_to_others_and_say_why_it_cannot_be_taken_over() -> None:
     database = '[database]\ngroup = "a"\noption = "b"\nsync = [["x"]]\nmigrations = ["m"]\nunits = ["u"]\n'
     own = '[service.heat-agent]\ncheck = ["heat"]\ndatabase = false\nunsupported = "it is shy"\n'
