@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from devswap import uwsgi
+from devswap.slot import NOTHING, Made
 
 # Before each line that is put aside: whoever looks for production finds it all the same.
 _ASIDE = "#devswap: "
@@ -133,24 +134,33 @@ def ports(hosts: Sequence[Host]) -> tuple[str, ...]:
     return tuple(sorted({_port(address) for host in hosts for address in host.addresses}))
 
 
-def pointed(site: Site, hosts: Sequence[Host], home: str, scripts: dict[str, str]) -> str:
+def pointed(site: Site, hosts: Sequence[Host], home: str, scripts: dict[str, str], made: Made = NOTHING) -> str:
     """The text of the site with the applications of `hosts` run from the virtualenv `home`.
 
-    `scripts` has the files that take the place of production's, each of which Apache is then allowed to read.
+    `scripts` has the files that take the place of production's, and `made` the folders; each of these Apache is then
+    allowed to read.
     """
     lines = site.text.splitlines(keepends=True)
     for host in hosts:
         daemon = site.daemon(host)
         if daemon is not None:
             kept = [word for word in daemon.words if not word.startswith(("python-home=", "python-path="))]
-            _put(lines, daemon, ["WSGIDaemonProcess", *kept, f"python-home={home}"])
+            first = [f"python-path={made.python}"] if made.python else []
+            _put(lines, daemon, ["WSGIDaemonProcess", *kept, f"python-home={home}", *first])
         for alias in host.all("WSGIScriptAlias"):
             if len(alias.words) > 1 and alias.words[1] in scripts:
                 target = scripts[alias.words[1]]
                 _put(lines, alias, ["WSGIScriptAlias", alias.words[0], target, *alias.words[2:]])
-                folder = target.rpartition("/")[0]
-                lines[host.first] += f'    <Directory "{folder}">\n        Require all granted\n    </Directory>\n'
+                lines[host.first] += _readable(target.rpartition("/")[0])
+        for url, folder in made.aliases.items():
+            for each in [alias for alias in host.all("Alias") if alias.words and alias.words[0].rstrip("/") == url]:
+                _put(lines, each, ["#", *each.words])
+            lines[host.first] += f"    Alias {url} {folder}\n{_readable(folder)}"
     return "".join(lines)
+
+
+def _readable(folder: str) -> str:
+    return f'    <Directory "{folder}">\n        Require all granted\n    </Directory>\n'
 
 
 def _put(lines: list[str], directive: Directive, words: Sequence[str]) -> None:

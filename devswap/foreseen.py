@@ -55,6 +55,8 @@ def require_possible(deployment: Deployment, wish: Wish, existing: Journal | Non
         if wish.apache and not (deployment.uwsgi or deployment.front):
             raise UsageError(f"no web server runs {service} in {where}", hint="leave --apache out")
         return
+    if wish.install and plan.is_run_in_place(deployment):
+        raise UsageError(f"Apache runs a file of {service}'s checkout itself, in place", hint="leave --install out")
     if wish.apache and wish.changes != UNCHANGED:
         raise UsageError(
             f"Apache runs {service} of {where}: it has no terminal to prompt on, and is told no options",

@@ -1,7 +1,8 @@
 """Runs one hook, in the machine or on the host, and reads its answer.
 
 What it is told comes on standard input; neither its text nor anything of that is on a command line or in a file. In the
-machine it runs as the service's user, with everything read-only: what shall be there afterwards it declares.
+machine it runs as the service's user, with everything read-only but a folder of its own, if it has one: what else shall
+be there afterwards it declares.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from typing import Any
 
 from devswap import development, process, systemd
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError
-from devswap.hooks import MACHINE, PREPARED, Hook
+from devswap.hooks import MACHINE, PREPARED, RESTORED, Hook
 from devswap.machine import Machine
 from devswap.masking import mask
 from devswap.process import Identity, Result
+from devswap.slot import NOTHING, Made
 
 # Without a file of its own: the script and its standard input lie in memory, and its interpreter is told where.
 _RUN = """
@@ -61,6 +63,14 @@ class Declared:
     mode: int
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a hook declares."""
+
+    files: tuple[Declared, ...] = ()
+    made: Made = NOTHING
+
+
 def unit(service: str) -> str:
     """What a hook runs as in the machine: a rollback ends what a killed devswap has left of it."""
     return f"devswap-{service}-hook.service"
@@ -71,7 +81,7 @@ def folder(service: str) -> str:
     return f"{development.folder(service)}/hooks"
 
 
-def call(hook: Hook, machine: Machine, told: Mapping[str, Any], say: Callable[[str], None]) -> tuple[Declared, ...]:
+def call(hook: Hook, machine: Machine, told: Mapping[str, Any], say: Callable[[str], None]) -> Answer:
     """Run it to its end. `told` is its document, but for the stage and where the checkout is seen from.
 
     What it writes to standard error is said. Raises DevswapError where it fails, takes too long, or answers what cannot
@@ -94,7 +104,7 @@ def call(hook: Hook, machine: Machine, told: Mapping[str, Any], say: Callable[[s
         ) from error
     for line in result.stderr.splitlines():
         say(f"{hook.path}: {mask(line)}")
-    return _answer(hook, result.stdout, told["service"])
+    return _answer(hook, result.stdout, told)
 
 
 def _variables(document: Mapping[str, Any]) -> dict[str, str]:
@@ -117,6 +127,7 @@ def _in_machine(hook: Hook, machine: Machine, told: Mapping[str, Any], given: st
             "PrivateTmp": "yes",
             "NoNewPrivileges": "yes",
             "RuntimeMaxSec": str(hook.seconds + 2 * _GRACE),
+            **({"ReadWritePaths": told["places"][MACHINE]["made"]} if hook.makes and hook.stage != RESTORED else {}),
         },
         input=given,
     )
@@ -151,26 +162,45 @@ def _identity(hook: Hook) -> tuple[Identity | None, str]:
 # --- its answer -----------------------------------------------------------------------------------------------------
 
 
-def _answer(hook: Hook, said: str, service: str) -> tuple[Declared, ...]:
-    """Nothing, or one JSON object on standard output: {"files": [{"path", "text", "mode"}]}."""
+def _answer(hook: Hook, said: str, told: Mapping[str, Any]) -> Answer:
+    """Nothing, or one JSON object on standard output.
+
+    {"files": [{"path", "text", "mode"}], "made": {"python": FOLDER, "aliases": {"/static": FOLDER}}}, either or both.
+    """
     if not said.strip():
-        return ()
+        return Answer()
     try:
         read = json.loads(said)
-        files = read["files"] if isinstance(read, dict) and read.keys() == {"files"} else None
     except ValueError:
-        files = None
-    if not isinstance(files, list) or len(said) > _LARGEST:
+        read = None
+    fits = isinstance(read, dict) and read.keys() <= {"files", "made"} and len(said) <= _LARGEST
+    if not fits or not isinstance(read.get("files", []), list) or not isinstance(read.get("made", {}), dict):
         raise DevswapError(
             f"the hook {hook.path} does not answer as it must: {mask(said.strip()[:80])}",
-            hint='nothing, or {"files": […]}; what people shall read goes to standard error',
+            hint='nothing, or {"files": […], "made": {…}}; what people shall read goes to standard error',
         )
-    if files and hook.stage != PREPARED:
+    files, made = read.get("files", []), read.get("made", {})
+    if (files or made) and hook.stage != PREPARED:
         raise DevswapError(
             f"the hook {hook.path} declares files, which only {PREPARED} may: there is time to refuse",
             hint=f"declare them in a hook called {PREPARED} beside it",
         )
-    return tuple(_declared(hook, files, service))
+    return Answer(tuple(_declared(hook, files, told["service"])), _made(hook, made, told) if made else NOTHING)
+
+
+def _made(hook: Hook, read: Mapping[str, Any], told: Mapping[str, Any]) -> Made:
+    """With the folders of its own as they are seen in the machine."""
+    python, aliases = read.get("python", ""), read.get("aliases", {})
+    fits = hook.makes and read.keys() <= {"python", "aliases"} and isinstance(aliases, dict)
+    names = [*([python] if python else []), *(aliases.values() if fits else ())]
+    fits = fits and all(isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name) for name in names)
+    if not fits or not all(re.fullmatch(r"(/\w[\w.-]*)+", url) for url in aliases):
+        raise DevswapError(
+            f"the hook {hook.path} declares what it has made as it must not",
+            hint='{"python": "FOLDER", "aliases": {"/URL": "FOLDER"}}, in the folder of a hook that makes = yes',
+        )
+    folder = told["places"][MACHINE]["made"]
+    return Made(python and f"{folder}/{python}", {url: f"{folder}/{name}" for url, name in aliases.items()})
 
 
 def _declared(hook: Hook, files: list[Any], service: str) -> Iterator[Declared]:

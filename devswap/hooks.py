@@ -5,6 +5,7 @@ script that declares at its beginning where it runs:
 
     # devswap: run-on = machine
     # devswap: seconds = 60
+    # devswap: makes = yes
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Hook:
     uid: int
     """Whose it is; on the host it runs as them."""
     text: str
+    makes: bool = False
+    """It has a folder that it may write, and development reads."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +89,18 @@ def read(path: str, stage: str, uid: int, text: str) -> Hook:
             f"the hook {path} is no script: its first line names no interpreter", hint="begin it with #!/bin/sh"
         )
     declared = dict(_declared(path, lines))
-    if declared.keys() - {"run-on", "seconds"}:
-        unknown = ", ".join(sorted(declared.keys() - {"run-on", "seconds"}))
-        raise UsageError(f"the hook {path} declares an unknown {unknown}", hint="known: run-on, seconds")
+    if unknown := ", ".join(sorted(declared.keys() - {"run-on", "seconds", "makes"})):
+        raise UsageError(f"the hook {path} declares an unknown {unknown}", hint="known: run-on, seconds, makes")
     if declared.get("run-on") not in (MACHINE, HOST):
         hint = f"a line at its beginning: # devswap: run-on = {MACHINE}, or {HOST}"
         raise UsageError(f"the hook {path} does not declare where it runs", hint=hint)
     seconds = declared.get("seconds", str(_SECONDS))
     if not (seconds.isascii() and seconds.isdecimal() and 1 <= int(seconds) <= _LONGEST):
         raise UsageError(f"the hook {path} declares seconds = {seconds}", hint=f"a number from 1 to {_LONGEST}")
-    return Hook(path, stage, declared["run-on"], int(seconds), uid, text)
+    makes = declared.get("makes", "no")
+    if makes not in ("yes", "no") or (makes == "yes" and declared["run-on"] != MACHINE):
+        raise UsageError(f"the hook {path} declares makes = {makes}", hint=f"yes, where run-on is {MACHINE}, or no")
+    return Hook(path, stage, declared["run-on"], int(seconds), uid, text, makes=makes == "yes")
 
 
 def _declared(path: str, lines: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from devswap import hook_run
@@ -16,7 +19,7 @@ from devswap.host import Host
 from devswap.journal import Journal, Swap
 from devswap.masking import mask
 from devswap.overlay import Overlay
-from devswap.slot import Slot
+from devswap.slot import NOTHING, Made, Mount, Slot
 from devswap.sources import Sources
 from devswap.steps.file import MakeFile, require_new
 from devswap.steps.hook import RunHook
@@ -30,6 +33,7 @@ class Hooked:
     hooks: tuple[Hook, ...] = ()
     told: Mapping[str, Any] | None = None
     files: tuple[Declared, ...] = ()
+    made: Made = NOTHING
 
     @property
     def stopped(self) -> list[Step]:
@@ -70,6 +74,23 @@ def found(host: Host, deployment: Deployment) -> tuple[Hook, ...]:
     return hooks
 
 
+def mounts(
+    cache: Path, deployment: Deployment, hooks: Sequence[Hook], sources: Sources, place: Slot, account: tuple[int, int]
+) -> tuple[Mount, ...]:
+    """A folder in `cache` for hooks that make something, the checkout's own and the service's user's to write.
+
+    All may read it: a web server that shows what is in it need not be that user.
+    """
+    if not any(hook.makes for hook in hooks):
+        return ()
+    parts = (deployment.service.name, str(sources.checkout.path), deployment.interpreter.version, str(account))
+    folder = cache / "made" / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chown(folder, *account)
+    folder.chmod(0o755)
+    return (Mount(folder, place.made, readonly=False),)
+
+
 def prepared(
     host: Host, deployment: Deployment, hooks: Sequence[Hook], sources: Sources, built: Overlay, place: Slot, swap: Swap
 ) -> Hooked:
@@ -81,17 +102,35 @@ def prepared(
         return Hooked()
     told, machine = _told(deployment, sources, built, place, swap), deployment.machine
     files: list[Declared] = []
+    made: list[Made] = []
     for hook in hooks:
         if hook.stage == PREPARED:
             host.say(f"running the hook {hook.path}")
-            files += hook_run.call(hook, machine, told, host.say)
+            answer = hook_run.call(hook, machine, told, host.say)
+            files += answer.files
+            made += [answer.made] if answer.made != NOTHING else []
     ours = {path for entry in _entries(host, swap) for path in entry.files}
     for file in files:
         if file.path not in ours:
             require_new(machine, file.path)
     if len({file.path for file in files}) < len(files):
         raise DevswapError("two hooks declare the same file", hint="let one of them do so")
-    return Hooked(tuple(hooks), told, tuple(files))
+    return Hooked(tuple(hooks), told, tuple(files), _together(deployment, made))
+
+
+def _together(deployment: Deployment, made: Sequence[Made]) -> Made:
+    """Raises DevswapError for what no web server could be told."""
+    if not made:
+        return NOTHING
+    if deployment.hosted is None:
+        raise DevswapError(
+            f"a hook of {deployment.service.name} has something for Apache, which does not run it"
+            f" in {deployment.machine.name}",
+            hint="only what Apache runs by itself, with mod_wsgi, can be told of it",
+        )
+    if len(made) > 1:
+        raise DevswapError("two hooks have made something for the web server", hint="let one of them do so")
+    return made[0]
 
 
 def started(host: Host, swap: Swap) -> None:
@@ -148,6 +187,6 @@ def _told(deployment: Deployment, sources: Sources, built: Overlay, place: Slot,
         },
         "places": {
             HOST: {"checkout": str(checkout.path), "overlay": str(built.folder)},
-            MACHINE: {"checkout": place.checkout, "overlay": place.overlay},
+            MACHINE: {"checkout": place.checkout, "overlay": place.overlay, "made": place.made},
         },
     }

@@ -11,13 +11,14 @@ from devswap.database_source import Source
 from devswap.deployment import MODULE, Deployment
 from devswap.development import Command
 from devswap.service import Database
-from devswap.slot import Slot
+from devswap.slot import NOTHING, Made, Slot
 from devswap.steps.apache import LetGo, PointSite, RefreshFront
 from devswap.steps.database import SYNC_SECONDS, SyncDatabase
 from devswap.steps.step import Step
 from devswap.steps.unit import HoldUnit, OwnUnit, RunDevelopment
 from devswap.steps.values import PutBackValues
 
+_LOW = 1024
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -27,7 +28,7 @@ def slot(service: str, number: int) -> Slot:
     return Slot(checkout=f"{folder}/checkout", overlay=f"{folder}/overlay")
 
 
-def command(deployment: Deployment, place: Slot) -> Command:
+def command(deployment: Deployment, place: Slot, made: Made = NOTHING) -> Command:
     """Production's own command with the overlay's interpreter and script, and settings that suit a terminal."""
     path = deployment.environment.get("PATH", _PATH)
     environment = {
@@ -39,6 +40,8 @@ def command(deployment: Deployment, place: Slot) -> Command:
     told = deployment.uwsgi
     if deployment.hosted:
         served = [f"{address}={script}" for address, script in _served(deployment, place)]
+        served += [f"{url}={folder}" for url, folder in made.aliases.items()]
+        environment |= {"PYTHONPATH": made.python} if made.python else {}
         argv = [f"{place.overlay}/bin/python", "-m", "_devswap_serve", *served]
     elif told is None:
         argv = [*_as_its_user(deployment), f"{place.overlay}/bin/python", *_program(deployment, place)]
@@ -76,10 +79,33 @@ def _hosts(deployment: Deployment) -> tuple[Host, ...]:
 
 
 def _overlay_scripts(deployment: Deployment, place: Slot) -> dict[str, str]:
-    """Production's application files that are scripts of its virtualenv, and what the overlay has in their place."""
-    own = f"{deployment.interpreter.virtualenv}/bin/"
-    scripts = [host.script for host in _hosts(deployment) if host.script and host.script.startswith(own)]
-    return {script: f"{place.overlay}/bin/{_name(script)}" for script in scripts}
+    """Production's application files that development has its own of, and where.
+
+    Scripts of the virtualenv are the overlay's; the service's module, which some name as a file, is the checkout's.
+    """
+    own, found = f"{deployment.interpreter.virtualenv}/bin/", {}
+    for script in filter(None, (host.script for host in _hosts(deployment))):
+        if script.startswith(own):
+            found[script] = f"{place.overlay}/bin/{_name(script)}"
+        elif script in _modules(deployment):
+            found[script] = f"{place.checkout}/{_module(deployment)}"
+    return found
+
+
+def is_run_in_place(deployment: Deployment) -> bool:
+    """Whether the web server runs a file of the checkout itself, which finds its own package beside it."""
+    return deployment.hosted is not None and any(host.script in _modules(deployment) for host in _hosts(deployment))
+
+
+def _modules(deployment: Deployment) -> list[str]:
+    """Where production's module of the application would be."""
+    module = _module(deployment)
+    return [f"{folder}/{module}" for folder in deployment.interpreter.site_folders] if module else []
+
+
+def _module(deployment: Deployment) -> str:
+    web = deployment.service.web
+    return f"{web.module.replace('.', '/')}.py" if web and web.module else ""
 
 
 def missing_scripts(deployment: Deployment, scripts: Collection[str], sync: SyncDatabase | None) -> list[str]:
@@ -110,7 +136,13 @@ def unit_of(deployment: Deployment, *, in_apache: bool) -> str:
 
 
 def takeover(
-    deployment: Deployment, drop_in: str, place: Slot, *, between: Sequence[Step], in_apache: bool = False
+    deployment: Deployment,
+    drop_in: str,
+    place: Slot,
+    *,
+    between: Sequence[Step],
+    in_apache: bool = False,
+    made: Made = NOTHING,
 ) -> list[Step]:
     """From production serving to the gate open for development; `between` is what comes on the way."""
     on, name = deployment.machine.address, deployment.service.name
@@ -119,23 +151,23 @@ def takeover(
     if deployment.hosted is None:
         front = [refresh(deployment)] if deployment.front else []
         return [*front, held, *between, run_step(deployment, place, in_apache=False)]
-    owned = [OwnUnit(on, service=name, unit=unit, user=deployment.user, group=deployment.group), held]
+    low = any(port.isdigit() and int(port) < _LOW for port in apache.ports(_hosts(deployment)))
+    own = OwnUnit(on, service=name, unit=unit, user=deployment.user, group=deployment.group, low_ports=low)
     return [
-        *([] if in_apache else owned),
+        *([] if in_apache else [own, held]),
         _let_go(deployment),
         *between,
-        run_step(deployment, place, in_apache=in_apache),
+        run_step(deployment, place, in_apache=in_apache, made=made),
     ]
 
 
-def run_step(deployment: Deployment, place: Slot, *, in_apache: bool) -> Step:
+def run_step(deployment: Deployment, place: Slot, *, in_apache: bool, made: Made = NOTHING) -> Step:
     """What lets development run."""
     on, name, hosted = deployment.machine.address, deployment.service.name, deployment.hosted
     if hosted is None or not in_apache:
         return RunDevelopment(on, service=name, unit=unit_of(deployment, in_apache=False))
-    text = apache.pointed(
-        apache.read(hosted.text), _hosts(deployment), place.overlay, _overlay_scripts(deployment, place)
-    )
+    scripts = _overlay_scripts(deployment, place)
+    text = apache.pointed(apache.read(hosted.text), _hosts(deployment), place.overlay, scripts, made)
     before = _let_go(deployment).text
     return PointSite(on, service=name, unit=deployment.unit, path=hosted.path, text=text, before=before)
 

@@ -95,11 +95,18 @@ class Prepared:
         return plan.slot(self.journal.swap.service, self.description["slot"])
 
     def steps(self, drop_in: str) -> list[Step]:
-        own = plan.takeover(self.deployment, drop_in, self._place, between=self._between, in_apache=self.in_apache)
+        own = plan.takeover(
+            self.deployment,
+            drop_in,
+            self._place,
+            between=self._between,
+            in_apache=self.in_apache,
+            made=self.hooked.made,
+        )
         return [*self.fronts, *self.leaving, *own]
 
     def switch_steps(self) -> list[Step]:
-        run = plan.run_step(self.deployment, self._place, in_apache=self.in_apache)
+        run = plan.run_step(self.deployment, self._place, in_apache=self.in_apache, made=self.hooked.made)
         return [*self.fronts, *self._between, run]
 
     @property
@@ -266,7 +273,8 @@ def _build(job: _Job) -> Prepared:
         raise DevswapError(error.message, hint=f"{error.hint}: {shlex.join(allowed)}") from error
     uid, gid = overlay.ids(deployment.machine, deployment.user, deployment.group)
     mounts = overlay.mounts(built, request, place, cache=overlay_of_swap.cache(host), uid=uid, gid=gid)
-    mounts = (*mounts, edits.mount(host, deployment.service.name, deployment.machine.address, place))
+    own = hooks_of_swap.mounts(overlay_of_swap.cache(host), deployment, hooks, sources, place, (uid, gid))
+    mounts = (*mounts, edits.mount(host, deployment.service.name, deployment.machine.address, place), *own)
     transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
     overlay_of_swap.check(host, deployment, sources, built, place, installed=job.wish.install)
     tuning_of_swap.require_options(host, job.journal.swap, place.python, job.wish.changes)
@@ -282,6 +290,7 @@ def _build(job: _Job) -> Prepared:
     foreseen.require_scripts(deployment, built, sync)
     hooked = hooks_of_swap.prepared(host, deployment, hooks, sources, built, place, job.journal.swap)
     in_apache = deployment.hosted is not None and job.wish.apache
+    command = plan.command(deployment, place, hooked.made)
     if in_apache:
         command = replace(command, argv=())
     patient = patience.steps(host, deployment, job.journal) if job.wish.patient else ()

@@ -1,9 +1,9 @@
 """Serves WSGI applications on a terminal, one request after the other in one process: what mod_wsgi has no prompt for.
 
-    python -m _devswap_serve HOST:PORT=FILE …
+    python -m _devswap_serve HOST:PORT=FILE … [/URL=FOLDER …]
 
 Copied into every overlay and run there in production's place, so it imports nothing of devswap. A file is loaded as
-mod_wsgi loads it; those with the same text share one application.
+mod_wsgi loads it; those with the same text share one application. What is below a URL is a file of its folder.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import errno
+import mimetypes
 import os
 import selectors
 import signal
@@ -55,6 +56,34 @@ class ServerOfIPv6(Server):
     address_family = socket.AF_INET6
 
 
+class WithFiles:
+    """An application with folders of files before it, as a web server's Alias has them."""
+
+    def __init__(self, application: Any, folders: dict[str, str]) -> None:
+        self._application, self._folders = application, folders
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")  # as PEP 3333 has it
+        for url, folder in self._folders.items():
+            if path.startswith(f"{url}/"):
+                return self._answer(os.path.realpath(folder), path[len(url) + 1 :], environ, start_response)
+        return self._application(environ, start_response)
+
+    def _answer(self, folder: str, name: str, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        path = os.path.realpath(os.path.join(folder, name.lstrip("/").replace("\0", "")))
+        try:
+            if not path.startswith(f"{folder}/"):
+                raise FileNotFoundError(path)
+            with open(path, "rb") as file:
+                content = file.read()
+        except OSError:
+            start_response("404 Not Found", [("Content-Type", "text/plain"), ("Content-Length", "0")])
+            return []
+        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        start_response("200 OK", [("Content-Type", kind), ("Content-Length", str(len(content)))])
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [content]
+
+
 def load(path: str, loaded: dict[str, Any]) -> Any:
     with open(path, encoding="utf-8") as file:
         text = file.read()
@@ -66,12 +95,12 @@ def load(path: str, loaded: dict[str, Any]) -> Any:
     return loaded[text]
 
 
-def serve(wanted: list[tuple[str, int, str]]) -> None:
+def serve(wanted: list[tuple[str, int, str]], folders: dict[str, str]) -> None:
     loaded: dict[str, Any] = {}
     with selectors.DefaultSelector() as ready:
         for host, port, path in wanted:
             kind = ServerOfIPv6 if ":" in host else Server
-            application = load(path, loaded)
+            application = WithFiles(load(path, loaded), folders)
             server = simple_server.make_server(host, port, application, server_class=kind, handler_class=Handler)
             ready.register(server, selectors.EVENT_READ, server)
         interrupted = _interrupted()
@@ -93,14 +122,17 @@ def _interrupted() -> list[int]:
 
 
 def main() -> None:
-    wanted = []
+    wanted, folders = [], {}
     for word in sys.argv[1:]:
         where, _, path = word.partition("=")
+        if where.startswith("/"):
+            folders[where] = path
+            continue
         host, _, port = where.rpartition(":")
         wanted.append((host.strip("[]").replace("*", ""), int(port), path))
     sys.argv[1:] = []
     with contextlib.suppress(KeyboardInterrupt):
-        serve(wanted)
+        serve(wanted, folders)
     _leave()
 
 

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -17,6 +18,19 @@ class Mount:
     source: Path
     target: str
     readonly: bool
+
+
+@dataclass(frozen=True)
+class Made:
+    """What hooks have made for development alone, in folders of the machine."""
+
+    python: str = ""
+    """With modules that are found before all others."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """With files that a web server shows: {"/static": folder}."""
+
+
+NOTHING = Made()
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,11 @@ class Slot:
     def edited(self) -> str:
         """A person's own copies of files of /etc: see edits.py."""
         return self._beside("edited")
+
+    @property
+    def made(self) -> str:
+        """What hooks make: see hooks_of_swap.py."""
+        return self._beside("made")
 
     def library(self, name: str) -> str:
         """A library that is run from a checkout of its own."""

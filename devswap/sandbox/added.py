@@ -111,6 +111,8 @@ def _run(cloud: Cloud, addition: Addition, commands: Sequence[Command]) -> None:
 def _start(cloud: Cloud, workshop: Workshop, addition: Addition) -> None:
     for member in addition.members:
         start_units(cloud, member)
+        if "apache2" in member.units:
+            cloud.container(member).run(["systemctl", "restart", "apache2"])
     configuration = Configuration(cloud.record, workshop, "", pip={})
     fragments = {api.backend: configuration.haproxy_fragment(addition, api) for api in addition.apis}
     if fragments:

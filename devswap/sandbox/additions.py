@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from devswap.errors import UsageError
 from devswap.sandbox.addition import Addition, Api, Command
+from devswap.sandbox.addition_of_horizon import HORIZON
+from devswap.sandbox.addition_of_swift import SWIFT
 from devswap.sandbox.eras import Era, Member
 
 GLANCE = Addition(
@@ -234,60 +236,8 @@ CEILOMETER = Addition(
     queue=True,
 )
 
-_SERVERS_OF_SWIFT = ("proxy", "account", "container", "object")
-
-
-_RINGS_OF_SWIFT = {"account": 6202, "container": 6201, "object": 6200, "object-1": 6200}
-
-
-def _ring_of_swift(name: str, port: int) -> tuple[Command, ...]:
-    """Of one copy on one device; what makes it gives the same wherever it is made."""
-    builder = ("swift-ring-builder", f"/etc/swift/{name}.builder")
-    device = f"r1z1-$swift_obj_address:{port}/d1"
-    steps = (("create", "4", "1", "1"), ("add", device, "100"), ("rebalance",))
-    return tuple(Command((*builder, *step), everywhere=True) for step in steps)
-
-
-SWIFT = Addition(
-    name="swift",
-    what="a proxy, and servers of accounts, containers and objects on a folder; not in 2015",
-    members=(
-        Member("swift_proxy", "swift_proxy", "swift_proxy_container", "swift", 147, ("swift-proxy-server",)),
-        Member(
-            "swift_obj",
-            "swift_obj",
-            "swift_obj_container",
-            "swift",
-            148,
-            ("swift-account-server", "swift-container-server", "swift-object-server"),
-        ),
-    ),
-    packages={"current": ()},
-    venvs={"current": ("swift",)},
-    configs=("/etc/swift/swift.conf", *(f"/etc/swift/{kind}-server/{kind}-server.conf" for kind in _SERVERS_OF_SWIFT)),
-    # the first, because it makes the rings there itself
-    folders=("/etc/swift", "/srv/node/d1"),
-    programs={
-        f"swift-{kind}-server": f"swift-{kind}-server /etc/swift/{kind}-server/{kind}-server.conf"
-        for kind in _SERVERS_OF_SWIFT
-    },
-    prepare=tuple(command for ring in _RINGS_OF_SWIFT.items() for command in _ring_of_swift(*ring)),
-    apis=(
-        Api(
-            "swift-proxy-server",
-            8080,
-            "swift_proxy",
-            kind="object-store",
-            description="Object Storage Service",
-            path="/v1/AUTH_%(tenant_id)s",
-            asked="?format=json",
-            says="[",
-        ),
-    ),
-)
-
 ADDITIONS: Mapping[str, Addition] = {
-    addition.name: addition for addition in (GLANCE, PLACEMENT, NEUTRON, NOVA, CINDER, CEILOMETER, SWIFT)
+    addition.name: addition for addition in (GLANCE, PLACEMENT, NEUTRON, NOVA, CINDER, CEILOMETER, SWIFT, HORIZON)
 }
 """What one of them needs stands before it, and neutron before nova, which has a stand-in for it."""
 

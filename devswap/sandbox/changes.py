@@ -9,7 +9,15 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from devswap.sandbox import edits, edits_of_ceilometer, edits_of_cinder, edits_of_neutron, edits_of_nova, edits_of_swift
+from devswap.sandbox import (
+    edits,
+    edits_of_ceilometer,
+    edits_of_cinder,
+    edits_of_horizon,
+    edits_of_neutron,
+    edits_of_nova,
+    edits_of_swift,
+)
 from devswap.sandbox.edits import Edit
 from devswap.sandbox.releases import ERAS, REVIEW_HOST
 
@@ -321,6 +329,17 @@ def _swift(era: str) -> Change:
     )
 
 
+def _horizon(era: str) -> Change:
+    return _one(
+        era,
+        1101,
+        "horizon",
+        edits_of_horizon.mark_login_page,
+        "Name the change on the login page",
+        "In its text, in a file that it leads to, and in a rule of its stylesheet.",
+    )
+
+
 def _neutron(era: str) -> tuple[Change, ...]:
     number = _FIRST_NUMBER[era] + 1002
     return (
@@ -351,7 +370,7 @@ ADDED = (
     *(own(era) for era in ERAS for own in (_glance, _placement)),
     *_nova("current"),
     *_neutron("current"),
-    *(own("current") for own in (_cinder, _ceilometer, _swift)),
+    *(own("current") for own in (_cinder, _ceilometer, _swift, _horizon)),
 )
 
 

@@ -122,6 +122,12 @@ _AFTER_FILES: dict[str, dict[str, str]] = {
         "git": "systemctl enable --quiet git-daemon",
         "keystone": "a2enmod -q headers proxy proxy_uwsgi && a2dissite -q 000-default && a2ensite -q keystone-httpd",
         "repo": "rm -f /etc/nginx/sites-enabled/default",
+        "horizon": (
+            "a2enmod -q headers wsgi && a2dissite -q 000-default && a2ensite -q openstack-dashboard"
+            " && usermod --append --groups horizon www-data && cd /openstack/venvs/horizon-*/lib/python3*"
+            ' && sed -i "s/PYTHON/$(basename "$PWD")/" /etc/apache2/sites-available/openstack-dashboard.conf'
+            " && ln -sf /etc/horizon/local_settings.py site-packages/openstack_dashboard/local/"
+        ),
     },
     "2015": {
         "git": "systemctl enable --quiet git-daemon",

@@ -145,7 +145,7 @@ class Configuration:
             for number in ("0", "1"):
                 key = self.record.secrets[f"{secret}_key_{number}"]
                 yield File(f"/etc/keystone/{kind}/{number}", key, "keystone", mode=0o600)
-        yield self._file(member, "/etc/apache2/ports.conf", "apache-ports.conf")
+        yield self._file(member, "/etc/apache2/ports.conf", "ports.conf")
         yield self._file(member, "/etc/apache2/mods-available/mpm_event.conf", "mpm_event.conf")
         yield self._file(member, "/etc/apache2/sites-available/keystone-httpd.conf", "keystone-httpd.conf")
         if self.era.name == "2015":
@@ -182,6 +182,8 @@ class Configuration:
             yield self._file(member, f"/etc/sudoers.d/{name}_sudoers", "sudoers", more, mode=0o440)
         for unit in (unit for unit in member.units if unit not in addition.of_packages):
             api = addition.api_of(unit)
+            if unit == "apache2":  # it has a unit of its own, and its sites are among the files
+                continue
             if api and api.module and current:
                 more = {"port": str(api.port), "module": api.module}
                 yield from self._uwsgi(member, unit, name, "uwsgi.ini", api.arguments, **more)

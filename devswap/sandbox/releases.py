@@ -149,6 +149,15 @@ ADDED = (
             Release("2.38.3", "2026-10-21", after="2.37.1", branch="master"),
         ),
     ),
+    Project(
+        "horizon",
+        "horizon",
+        (
+            Release("25.7.0", "2026-03-13"),
+            Release("25.7.3", "2026-05-05", after="25.7.0", branch="stable/2026.1"),
+            Release("27.0.0", "2026-09-18", after="25.7.0", branch="master"),
+        ),
+    ),
 )
 
 # The branch whose head is an era's production.

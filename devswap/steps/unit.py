@@ -26,6 +26,8 @@ class OwnUnit(Step):
     unit: str
     user: str
     group: str
+    low_ports: bool = False
+    """Its user listens on a port below 1024, which the unit of the others did as root for it."""
 
     kind: ClassVar[str] = "own-unit"
 
@@ -38,6 +40,7 @@ class OwnUnit(Step):
         machine = cloud.machine(self.on)
         lines = ["[Unit]", f"Description={self.service}, taken over by devswap", "[Service]", "Type=simple"]
         lines += [f"User={self.user}", f"Group={self.group}", "ExecStart=/bin/false"]
+        lines += ["AmbientCapabilities=CAP_NET_BIND_SERVICE"] if self.low_ports else []
         machine.write_text(self._path, "\n".join(lines) + "\n")
         systemd.reload(machine)
 

@@ -26,7 +26,7 @@ TOLD = {
 
 def call(
     machine: Machine, script: str, *, interpreter: str = "/bin/sh", seconds: int = 30
-) -> tuple[tuple[hook_run.Declared, ...], list[str]]:
+) -> tuple[hook_run.Answer, list[str]]:
     """What it declares, and what it says."""
     said: list[str] = []
     hook = Hook("/hooks/it", "prepared", "machine", seconds, 0, f"#!{interpreter}\n{script}\n")
@@ -62,7 +62,7 @@ def test_not_even_as_root_does_it_write_what_stays(container: Machine) -> None:
 
 def test_what_it_declares_comes_back_whole(container: Machine) -> None:
     answer = json.dumps({"files": [{"path": "/etc/x", "text": "§ it's\n" * 1000}]})
-    (declared,) = call(container, f"printf %s {shlex.quote(answer)}")[0]
+    (declared,) = call(container, f"printf %s {shlex.quote(answer)}")[0].files
     assert declared == hook_run.Declared("/etc/x", "§ it's\n" * 1000, 0o644)
 
 
@@ -72,3 +72,22 @@ def test_nothing_of_it_goes_on_after_its_time(container: Machine) -> None:
     assert "4711" not in container.run(["ps", "-eo", "args"]).stdout
     call(container, "sleep 4711 >/dev/null 2>&1 &")
     assert "4711" not in container.run(["ps", "-eo", "args"]).stdout
+
+
+def test_one_that_makes_something_writes_its_own_folder_and_nothing_else(container: Machine) -> None:
+    made = "/run/devswap/heat-engine/1/made"
+    container.run(["install", "-d", "-o", "daemon", made])
+    told = {**TOLD, "places": {"machine": {"made": made}, "host": {}}}
+    try:
+        for makes in (True, False):
+            text = '#!/bin/sh\ntouch "$DEVSWAP_MADE/x" && touch "$DEVSWAP_MADE/../y" || echo refused >&2\n'
+            said: list[str] = []
+            hook_run.call(
+                Hook("/hooks/it", "prepared", "machine", 30, 0, text, makes=makes), container, told, said.append
+            )
+            assert said[-1] == "/hooks/it: refused"
+            assert container.names(made) == (["x"] if makes else [])
+            container.run(["rm", "-f", f"{made}/x"])
+        assert container.names("/run/devswap/heat-engine/1") == ["made"]
+    finally:
+        container.run(["rm", "-r", "/run/devswap"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,7 @@ def test_what_cannot_be_taken_over_is_told_with_the_reason(tmp_path: Path) -> No
 
 def test_a_machine_without_the_files_that_tell_a_shared_unit_is_none(tmp_path: Path) -> None:
     host = SimulatedCloud(tmp_path).host()
-    told = explain(host, host.catalogue().get("horizon"))
+    files = ("/etc/stack-web/main.conf", "/etc/stack-web.conf")
+    told = explain(host, replace(host.catalogue().get("heat-engine"), known_by=files))
     assert told.places == ()
-    assert told.elsewhere[f"lxc:{images.HEAT}"].startswith("no /etc/horizon/local_settings.py or ")
+    assert told.elsewhere[f"lxc:{images.HEAT}"] == "no /etc/stack-web/main.conf or /etc/stack-web.conf"

@@ -167,7 +167,7 @@ def on_host(text: str, *, uid: int = 0, seconds: int = 30, stage: str = "prepare
     return Hook("/hooks/it", stage, "host", seconds, uid, text)
 
 
-def called(hook: Hook, machine: Any = None) -> tuple[tuple[hook_run.Declared, ...], list[str]]:
+def called(hook: Hook, machine: Any = None) -> tuple[hook_run.Answer, list[str]]:
     said: list[str] = []
     return hook_run.call(hook, machine, TOLD, said.append), said
 
@@ -184,7 +184,7 @@ def test_it_is_told_by_a_document_and_by_variables() -> None:
         "checkout": "/src/heat",
         "stage": "prepared",
     }
-    assert (lines[-1], declared) == ("prepared review/1 /src/heat", ())
+    assert (lines[-1], declared) == ("prepared review/1 /src/heat", hook_run.Answer())
 
 
 def test_another_interpreter_runs_it_too() -> None:
@@ -230,8 +230,8 @@ def file(path: str, **more: object) -> dict[str, object]:
 
 
 def test_what_it_declares_is_read() -> None:
-    assert called(answering(file(SUDOERS, mode="0440")))[0] == (hook_run.Declared(SUDOERS, "x\n", 0o440),)
-    assert called(answering(file(OWN), uid=65534))[0] == (hook_run.Declared(OWN, "x\n", 0o644),)
+    assert called(answering(file(SUDOERS, mode="0440")))[0].files == (hook_run.Declared(SUDOERS, "x\n", 0o440),)
+    assert called(answering(file(OWN), uid=65534))[0].files == (hook_run.Declared(OWN, "x\n", 0o644),)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_the_sample_that_is_shipped_does_what_it_says() -> None:
     said: list[str] = []
     here = replace(prepared, on="host")
     assert prepared.on == "machine"
-    (declared,) = hook_run.call(here, None, told, said.append)  # type: ignore[arg-type]
+    (declared,) = hook_run.call(here, None, told, said.append).files  # type: ignore[arg-type]
     hook_run.call(started, None, told, said.append)  # type: ignore[arg-type]
     assert declared == hook_run.Declared("/run/devswap/example-api/hooks/note", "c0ffee\n", 0o644)
     assert [line.rpartition(": ")[2] for line in said] == [

@@ -88,3 +88,24 @@ def test_what_an_application_does_at_its_end_is_done(tmp_path: Path, ports: tupl
         run.send_signal(signal.SIGINT)
         assert run.wait(10) == 0
     assert (tmp_path / "ended").exists()
+
+
+def test_files_of_a_folder_are_shown_and_no_others(tmp_path: Path, ports: tuple[int, int]) -> None:
+    (tmp_path / "application").write_text(APPLICATION)
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "static/css").mkdir(parents=True)
+    (tmp_path / "static/css/a.css").write_text("a { }")
+    (tmp_path / "static/out").symlink_to(tmp_path / "secret")
+    words = [f"127.0.0.1:{ports[0]}={tmp_path}/application", f"/static={tmp_path}/static"]
+    with subprocess.Popen([sys.executable, serve.__file__, *words]) as run:
+        assert ask(ports[0]).endswith("/v3")
+        url = f"http://127.0.0.1:{ports[0]}"
+        with urllib.request.urlopen(f"{url}/static/css/a.css") as answer:
+            assert (answer.read(), answer.headers["Content-Type"]) == (b"a { }", "text/css")
+        for path in ("/static/b.css", "/static/css", "/static/../secret", "/static//etc/passwd", "/static/out"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(url + path)
+        request = urllib.request.Request(f"{url}/static/css/a.css", method="HEAD")
+        with urllib.request.urlopen(request) as answer:
+            assert (answer.read(), answer.headers["Content-Length"]) == (b"", "5")
+        run.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,11 @@ def test_a_service_is_where_its_unit_is(machine: SimulatedMachine) -> None:
 
 def test_a_unit_that_several_services_share_is_told_by_their_files(machine: SimulatedMachine) -> None:
     images.put(machine.files, "/lib/systemd/system/apache2.service", "[Service]\nExecStart=/usr/sbin/apachectl start\n")
-    horizon = load_catalogue().get("horizon")
-    assert list(units.find([horizon], [machine])) == []
-    images.put(machine.files, "/etc/horizon/local_settings.py", "")
-    (place,) = units.find([horizon], [machine])
+    files = ("/etc/stack-web/main.conf", "/etc/stack-web.conf")
+    service = replace(SERVICE, units=("stack-web", "apache2"), known_by=files)
+    assert list(units.find([service], [machine])) == []
+    images.put(machine.files, "/etc/stack-web.conf", "")
+    (place,) = units.find([service], [machine])
     assert place.unit == "apache2.service"
 
 

@@ -1,0 +1,57 @@
+"""swift with four rings, behind keystone; see additions.py."""
+
+from __future__ import annotations
+
+from devswap.sandbox.addition import Addition, Api, Command
+from devswap.sandbox.eras import Member
+
+_SERVERS = ("proxy", "account", "container", "object")
+
+
+_RINGS = {"account": 6202, "container": 6201, "object": 6200, "object-1": 6200}
+
+
+def _ring(name: str, port: int) -> tuple[Command, ...]:
+    """Of one copy on one device; what makes it gives the same wherever it is made."""
+    builder = ("swift-ring-builder", f"/etc/swift/{name}.builder")
+    device = f"r1z1-$swift_obj_address:{port}/d1"
+    steps = (("create", "4", "1", "1"), ("add", device, "100"), ("rebalance",))
+    return tuple(Command((*builder, *step), everywhere=True) for step in steps)
+
+
+SWIFT = Addition(
+    name="swift",
+    what="a proxy, and servers of accounts, containers and objects on a folder; not in 2015",
+    members=(
+        Member("swift_proxy", "swift_proxy", "swift_proxy_container", "swift", 147, ("swift-proxy-server",)),
+        Member(
+            "swift_obj",
+            "swift_obj",
+            "swift_obj_container",
+            "swift",
+            148,
+            ("swift-account-server", "swift-container-server", "swift-object-server"),
+        ),
+    ),
+    packages={"current": ()},
+    venvs={"current": ("swift",)},
+    configs=("/etc/swift/swift.conf", *(f"/etc/swift/{kind}-server/{kind}-server.conf" for kind in _SERVERS)),
+    # the first, because it makes the rings there itself
+    folders=("/etc/swift", "/srv/node/d1"),
+    programs={
+        f"swift-{kind}-server": f"swift-{kind}-server /etc/swift/{kind}-server/{kind}-server.conf" for kind in _SERVERS
+    },
+    prepare=tuple(command for ring in _RINGS.items() for command in _ring(*ring)),
+    apis=(
+        Api(
+            "swift-proxy-server",
+            8080,
+            "swift_proxy",
+            kind="object-store",
+            description="Object Storage Service",
+            path="/v1/AUTH_%(tenant_id)s",
+            asked="?format=json",
+            says="[",
+        ),
+    ),
+)
