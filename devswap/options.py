@@ -93,8 +93,10 @@ def changes(
         raise UsageError(f"there is no debugger {debugger!r}", hint=f"one of {', '.join(tuning.DEBUGGERS)}")
     if listen is not None and not re.fullmatch(r"\d+\.\d+\.\d+\.\d+:\d+", listen):
         raise UsageError(f"--listen takes ADDRESS:PORT, not {listen!r}", hint="--listen 127.0.0.1:5678")
+    once, lists = tuning.settings(settings or ())
     return Changes(
-        settings={**({tuning.DEBUG: "true"} if debug else {}), **tuning.settings(settings or ())},
+        settings={**({tuning.DEBUG: "true"} if debug else {}), **once},
+        lists=lists,
         unset=tuple(tuning.option(name) for name in unset or ()),
         workers=workers,
         breakpoints=tuple(stops or ()),

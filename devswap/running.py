@@ -16,6 +16,7 @@ from devswap import (
     edits,
     fingerprint,
     kept_terminal,
+    listed_options,
     reloading,
     systemd,
     transcript,
@@ -85,10 +86,12 @@ def drop_in_text(host: Host, swap: Swap, terminal: Terminal | None) -> str:
     more["DEVSWAP_DEBUGGER"] = debugging.as_json(swap, terminal.path if terminal else None)
     if terminal is not None:
         more["TERM"] = os.environ.get("TERM", "dumb")
-    argv = [*tuning.argv(command.argv), *(_on_terminal(host, swap) if terminal else ())]
+    told = [*(_on_terminal(host, swap) if terminal else ()), *listed_options.words(swap, tuning.lists)]
+    argv = [*tuning.argv(command.argv), *told]
     command = Command(tuple(argv), {**command.environment, **more}, simple=command.simple)
     device = terminal.path if terminal else None
-    return development.drop_in(swap.service, command, terminal=device, settings=edits.view_of(host, swap))
+    settings = {**edits.view_of(host, swap), **listed_options.unit_settings(tuning.lists)}
+    return development.drop_in(swap.service, command, terminal=device, settings=settings)
 
 
 def _on_terminal(host: Host, swap: Swap) -> Sequence[str]:

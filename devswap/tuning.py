@@ -21,6 +21,8 @@ class Tuning:
 
     settings: Mapping[str, str] = field(default_factory=dict)
     """By GROUP.OPTION."""
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The same of options that are given several times."""
     workers: int | None = None
     workers_settings: tuple[str, ...] = ()
     """The variables that say how many workers there are."""
@@ -37,7 +39,9 @@ class Tuning:
     @classmethod
     def read(cls, kept: Mapping[str, Any]) -> Tuning:
         """What `as_json` wrote; a journal from before there was any has none."""
-        return cls(**{**kept, **{name: tuple(kept.get(name, ())) for name in ("workers_settings", "breakpoints")}})
+        lists = {name: tuple(values) for name, values in kept.get("lists", {}).items()}
+        texts = {name: tuple(kept.get(name, ())) for name in ("workers_settings", "breakpoints")}
+        return cls(**{**kept, **texts, "lists": lists})
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -58,6 +62,7 @@ class Tuning:
     def lines(self) -> list[str]:
         """For people: one line for each kind of thing that is in force."""
         words = [f"{name}={value}" for name, value in self.settings.items()]
+        words += [f"{name}={value}" for name, values in self.lists.items() for value in values]
         words += [f"{self.workers} workers"] if self.workers else []
         words += ["post-mortem"] if self.post_mortem else []
         words += [f"debugger {self.debugger} {self.listen}".rstrip()] if self.debugger != PDB else []
@@ -70,6 +75,7 @@ class Changes:
     """What a command line asks for; what it does not name stays as it is."""
 
     settings: Mapping[str, str] = field(default_factory=dict)
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unset: tuple[str, ...] = ()
     workers: int | None = None
     breakpoints: tuple[str, ...] = ()
@@ -89,10 +95,11 @@ class Changes:
         if self.workers is not None and not one_worker and _PROCESSES not in argv:
             raise UsageError(f"the number of workers of {service} cannot be set", hint="leave --workers out")
         known = () if self.clear else to.breakpoints
-        settings = {name: value for name, value in to.settings.items() if name not in self.unset}
+        again = {*self.unset, *self.settings, *self.lists}
         return replace(
             to,
-            settings={**settings, **self.settings},
+            settings={**{name: value for name, value in to.settings.items() if name not in again}, **self.settings},
+            lists={**{name: values for name, values in to.lists.items() if name not in again}, **self.lists},
             workers=to.workers if self.workers is None else self.workers,
             workers_settings=to.workers_settings if self.workers is None else tuple(sorted(one_worker)),
             breakpoints=tuple(dict.fromkeys([*known, *self.breakpoints])),
@@ -107,23 +114,28 @@ class Changes:
 UNCHANGED = Changes()
 
 
-def settings(words: Collection[str]) -> dict[str, str]:
-    """{GROUP.OPTION: VALUE} of GROUP.OPTION=VALUE words; raises UsageError for what could not take effect."""
-    found: dict[str, str] = {}
+def settings(words: Collection[str]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """{GROUP.OPTION: VALUE} of GROUP.OPTION=VALUE words, and {GROUP.OPTION: VALUES} of those that are named repeatedly.
+
+    Raises UsageError for what could not take effect.
+    """
+    found: dict[str, list[str]] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals:
             raise UsageError(f"--set takes GROUP.OPTION=VALUE, not {word!r}", hint="--set DEFAULT.debug=true")
         name = option(name)
-        if name in found:
-            raise UsageError(f"{name} is set twice", hint="options with several values cannot be set this way")
         if masking.mask(f"{name.rpartition('.')[2]}={value}") != f"{name.rpartition('.')[2]}={value}":
             raise UsageError(
                 f"{name} holds a secret, which the command line of the unit would show to everybody",
                 hint="set it in a configuration file of the machine",
             )
-        found[name] = value
-    return found
+        found.setdefault(name, []).append(value)
+    once = {name: values[0] for name, values in found.items() if len(values) == 1}
+    lists = {name: tuple(values) for name, values in found.items() if len(values) > 1}
+    if broken := [name for name, values in lists.items() if any("\n" in value for value in values)]:
+        raise UsageError(f"a value of {broken[0]} has several lines", hint="give each value a --set of its own")
+    return once, lists
 
 
 def option(name: str) -> str:

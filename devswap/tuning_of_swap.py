@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from devswap import debugging, known_options, plan
+from devswap import debugging, known_options, listed_options, plan
 from devswap.errors import UsageError
 from devswap.host import Host
 from devswap.journal import Swap
@@ -18,13 +18,15 @@ def tuned(host: Host, swap: Swap, changes: Changes, checkout: Path, argv: Sequen
     Breakpoints from before that it has no place for are the service's to say: see debugger/breakpoints.py.
     """
     service = host.catalogue().get(swap.service)
-    if changes.settings and not service.oslo_config:
+    if (changes.settings or changes.lists) and not service.oslo_config:
         raise UsageError(
             f"{swap.service} has no options of oslo.config: --set and --debug would change nothing",
             hint=_how_to_edit(swap, service.config),
         )
     one_worker = service.one_worker
     found = changes.applied(Tuning.read(swap.tuning), service=swap.service, one_worker=one_worker, argv=argv)
+    if changes.lists:
+        listed_options.require_possible(host.machine(swap.machine), swap, list(changes.lists))
     debugging.require(changes.breakpoints, checkout, swap.package)
     return debugging.with_address(found, host.machine(swap.machine).addresses() if found.debugger != PDB else ())
 
@@ -47,7 +49,7 @@ def tuned_again(host: Host, swap: Swap, changes: Changes) -> Tuning:
 
 def require_options(host: Host, swap: Swap, python: str, changes: Changes) -> None:
     """Raises UsageError for settings of options that the checkout's code has not; what cannot be told is said."""
-    names = [name for name in changes.settings if name != DEBUG]
+    names = [name for name in (*changes.settings, *changes.lists) if name != DEBUG]
     if names:
         known = known_options.listed(host.machine(swap.machine), swap.service, python, swap.deployment)
         for line in known_options.doubtful(known, names):

@@ -15,6 +15,7 @@ from tests.integration.test_foreground import PROMPT, stop
 pytestmark = pytest.mark.sandbox
 
 SERVICE = "heat.engine.service:EngineService"
+NOTIFY = "oslo_messaging_notifications.driver"
 CREATE = '. /root/openrc; cat >/root/debugger.yaml; exec openstack stack create -t /root/debugger.yaml "$1"'
 # heat-api has one thread: what is to be there at once is asked for directly
 CALL = """
@@ -58,19 +59,20 @@ def test_a_dump_shows_what_each_process_does(cloud: Cloud, taken: Desk) -> None:
 def test_workers_stop_at_breakpoints_in_turn_and_where_an_exception_came_from(cloud: Cloud, taken: Desk) -> None:
     where = ("--break", f"{SERVICE}.create_stack if stack_name == 'debugger'")
     also = ("--break", f"{SERVICE}.list_resource_types", "--workers", "2", "--set", "DEFAULT.max_json_body_size=7")
-    terminal = taken.terminal("run", "heat-engine", "--machine", cloud.heat, "--post-mortem", *where, *also)
+    several = ("--set", f"{NOTIFY}=log", "--set", f"{NOTIFY}=noop")
+    terminal = taken.terminal("run", "heat-engine", "--machine", cloud.heat, "--post-mortem", *where, *also, *several)
     terminal.expect("answers from")
     cloud.wait_for_api()
     shown = taken.devswap("status").stdout
-    assert "set: DEFAULT.max_json_body_size=7, 2 workers, post-mortem" in shown
+    assert f"set: DEFAULT.max_json_body_size=7, {NOTIFY}=log, {NOTIFY}=noop, 2 workers, post-mortem" in shown
     assert f"breakpoint: {where[1]}" in shown
 
     created = begin(cloud, cloud.container("-utility-"), "sh", "-c", CREATE, "sh", "debugger", text=TEMPLATE)
     process(terminal)
     terminal.expect(r"the caller of this RPC method waits \d+ s")
     terminal.expect(PROMPT)
-    terminal.sendline("p stack_name, cfg.CONF.max_json_body_size")
-    terminal.expect(r"\('debugger', 7\)")
+    terminal.sendline(f"p stack_name, cfg.CONF.max_json_body_size, cfg.CONF.{NOTIFY}")
+    terminal.expect(r"\('debugger', 7, \[.*'log', 'noop'\]\)")
     terminal.sendcontrol("c")
     terminal.expect(PROMPT)
     terminal.sendline("template = 5")

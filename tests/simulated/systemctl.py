@@ -24,6 +24,8 @@ def systemctl(machine: SimulatedMachine, arguments: list[str]) -> Effect:
         shown = _show(machine, units[0], asked)
         lines = [f"{name}={line}\n" for name, value in shown.items() for line in value.split("\n")]
         return Outcome(0, "".join(lines))
+    if verb == "--version":
+        return Outcome(0, "systemd 252 (252.38-1~deb12u1)\n+PAM +AUDIT\n")
     if verb == "is-active":
         state = machine.init.units.get(units[0], Running()).active
         return Outcome(0 if state == "active" else 3, f"{state}\n")

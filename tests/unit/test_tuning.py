@@ -18,7 +18,9 @@ def applied(changes: Changes, to: Tuning | None = None) -> Tuning:
 
 
 def test_settings_become_variables_that_beat_every_file() -> None:
-    found = applied(Changes(settings=tuning.settings(["DEFAULT.debug=true", "oslo_messaging_rabbit.rpc-retry=a=b"])))
+    once, lists = tuning.settings(["DEFAULT.debug=true", "oslo_messaging_rabbit.rpc-retry=a=b"])
+    assert lists == {}
+    found = applied(Changes(settings=once))
     assert found.environment() == {"OS_DEFAULT__DEBUG": "true", "OS_OSLO_MESSAGING_RABBIT__RPC_RETRY": "a=b"}
 
 
@@ -59,7 +61,8 @@ def test_it_is_shown_in_a_line_each() -> None:
         (["DEFAULT.=x"], "GROUP.OPTION"),
         ([".debug=x"], "GROUP.OPTION"),
         (["a b.c d=x"], "GROUP.OPTION"),
-        (["a.b=1", "a.b=2"], "set twice"),
+        (["a.b=1", "a.b=2\nc = 3"], "a.b has several lines"),
+        (["a.password=1", "a.password=2"], "secret"),
         (["keystone_authtoken.password=x"], "secret"),
         (["database.connection=mysql://heat:x@db/heat"], "secret"),
     ],
