@@ -21,7 +21,7 @@ def deployment(host: Host, name: str, wanted: str | None) -> Deployment:
 
 
 def one(host: Host, service: Service, wanted: str | None) -> Found:
-    places = list(units.find([service], host.running()))
+    places = _in_the_one_named(host, service, wanted) or list(units.find([service], host.running()))
     chosen = machines.choose(places, wanted)
     if len(chosen) == 1:
         if wanted is None:
@@ -42,6 +42,12 @@ def one(host: Host, service: Service, wanted: str | None) -> Found:
             f"{service.name} does not run in {wanted}", hint=f"it runs in {_names(places)}: say --machine NAME"
         )
     raise _nowhere(host, service)
+
+
+def _in_the_one_named(host: Host, service: Service, wanted: str | None) -> list[Found]:
+    """Where a machine is named whole, the others need not be looked at."""
+    named = [each for each in host.running() if wanted in (each.address, each.name)] if wanted else []
+    return list(units.find([service], named))
 
 
 def require_trusted(deployment: Deployment) -> Deployment:

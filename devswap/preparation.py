@@ -23,7 +23,7 @@ from devswap import (
     patience,
     plan,
     production,
-    systemd,
+    remembered,
     table,
     traffic,
     transaction,
@@ -139,7 +139,7 @@ def settled(host: Host, wish: Wish, *places: Found) -> Wish:
 
 def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Prepared:
     """Raises DevswapError with production untouched, or with the swap as it was before. The caller has the claim."""
-    with systemd.asked_once():
+    with remembered.while_looking():
         return _prepare(host, wish, place, makers)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from devswap import baseline, fingerprint, foreseen, peers, systemd, traffic
+from devswap import baseline, fingerprint, foreseen, peers, remembered, systemd, traffic
 from devswap.database_sharing import shared_database
 from devswap.deployment import Deployment
 from devswap.fingerprint import Watched
@@ -36,7 +36,7 @@ def look(host: Host, deployment: Deployment, wish: Wish) -> Production:
     )
     host.say(f"taking the fingerprint of production's {service.name}")
     # A restore of another swap may stop this service for an instant: that is not how production was.
-    with host.journals.changing(say=host.say), systemd.asked_anew():
+    with host.journals.changing(say=host.say), remembered.at_this_instant():
         foreseen.require_not_stopped(host, deployment)
         require_at_rest(machine, unit, systemd.settled(machine, unit))
         before = fingerprint.take(watched, host.machine)

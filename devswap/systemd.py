@@ -7,9 +7,9 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from dataclasses import dataclass
 
+from devswap import remembered
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError
 from devswap.machine import Machine
 from devswap.process import Result
@@ -21,9 +21,9 @@ _REMIND_SECONDS = 6.0
 _SETTLE_SECONDS = 60.0
 _SETTLE_PAUSE = 0.2
 
+# How a unit is set up, which nobody changes while production is looked at.
 _SET_UP = ("User", "Group", "MainPID", "Type", "ExecStart", "WorkingDirectory", "Environment", "EnvironmentFiles")
 _STATE = ("LoadState", "ActiveState", "SubState", "UnitFileState", "MainPID", "ExecMainStatus")
-_told: ContextVar[dict[tuple[str, str], dict[str, str]] | None] = ContextVar("told", default=None)
 
 
 @dataclass(frozen=True)
@@ -48,35 +48,12 @@ class UnitState:
         return self.active in ("reloading", "activating", "deactivating")
 
 
-@contextmanager
-def asked_once() -> Iterator[None]:
-    """While production is only looked at: how a unit is set up is asked once, and not each time that it is needed."""
-    token = _told.set({})
-    try:
-        yield
-    finally:
-        _told.reset(token)
-
-
-@contextmanager
-def asked_anew() -> Iterator[None]:
-    """Within `asked_once`, for what must be true at this instant."""
-    token = _told.set(None)
-    try:
-        yield
-    finally:
-        _told.reset(token)
-
-
 def show(machine: Machine, unit: str, *properties: str) -> dict[str, str]:
     """The named properties of `unit`; an empty text for what does not apply, a line each for what it has several of."""
-    told = _told.get()
-    if told is None or not set(properties) <= set(_SET_UP):
+    if not (remembered.is_looking() and set(properties) <= set(_SET_UP)):
         return _show(machine, unit, properties)
-    key = (machine.address, unit)
-    if key not in told:
-        told[key] = _show(machine, unit, _SET_UP)
-    return {name: told[key][name] for name in properties}
+    told = remembered.once(("unit", machine.address, unit), lambda: _show(machine, unit, _SET_UP))
+    return {name: told[name] for name in properties}
 
 
 def _show(machine: Machine, unit: str, properties: Sequence[str]) -> dict[str, str]:

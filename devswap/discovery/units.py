@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from devswap import apache, configuration, links, systemd, uwsgi
+from devswap import apache, configuration, links, remembered, systemd, uwsgi
 from devswap.configuration import Configuration
 from devswap.deployment import Deployment, Front, Hosted, Interpreter
 from devswap.discovery import account, program, sites
@@ -85,6 +85,10 @@ def with_units(names: Iterable[str], machines: Iterable[Machine]) -> list[tuple[
 
 
 def _unit_files(machine: Machine) -> dict[str, str]:
+    return remembered.once(("unit files", machine.address), lambda: _units_of(machine))
+
+
+def _units_of(machine: Machine) -> dict[str, str]:
     files: dict[str, str] = {}
     for folder in _UNIT_FOLDERS:
         for name in machine.names(folder):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from devswap import systemd
+from devswap import remembered, systemd
 from devswap.errors import CommandTimeout
 from devswap.process import Result
 from tests.simulated import images
@@ -148,13 +148,13 @@ class Asked:
 
 def test_how_a_unit_is_set_up_is_asked_once_while_it_is_looked_at_and_its_state_each_time() -> None:
     machine: Any = Asked()
-    with systemd.asked_once():
+    with remembered.while_looking():
         assert systemd.show(machine, UNIT, "Type") == systemd.show(machine, UNIT, "Type")
         assert systemd.show(machine, UNIT, "User", "ExecStart") == {"User": "1", "ExecStart": "1"}
         assert systemd.show(machine, "other.service", "User") == {"User": "2"}
         assert systemd.show(machine, UNIT, "ActiveState") == {"ActiveState": "3"}
         assert systemd.show(machine, UNIT, "ActiveState") == {"ActiveState": "4"}
-        with systemd.asked_anew():
+        with remembered.at_this_instant():
             assert systemd.show(machine, UNIT, "User") == {"User": "5"}
         assert systemd.show(machine, UNIT, "User") == {"User": "1"}
     assert systemd.show(machine, UNIT, "User") == {"User": "6"}
