@@ -14,7 +14,7 @@ import pwd
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from devswap import development, process, systemd
@@ -50,6 +50,8 @@ _GRACE = 2
 _LATE = (124, 128 + 9, -9)
 """timeout(1): ended at its deadline, or killed a little later; in a group of its own it is killed as well."""
 _LARGEST = 256 * 1024
+_OPTION = re.compile(r"OS_[A-Z0-9_]+?__[A-Z0-9_]+")
+_KEYS = {"files": list, "made": dict, "environment": dict}
 # What production and its playbooks answer for, whoever asks.
 _NEVER = ("/proc/", "/sys/", "/dev/", "/run/systemd/", "/etc/systemd/", "/openstack/", "/etc/kolla/")
 
@@ -69,6 +71,8 @@ class Answer:
 
     files: tuple[Declared, ...] = ()
     made: Made = NOTHING
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Options that development has besides, as oslo.config reads them: OS_GROUP__OPTION."""
 
 
 def unit(service: str) -> str:
@@ -163,9 +167,10 @@ def _identity(hook: Hook) -> tuple[Identity | None, str]:
 
 
 def _answer(hook: Hook, said: str, told: Mapping[str, Any]) -> Answer:
-    """Nothing, or one JSON object on standard output.
+    """Nothing, or one JSON object on standard output, with any of these.
 
-    {"files": [{"path", "text", "mode"}], "made": {"python": FOLDER, "aliases": {"/static": FOLDER}}}, either or both.
+    {"files": [{"path", "text", "mode"}], "made": {"python": FOLDER, "aliases": {"/static": FOLDER}},
+    "environment": {"OS_GROUP__OPTION": TEXT}}.
     """
     if not said.strip():
         return Answer()
@@ -173,19 +178,31 @@ def _answer(hook: Hook, said: str, told: Mapping[str, Any]) -> Answer:
         read = json.loads(said)
     except ValueError:
         read = None
-    fits = isinstance(read, dict) and read.keys() <= {"files", "made"} and len(said) <= _LARGEST
-    if not fits or not isinstance(read.get("files", []), list) or not isinstance(read.get("made", {}), dict):
+    fits = isinstance(read, dict) and read.keys() <= _KEYS.keys() and len(said) <= _LARGEST
+    if not fits or not all(isinstance(value, _KEYS[key]) for key, value in read.items()):
         raise DevswapError(
             f"the hook {hook.path} does not answer as it must: {mask(said.strip()[:80])}",
-            hint='nothing, or {"files": […], "made": {…}}; what people shall read goes to standard error',
+            hint='nothing, or {"files": […], "made": {…}, "environment": {…}}; what people read goes to standard error',
         )
-    files, made = read.get("files", []), read.get("made", {})
-    if (files or made) and hook.stage != PREPARED:
+    if any(read.values()) and hook.stage != PREPARED:
         raise DevswapError(
-            f"the hook {hook.path} declares files, which only {PREPARED} may: there is time to refuse",
-            hint=f"declare them in a hook called {PREPARED} beside it",
+            f"the hook {hook.path} declares {', '.join(read)}, which only {PREPARED} may: there is time to refuse",
+            hint=f"declare it in a hook called {PREPARED} beside it",
         )
-    return Answer(tuple(_declared(hook, files, told["service"])), _made(hook, made, told) if made else NOTHING)
+    made, environment = read.get("made"), read.get("environment", {})
+    _require_options(hook, environment)
+    files = tuple(_declared(hook, read.get("files", []), told["service"]))
+    return Answer(files, _made(hook, made, told) if made else NOTHING, environment)
+
+
+def _require_options(hook: Hook, environment: Mapping[str, Any]) -> None:
+    """Some units begin as root, and what they are given begins with them: a loader's variable would be root's."""
+    for name, value in environment.items():
+        if not (_OPTION.fullmatch(name) and isinstance(value, str) and value.isprintable()):
+            raise DevswapError(
+                f"the hook {hook.path} declares {name!r} for the environment",
+                hint="OS_GROUP__OPTION, as oslo.config reads an option from there, and a text of one line",
+            )
 
 
 def _made(hook: Hook, read: Mapping[str, Any], told: Mapping[str, Any]) -> Made:
@@ -201,6 +218,20 @@ def _made(hook: Hook, read: Mapping[str, Any], told: Mapping[str, Any]) -> Made:
         )
     folder = told["places"][MACHINE]["made"]
     return Made(python and f"{folder}/{python}", {url: f"{folder}/{name}" for url, name in aliases.items()})
+=======
+    _require_options(hook, environment)
+    return Answer(tuple(_declared(hook, files, service)), environment)
+
+
+def _require_options(hook: Hook, environment: Mapping[str, Any]) -> None:
+    """Some units begin as root, and what they are given begins with them: a loader's variable would be root's."""
+    for name, value in environment.items():
+        if not (_OPTION.fullmatch(name) and isinstance(value, str) and value.isprintable()):
+            raise DevswapError(
+                f"the hook {hook.path} declares {name!r} for the environment",
+                hint="OS_GROUP__OPTION, as oslo.config reads an option from there, and a text of one line",
+            )
+>>>>>>> c40ec21 (Hooks declare options that development has besides, as oslo.config reads them from the environment)
 
 
 def _declared(hook: Hook, files: list[Any], service: str) -> Iterator[Declared]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Hooked:
     told: Mapping[str, Any] | None = None
     files: tuple[Declared, ...] = ()
     made: Made = NOTHING
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What development has besides."""
 
     @property
     def stopped(self) -> list[Step]:
@@ -103,19 +105,21 @@ def prepared(
     told, machine = _told(deployment, sources, built, place, swap), deployment.machine
     files: list[Declared] = []
     made: list[Made] = []
+    environment: dict[str, str] = {}
     for hook in hooks:
         if hook.stage == PREPARED:
             host.say(f"running the hook {hook.path}")
             answer = hook_run.call(hook, machine, told, host.say)
             files += answer.files
             made += [answer.made] if answer.made != NOTHING else []
+            environment |= answer.environment
     ours = {path for entry in _entries(host, swap) for path in entry.files}
     for file in files:
         if file.path not in ours:
             require_new(machine, file.path)
     if len({file.path for file in files}) < len(files):
         raise DevswapError("two hooks declare the same file", hint="let one of them do so")
-    return Hooked(tuple(hooks), told, tuple(files), _together(deployment, made))
+    return Hooked(tuple(hooks), told, tuple(files), _together(deployment, made), environment)
 
 
 def _together(deployment: Deployment, made: Sequence[Made]) -> Made:

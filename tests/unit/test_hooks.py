@@ -232,6 +232,8 @@ def file(path: str, **more: object) -> dict[str, object]:
 def test_what_it_declares_is_read() -> None:
     assert called(answering(file(SUDOERS, mode="0440")))[0].files == (hook_run.Declared(SUDOERS, "x\n", 0o440),)
     assert called(answering(file(OWN), uid=65534))[0].files == (hook_run.Declared(OWN, "x\n", 0o644),)
+    option = {"OS_AGENT__ROOT_HELPER": "sudo /x %s"}
+    assert called(answering({"environment": option}, uid=65534))[0] == hook_run.Answer(environment=option)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +243,12 @@ def test_what_it_declares_is_read() -> None:
         (answering({"files": [], "packages": []}), "does not answer as it must"),
         (answering({"files": {}}), "does not answer as it must"),
         (answering(file(OWN), stage="stopped"), "declares files, which only prepared may"),
+        (answering({"environment": []}), "does not answer as it must"),
+        (answering({"environment": {"OS_A__B": "c"}}, stage="stopped"), "declares environment, which only prepared"),
+        (answering({"environment": {"LD_PRELOAD": "/x"}}), "declares 'LD_PRELOAD' for the environment"),
+        (answering({"environment": {"PATH": "/x"}}), "declares 'PATH' for the environment"),
+        (answering({"environment": {"OS_A__B": 1}}), "declares 'OS_A__B' for the environment"),
+        (answering({"environment": {"OS_A__B": "c\nLD_PRELOAD=/x"}}), "declares 'OS_A__B' for the environment"),
         (answering({"files": [{"path": OWN}]}), "declares a file that is not path, text and mode"),
         (answering(file(OWN, owner="heat")), "declares a file that is not path, text and mode"),
         (answering(file(OWN, mode=420)), "declares a file that is not path, text and mode"),

@@ -81,6 +81,24 @@ def test_another_checkout_has_what_its_own_hooks_declare(cloud: SimulatedCloud, 
     assert differences(cloud, whole) == []
 
 
+def test_development_has_the_options_that_hooks_declare_and_production_has_not(
+    cloud: SimulatedCloud, whole: Snapshot
+) -> None:
+    options = {"OS_AGENT__ROOT_HELPER": "sudo 50%"}
+    cloud.hooks = doing({"prepared": f"echo {shlex.quote(json.dumps({'environment': options}))}"})
+    take_over(cloud)
+    drop_in = cloud.machine(images.HEAT).files.read("/run/systemd/system/heat-engine.service.d/zz-devswap.conf")
+    assert drop_in is not None
+    assert b'"OS_AGENT__ROOT_HELPER=sudo 50%%"' in drop_in
+    cloud.hooks = []
+    take_over(cloud, "plain")
+    drop_in = cloud.machine(images.HEAT).files.read("/run/systemd/system/heat-engine.service.d/zz-devswap.conf")
+    assert drop_in is not None
+    assert b"ROOT_HELPER" not in drop_in
+    give_back(cloud)
+    assert differences(cloud, whole) == []
+
+
 def test_a_plan_shows_what_hooks_do_and_leaves_nothing(cloud: SimulatedCloud, whole: Snapshot) -> None:
     cloud.hooks = doing({"prepared": declaring(OWN), "stopped": "true"})
     planned = swap.plan(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
