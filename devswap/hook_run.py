@@ -218,20 +218,6 @@ def _made(hook: Hook, read: Mapping[str, Any], told: Mapping[str, Any]) -> Made:
         )
     folder = told["places"][MACHINE]["made"]
     return Made(python and f"{folder}/{python}", {url: f"{folder}/{name}" for url, name in aliases.items()})
-=======
-    _require_options(hook, environment)
-    return Answer(tuple(_declared(hook, files, service)), environment)
-
-
-def _require_options(hook: Hook, environment: Mapping[str, Any]) -> None:
-    """Some units begin as root, and what they are given begins with them: a loader's variable would be root's."""
-    for name, value in environment.items():
-        if not (_OPTION.fullmatch(name) and isinstance(value, str) and value.isprintable()):
-            raise DevswapError(
-                f"the hook {hook.path} declares {name!r} for the environment",
-                hint="OS_GROUP__OPTION, as oslo.config reads an option from there, and a text of one line",
-            )
->>>>>>> c40ec21 (Hooks declare options that development has besides, as oslo.config reads them from the environment)
 
 
 def _declared(hook: Hook, files: list[Any], service: str) -> Iterator[Declared]:
