@@ -289,9 +289,9 @@ def _build(job: _Job) -> Prepared:
         database_needs.require_nothing_pending(host, deployment, sources.checkout, snapshot=job.wish.snapshot)
     foreseen.require_scripts(deployment, built, sync)
     hooked = hooks_of_swap.prepared(host, deployment, hooks, sources, built, place, job.journal.swap)
-    command = replace(command, environment={**command.environment, **hooked.environment})
     in_apache = deployment.hosted is not None and job.wish.apache
     command = plan.command(deployment, place, hooked.made)
+    command = replace(command, environment={**command.environment, **hooked.environment})
     if in_apache:
         command = replace(command, argv=())
     patient = patience.steps(host, deployment, job.journal) if job.wish.patient else ()
