@@ -56,9 +56,9 @@ def or_back(host: Host, journal: Journal) -> Iterator[None]:
         raise
     except BaseException as error:
         with undisturbed(host):
-            host.say(f"{reason(error)}: bringing production back")
             left = host.journals.find(journal.swap.service, journal.swap.machine)
             if left is not None:
+                host.say(f"{reason(error)}: bringing production back")
                 restored = bring_back(host, left)
                 host.say(f"production is back: {restored.told}")
         raise

@@ -77,8 +77,15 @@ def require_nothing_pending(host: Host, deployment: Deployment, checkout: Checko
             migrations.installed(deployment.machine, deployment.interpreter.site_folders, each) for each in folders
         ]
         ours = [migrations.read(checkout.path, each) for each in folders]
-        if snapshot or not all(tree.known <= other.known for tree, other in zip(ours, theirs, strict=True)):
-            raise
+        new = sorted(name for mine, other in zip(ours, theirs, strict=True) for name in mine.known - other.known)
+        if new:
+            raise OtherDatabase(
+                f"{error.message}; {checkout.ref} has migrations that production's package is not seen to have: "
+                f"{', '.join(new[:3])}",
+                hint="rebase the change on what production runs",
+            ) from error
+        if snapshot:
+            raise OtherDatabase(error.message, hint="leave --snapshot out") from error
         host.say(f"{error.message}; it is left alone, since {checkout.ref} has no migration that production lacks")
 
 

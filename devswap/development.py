@@ -42,6 +42,8 @@ class Command:
     environment: dict[str, str]
     simple: bool
     """Production's unit is of a type that expects a fork or a bus name, which the development command has not."""
+    on_terminal: tuple[str, ...] = ()
+    """More words for a run on a terminal."""
 
 
 def path(unit: str) -> str:

@@ -47,6 +47,7 @@ for top in [folder, *sorted(set(libraries.values()))]:
 # left out, and the last comes first, since the imports compile what they meet.
 _COMPILE = """
 import importlib.machinery
+from os import waitpid as wait
 def compile_all(tops):
     for top in tops:
         for parent, folders, names in os.walk(top):
@@ -65,8 +66,12 @@ if not compiler:
     finally:
         os._exit(0)
 """
+# What is imported may have put something in the place of os.waitpid (eventlet does), or have nobody waited for.
 _COMPILED = """
-os.waitpid(compiler, 0)
+try:
+    wait(compiler, 0)
+except ChildProcessError:
+    pass
 """
 _REPORT = """
 answer = {'place': place, 'apart': apart, 'unreadable': unreadable[:5], 'count': len(unreadable)}
@@ -152,7 +157,7 @@ def check_import(
     that the start that follows is faster. Of MODULE:FUNCTION the function is called, too: some projects' modules
     cannot be imported before that.
     """
-    code = f"{_PREAMBLE}{_COMPILE}{_IMPORT}{_LIBRARIES}{_COMPILED}unreadable = []\n{_REPORT}"
+    code = f"{_PREAMBLE}{_COMPILE}{_IMPORT}{_LIBRARIES}{_COMPILED}{_READABLE}{_REPORT}"
     folders = {name: slot.library(library) for name, library in libraries.items()}
     # What a module prints while it is imported is not the answer: the answer is the last line
     code = code.replace("sys.stdout.write(", "sys.stdout.write('\\n' + ")
@@ -174,6 +179,7 @@ def check_import(
         named = ", ".join(each.lstrip("=") for each in wanted)
         raise _import_failed(named, error.result.stderr, error.result.tail) from error
     found = json.loads(result.stdout.splitlines()[-1])
+    _assert_readable(found["count"], found["unreadable"], slot, user)
     _assert_origins(found, package, _origin(slot, installed=installed), folders)
 
 

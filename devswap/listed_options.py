@@ -6,6 +6,7 @@ long as the unit runs, and nothing of it has to be put away.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +15,7 @@ from devswap.journal import Swap
 from devswap.machine import Machine
 
 _NAME = "devswap-settings"
-_OPTION = "--config-file"
+_OPTION, _DIRECTORY = "--config-file", "--config-dir"
 _FIRST_SYSTEMD = 247
 # C's escapes, as systemd reads them; a line of a configuration file ends nowhere but at its end
 _ESCAPED = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r"})
@@ -26,6 +27,11 @@ def require_possible(machine: Machine, swap: Swap, names: Sequence[str]) -> None
     if swap.deployment.get("uwsgi") or swap.deployment.get("hosted"):
         raise UsageError(
             f"{name} cannot have several values here: a web server starts {swap.service}, and reads no file of ours",
+            hint=f"devswap edit {swap.service} {_first(swap)}, for development alone",
+        )
+    if _DIRECTORY in _names(swap) and _OPTION not in _names(swap):
+        raise UsageError(
+            f"{name} cannot have several values here: {swap.service} is told of a folder of files, and finds others",
             hint=f"devswap edit {swap.service} {_first(swap)}, for development alone",
         )
     told = re.match(r"systemd (\d+)", machine.run(["systemctl", "--version"]).stdout)
@@ -40,10 +46,15 @@ def words(swap: Swap, lists: Mapping[str, Sequence[str]]) -> list[str]:
     """What follows development's command: production's files, where it finds them itself, and then our own."""
     if not lists:
         return []
-    names = any(word.split("=")[0] == _OPTION for word in swap.deployment["command"])
-    files = [] if names else swap.deployment["config_files"]
+    # Those in a *.d beside its files it finds itself all the same.
+    found = [path for path in swap.deployment["config_files"] if not posixpath.dirname(path).endswith(".d")]
+    files = [] if _OPTION in _names(swap) else found
     own = f"/run/credentials/{swap.unit}/{_NAME}"
     return [word for path in [*files, own] for word in (_OPTION, path)]
+
+
+def _names(swap: Swap) -> set[str]:
+    return {word.split("=")[0] for word in swap.deployment["command"]}
 
 
 def unit_settings(lists: Mapping[str, Sequence[str]]) -> dict[str, str]:

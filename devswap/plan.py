@@ -37,7 +37,7 @@ def command(deployment: Deployment, place: Slot, made: Made = NOTHING) -> Comman
         "PATH": f"{place.overlay}/bin:{path}",
         "PYTHONUNBUFFERED": "1",
     }
-    told = deployment.uwsgi
+    told, on_terminal = deployment.uwsgi, tuple[str, ...]()
     if deployment.hosted:
         served = [f"{address}={script}" for address, script in _served(deployment, place)]
         served += [f"{url}={folder}" for url, folder in made.aliases.items()]
@@ -45,10 +45,11 @@ def command(deployment: Deployment, place: Slot, made: Made = NOTHING) -> Comman
         argv = [f"{place.overlay}/bin/python", "-m", "_devswap_serve", *served]
     elif told is None:
         argv = [*_as_its_user(deployment), f"{place.overlay}/bin/python", *_program(deployment, place)]
+        on_terminal = deployment.service.on_terminal
     else:
         script = f"{place.overlay}/bin/{_name(told.script)}" if told.script else None
         argv = uwsgi.development(told, place.overlay, environment, script=script)
-    return Command(tuple(argv), environment, simple=deployment.forks)
+    return Command(tuple(argv), environment, simple=deployment.forks, on_terminal=on_terminal)
 
 
 def _as_its_user(deployment: Deployment) -> list[str]:

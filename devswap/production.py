@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from devswap import baseline, fingerprint, foreseen, peers, remembered, systemd, traffic
 from devswap.database_sharing import shared_database
 from devswap.deployment import Deployment
+from devswap.errors import DevswapError
 from devswap.fingerprint import Watched
 from devswap.host import Host
 from devswap.shared import Shelf
@@ -44,6 +46,20 @@ def look(host: Host, deployment: Deployment, wish: Wish) -> Production:
             # Another swap has migrated it: how it was before is in that swap's fingerprint.
             before = {name: value for name, value in before.items() if not name.startswith("database ")}
         return Production(served, watched, traffic.before_others(before, traffic.movers(host, watched)))
+
+
+def require_unchanged(host: Host, deployment: Deployment, before: Mapping[str, str]) -> None:
+    """Raises DevswapError where production is not as it was found: to fetch and to build may take minutes."""
+    foreseen.require_own_sites(host, deployment)
+    foreseen.require_not_stopped(host, deployment)
+    machine, unit, was = deployment.machine, deployment.unit, before.get("unit state")
+    found = systemd.settled(machine, unit)
+    require_at_rest(machine, unit, found)
+    if was is not None and found.active != was:
+        raise DevswapError(
+            f"{unit} in {machine.name} was {was} and is {found.active}: it was changed while this was prepared",
+            hint="try again",
+        )
 
 
 def _peers(host: Host, deployment: Deployment, *, only: bool) -> list[peers.Peer]:

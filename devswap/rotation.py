@@ -124,7 +124,7 @@ def drain(balancer: Balancer, servers: Sequence[Server], *, say: Callable[[str],
 
 def _wait_for_end(balancer: Balancer, servers: Sequence[Server], say: Callable[[str], None]) -> None:
     """Until no request is under way in the servers any more, in whichever process of HAProxy."""
-    seconds = DRAIN_SECONDS if all(_has_peer(balancer, server) for server in servers) else _ALONE_SECONDS
+    seconds = DRAIN_SECONDS if all(has_peer(balancer, server) for server in servers) else _ALONE_SECONDS
     deadline = time.monotonic() + seconds
     for server in servers:
         while (left := _sessions(balancer, server)) > 0:
@@ -141,7 +141,8 @@ def _sessions(balancer: Balancer, server: Server) -> int:
     return max(sessions, balancer.connections(server) - idle)
 
 
-def _has_peer(balancer: Balancer, server: Server) -> bool:
+def has_peer(balancer: Balancer, server: Server) -> bool:
+    """Whether another one of its backend takes requests, or will once it gets none."""
     rows = [row for row in balancer.rows().values() if row.backend == server.backend and row.server != server.name]
     return any(row.status.startswith(("UP", "no check")) for row in rows)
 

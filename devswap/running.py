@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -86,18 +86,12 @@ def drop_in_text(host: Host, swap: Swap, terminal: Terminal | None) -> str:
     more["DEVSWAP_DEBUGGER"] = debugging.as_json(swap, terminal.path if terminal else None)
     if terminal is not None:
         more["TERM"] = os.environ.get("TERM", "dumb")
-    told = [*(_on_terminal(host, swap) if terminal else ()), *listed_options.words(swap, tuning.lists)]
+    told = [*(command.on_terminal if terminal else ()), *listed_options.words(swap, tuning.lists)]
     argv = [*tuning.argv(command.argv), *told]
     command = Command(tuple(argv), {**command.environment, **more}, simple=command.simple)
     device = terminal.path if terminal else None
     settings = {**edits.view_of(host, swap), **listed_options.unit_settings(tuning.lists)}
     return development.drop_in(swap.service, command, terminal=device, settings=settings)
-
-
-def _on_terminal(host: Host, swap: Swap) -> Sequence[str]:
-    """Words for the service's own program; a web server, which may begin as root, is told none of them."""
-    own = not swap.deployment.get("uwsgi") and not swap.deployment.get("hosted")
-    return host.catalogue().get(swap.service).on_terminal if own else ()
 
 
 def detached(host: Host, start: Start, *, seconds: float, serving: Callable[[], None]) -> Answer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from devswap.host import Host
 from devswap.journal import Journal, Swap
 from devswap.machine import Machine, shown
 from devswap.shared import Shelf
+from devswap.steps.peer import HoldPeer
 from devswap.tuning import Tuning
 
 
@@ -98,9 +101,20 @@ def of(host: Host, journal: Journal) -> SwapStatus:
         edited=_edited(host, swap),
         tuning=Tuning.read(swap.tuning),
         patient=int(swap.traffic.get("patient", 0)),
-        only=[f"{unit} in {shown(address)}" for address, unit in swap.traffic.get("only", [])],
+        only=list(_stopped_for(host, journal)),
         held_with=_held_with(host, journal),
     )
+
+
+def _stopped_for(host: Host, journal: Journal) -> Iterator[str]:
+    """Its peers that are held now; those of a machine that is gone, or was restarted, are not."""
+    for entry in journal.entries:
+        if entry.step["kind"] != HoldPeer.kind:
+            continue
+        unit, on = entry.step["unit"], entry.step["on"]
+        with suppress(DevswapError, OSError):
+            if host.machine(on).exists(development.path(unit)):
+                yield f"{unit} in {shown(on)}"
 
 
 def _held_with(host: Host, journal: Journal) -> dict[str, list[str]]:

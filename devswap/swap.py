@@ -19,6 +19,7 @@ from devswap import (
     locate,
     newest,
     preparation,
+    production,
     rerun,
     running,
     systemd,
@@ -264,6 +265,12 @@ def take_over(host: Host, prepared: Prepared, terminal: Terminal | None, questio
     """From production serving to development allowed to start: the outage begins here."""
     journal = prepared.journal
     with host.journals.changing():
+        if not prepared.replaces:
+            try:
+                production.require_unchanged(host, prepared.deployment, journal.swap.fingerprint)
+            except DevswapError:
+                preparation.abandon(host, prepared)
+                raise
         transaction.apply(prepared.patient, journal, host.cloud(journal))
         host.say(f"stopping {journal.swap.service} in {journal.swap.machine}")
         stopped_at = time.monotonic()

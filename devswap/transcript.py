@@ -53,10 +53,13 @@ class Transcript:
             os.write(self._descriptor, text.encode())
             if os.fstat(self._descriptor).st_size > _LARGEST:
                 self._path.replace(self._path.with_suffix(".old"))
-                self.close()
+                os.close(self._descriptor)
                 self._open()
 
     def close(self) -> None:
+        """The last words of a crash may have no end of line."""
+        if self._unfinished:
+            self.write(b"\n")
         if self._descriptor is not None:
             os.close(self._descriptor)
         self._descriptor = None

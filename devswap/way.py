@@ -13,7 +13,9 @@ from devswap.steps.step import from_json
 
 
 def command_of(swap: Swap) -> Command:
-    return Command(tuple(swap.command["argv"]), dict(swap.command["environment"]), simple=bool(swap.command["simple"]))
+    told = swap.command
+    more = tuple(told.get("on_terminal", ()))
+    return Command(tuple(told["argv"]), dict(told["environment"]), simple=bool(told["simple"]), on_terminal=more)
 
 
 def is_in_apache(swap: Swap) -> bool:

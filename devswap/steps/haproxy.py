@@ -87,11 +87,14 @@ class MoveTraffic(Step):
                 self._await(cloud, balancer, server)
         if change.texts:
             rotation.move(balancer, change, say=cloud.say)
-        roles, configuration = dict(self.roles), balancer.configuration()
+        roles, configuration, states = dict(self.roles), balancer.configuration(), balancer.states()
         for key in self.own:
             here = configuration.server(key)
-            wanted = here is not None and not here.disabled and roles.get(key) in (ACTIVE, IN)
-            if here is not None and wanted and rotation.answers(balancer.machine, here):
+            if here is None or here.disabled or roles.get(key) not in (ACTIVE, IN):
+                continue
+            if key in states and states[key].admin == "drain":  # it has rested, and HAProxy's checks do not end that
+                self._await(cloud, balancer, here)
+            if rotation.answers(balancer.machine, here):
                 rotation.put_in(balancer, [here])
 
     def undo(self, cloud: Cloud, captured: Any) -> None:
@@ -120,15 +123,16 @@ class MoveTraffic(Step):
     def rest(self, cloud: Cloud) -> bool:
         """Its own servers get no request until the next `do`, where others take them: only said, since it is soon over.
 
-        False where HAProxy takes no such word.
+        False where others would, and HAProxy takes no such word.
         """
         balancer = self._running(cloud)
-        if BACKUP not in dict(self.roles).values():
-            return True
+        servers = balancer.configuration().of_backends(self.backends)
         if balancer.can_be_told:
-            servers = balancer.configuration().of_backends(self.backends)
-            rotation.drain(balancer, [server for server in servers if server.key in self.own], say=cloud.say)
-        return balancer.can_be_told
+            rotation.believe(balancer, self._peers(balancer))
+        own = [server for server in servers if server.key in self.own and rotation.has_peer(balancer, server)]
+        if own and balancer.can_be_told:
+            rotation.drain(balancer, own, say=cloud.say)
+        return balancer.can_be_told or not own
 
     def _load(self, cloud: Cloud, balancer: Balancer, change: Change) -> None:
         """Where somebody's error keeps HAProxy from loading anything, ours leaves the file all the same."""

@@ -59,3 +59,14 @@ def test_what_makes_other_modules_importable_is_called_first(site: Site) -> None
         check_import(site)
         with pytest.raises(DevswapError, match=r"cannot import demo\.engine:register: RuntimeError: called"):
             check_import(site, "demo.engine:register")
+
+
+def test_a_module_that_nobody_imports_yet_must_be_readable_too(site: Site) -> None:
+    """It may have been saved after the overlay was built, and be imported by the service's first request."""
+    request = site.request(site.project())
+    with site.mounted(site.prepare(request), request):
+        late = request.source / "demo" / "late.py"
+        late.write_text("")
+        late.chmod(0o600)
+        with pytest.raises(DevswapError, match=r"cannot read 1 file of the checkout, such as demo/late\.py"):
+            check_import(site)

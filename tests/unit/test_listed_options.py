@@ -91,6 +91,22 @@ def test_a_command_that_names_its_files_keeps_them_and_gets_one_more(cloud: Simu
     assert listed_options.words(journal.swap, {}) == []
 
 
+def test_what_is_found_beside_the_files_is_not_named_again(cloud: SimulatedCloud) -> None:
+    checkout(cloud, Changes())
+    (journal,) = cloud.host().journals.all()
+    files = ["/etc/heat/heat.conf", "/etc/heat/heat.conf.d/x.conf"]
+    journal.describe(deployment={**journal.swap.deployment, "config_files": files})
+    assert listed_options.words(journal.swap, {"a.b": ("1", "2")})[:3] == ["--config-file", files[0], "--config-file"]
+
+
+def test_a_service_that_is_told_of_a_folder_alone_is_refused(cloud: SimulatedCloud) -> None:
+    checkout(cloud, Changes())
+    (journal,) = cloud.host().journals.all()
+    journal.describe(deployment={**journal.swap.deployment, "command": ["heat-engine", "--config-dir", "/etc/heat/x"]})
+    with pytest.raises(UsageError, match="is told of a folder of files"):
+        listed_options.require_possible(cloud.machine(images.HEAT), journal.swap, ["a.b"])
+
+
 def test_a_service_of_a_web_server_is_told_another_way(cloud: SimulatedCloud) -> None:
     cloud.with_keystone()
     whole = cloud.take()

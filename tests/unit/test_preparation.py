@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from devswap import status, swap, systemd
+from devswap import meanwhile, status, swap, systemd
 from devswap.errors import DevswapError, PackagesRefused
 from devswap.installer import Installed
 from devswap.overlay import Overlay
 from devswap.service import Catalogue, load_catalogue
-from devswap.wish import Wish
+from devswap.wish import Makers, Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
@@ -136,3 +137,79 @@ def test_ctrl_c_and_more_of_it_leave_nothing_mounted(tmp_path: Path, *, swapped:
         if not interrupted:
             break
     assert first > 3
+
+
+def beside_for_real(cloud: SimulatedCloud, fetch: Callable[..., Any]) -> Makers:
+    """As on a real host: production is looked at in a thread of its own while something is fetched."""
+    return replace(cloud.makers, fetch=fetch, beside=meanwhile.begun)
+
+
+def test_production_is_looked_at_while_the_checkout_is_fetched(tmp_path: Path) -> None:
+    cloud, looked = SimulatedCloud(tmp_path), threading.Event()
+    cloud.checkout("plain")
+    whole = cloud.take()
+    host = cloud.host()
+
+    def say(text: str) -> None:
+        host.say(text)
+        if text.startswith("taking the fingerprint"):
+            looked.set()
+
+    def fetch(*what: Any, **how: Any) -> Any:
+        assert looked.wait(20), "nobody looks while this is fetched"
+        return cloud.makers.fetch(*what, **how)
+
+    wish = Wish("heat-engine", "plain", None, None, detach=True)
+    swap.checkout(replace(host, say=say), wish, beside_for_real(cloud, fetch))
+    (journal,) = cloud.host().journals.all()
+    assert journal.swap.fingerprint["unit state"] == "active"
+    swap.restore(cloud.host(), journal)
+    assert differences(cloud, whole) == []
+
+
+def test_a_fetch_that_fails_leaves_no_trace_whatever_was_looked_at(tmp_path: Path) -> None:
+    cloud = SimulatedCloud(tmp_path)
+    whole = cloud.take()
+
+    def fetch(*what: Any, **how: Any) -> Any:
+        raise DevswapError("the server does not answer")
+
+    with pytest.raises(DevswapError, match="the server does not answer"):
+        swap.checkout(
+            cloud.host(), Wish("heat-engine", "plain", None, None, detach=True), beside_for_real(cloud, fetch)
+        )
+    with cloud.host().journals.changing(seconds=20):  # whoever looked has let go of the lock
+        assert differences(cloud, whole) == []
+
+
+def test_what_is_wrong_with_production_is_said_when_the_fetch_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = SimulatedCloud(tmp_path)
+    cloud.checkout("plain")
+    cloud.machine(images.HEAT).init.unit("heat-engine.service").active = "activating"
+    monkeypatch.setattr(systemd, "_SETTLE_SECONDS", 0.0)
+    whole = cloud.take()
+    makers = beside_for_real(cloud, cloud.makers.fetch)
+    with no_waiting(monkeypatch), pytest.raises(DevswapError, match=r"is activating .*: it neither runs"):
+        swap.checkout(cloud.host(), Wish("heat-engine", "plain", None, None, detach=True), makers)
+    assert differences(cloud, whole) == []
+
+
+def test_what_somebody_stops_while_the_takeover_is_prepared_is_not_taken_over(tmp_path: Path) -> None:
+    """It would come back as it was found, or as it was left: nobody could tell which is meant."""
+    cloud = SimulatedCloud(tmp_path)
+    cloud.checkout("plain")
+    machine = cloud.machine(images.HEAT)
+
+    def build(*what: Any, **how: Any) -> Any:
+        machine.run(["systemctl", "stop", "--", "heat-engine.service"])
+        return cloud.makers.build(*what, **how)
+
+    wish = Wish("heat-engine", "plain", None, None, detach=True)
+    with pytest.raises(DevswapError, match="was active and is inactive: it was changed while this was prepared"):
+        swap.checkout(cloud.host(), wish, replace(cloud.makers, build=build))
+    assert machine.init.unit("heat-engine.service").active == "inactive"
+    assert cloud.host().journals.all() == []
+    machine.run(["systemctl", "start", "--", "heat-engine.service"])
+    swap.checkout(cloud.host(), wish, cloud.makers)

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from devswap import process, swap
+from devswap import process, swap, traffic
 from devswap.commands import status as command
 from devswap.tuning import Changes
 from devswap.wish import Wish
@@ -69,18 +69,27 @@ def test_everything_is_shown(cloud: SimulatedCloud, person: Person, capsys: pyte
 def test_who_waits_for_it_and_who_is_stopped_for_it_is_shown(
     cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    swap.checkout(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
+    cloud.add_peer()
+    wish = Wish(SERVICE, "plain", f"lxc:{images.HEAT}", None, detach=True, only=True)
+    swap.checkout(cloud.host(), wish, cloud.makers)
     (journal,) = cloud.host().journals.all()
-    journal.describe(traffic={**journal.swap.traffic, "patient": 3600, "only": [["lxc:peer", "heat-engine.service"]]})
+    journal.describe(traffic={**journal.swap.traffic, "patient": 3600})
     capsys.readouterr()
-    person.types("devswap status")
-    assert capsys.readouterr().out.splitlines()[-2:] == [
+    stopped = f"heat-engine.service in lxc:{images.HEAT_PEER}"
+
+    def told() -> list[str]:
+        person.types("devswap status")
+        return capsys.readouterr().out.splitlines()[-2:]
+
+    assert told() == [
         "  its callers wait 3600 s for an answer",
-        "  stopped, so that it gets every message: heat-engine.service in lxc:peer",
+        f"  stopped, so that it gets every message: {stopped}",
     ]
     person.types("devswap status --json")
-    (told,) = json.loads(capsys.readouterr().out)["swaps"]
-    assert (told["patient"], told["only"]) == (3600, ["heat-engine.service in lxc:peer"])
+    (swapped,) = json.loads(capsys.readouterr().out)["swaps"]
+    assert (swapped["patient"], swapped["only"]) == (3600, [stopped])
+    traffic.take_out(cloud.host(), journal)
+    assert told()[-1] == "  its callers wait 3600 s for an answer"
 
 
 def test_what_is_well_and_what_is_not_stands_out_on_a_terminal(

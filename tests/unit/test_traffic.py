@@ -245,10 +245,28 @@ def test_who_rests_gets_no_request_until_it_is_put_in_again(simulated: Simulated
     assert simulated.haproxy.serving(images.BACKEND) == [images.OURS]
 
 
-def test_where_nobody_stands_by_nothing_rests(simulated: SimulatedCloud, cloud: Cloud) -> None:
-    before = simulated.take()
-    assert traffic((images.OURS, IN)).rest(cloud)
-    assert differences(simulated, before) == []
+def test_where_nobody_takes_its_requests_nothing_rests(simulated: SimulatedCloud, cloud: Cloud) -> None:
+    NARROW.do(cloud)
+    simulated.in_tls.add(f"{images.PEER}:8004")  # it answers nobody any more who asks as HAProxy does
+    simulated.haproxy.servers[images.THEIRS].up = False
+    narrowed = simulated.take()
+    assert NARROW.rest(cloud)
+    assert differences(simulated, narrowed) == []
+    assert simulated.haproxy.serving(images.BACKEND) == [images.OURS]
+
+
+def test_who_has_rested_and_does_not_answer_is_not_left_out_without_a_word(
+    simulated: SimulatedCloud, cloud: Cloud
+) -> None:
+    NARROW.do(cloud)
+    NARROW.rest(cloud)
+    machine = simulated.machine(images.HEAT)
+    machine.run(["systemctl", "stop", "--", API])
+    with pytest.raises(DevswapError, match=r"does not answer on .* it gets no traffic"):
+        NARROW.do(cloud)
+    machine.run(["systemctl", "start", "--", API])
+    NARROW.do(cloud)
+    assert simulated.haproxy.serving(images.BACKEND) == [images.OURS]
 
 
 def test_a_haproxy_that_takes_no_word_lets_nothing_rest(simulated: SimulatedCloud, cloud: Cloud) -> None:
