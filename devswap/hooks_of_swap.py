@@ -85,7 +85,9 @@ def mounts(
     """
     if not any(hook.makes for hook in hooks):
         return ()
-    parts = (deployment.service.name, str(sources.checkout.path), deployment.interpreter.version, str(account))
+    # Of this slot of this machine alone: what another checkout has made may be serving
+    where = (deployment.machine.address, place.made)
+    parts = (*where, str(sources.checkout.path), deployment.interpreter.version, str(account))
     folder = cache / "made" / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
     folder.mkdir(parents=True, exist_ok=True)
     os.chown(folder, *account)
