@@ -21,12 +21,14 @@ def entry(swap: Swap) -> dict[str, Any]:
     """An entry of VS Code's launch.json."""
     address, _, port = Tuning.read(swap.tuning).listen.rpartition(":")
     place = plan.slot(swap.service, swap.slot)
+    mapped = {swap.checkout: place.checkout}
+    mapped |= {str(each["checkout"]): place.library(str(each["folder"])) for each in swap.libraries}
     return {
         "name": f"devswap: {swap.service}",
         "type": "debugpy",
         "request": "attach",
         "connect": {"host": address, "port": int(port)},
-        "pathMappings": [{"localRoot": swap.checkout, "remoteRoot": place.checkout}],
+        "pathMappings": [{"localRoot": here, "remoteRoot": there} for here, there in mapped.items()],
         "justMyCode": False,
         "subProcess": True,
     }
@@ -35,11 +37,11 @@ def entry(swap: Swap) -> dict[str, Any]:
 def told(swap: Swap) -> str:
     """What a person needs to attach."""
     wanted = entry(swap)
-    mapping, connect = wanted["pathMappings"][0], wanted["connect"]
+    connect = wanted["connect"]
+    mapped = ", ".join(f"{each['localRoot']} = {each['remoteRoot']}" for each in wanted["pathMappings"])
     return (
         f"VS Code, {_FILE}: {json.dumps(wanted, indent=2)}\n"
-        f"PyCharm, attach with debugpy: {connect['host']}:{connect['port']}, "
-        f"path mapping {mapping['localRoot']} = {mapping['remoteRoot']}"
+        f"PyCharm, attach with debugpy: {connect['host']}:{connect['port']}, path mapping {mapped}"
     )
 
 

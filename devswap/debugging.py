@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from devswap import breakpoints, plan
+from devswap.breakpoints import Tree
 from devswap.errors import UsageError
 from devswap.journal import Swap
+from devswap.slot import Slot
 from devswap.tuning import PDB, Tuning
 
 _PORT = 5678
@@ -23,7 +25,8 @@ def as_json(swap: Swap, terminal: str | None) -> str:
     told = {
         "terminal": terminal,
         "history": f"{place.bytecode}/debugger-history",
-        "breakpoints": [breakpoints.parse(text).as_json(place) for text in tuning.breakpoints],
+        "breakpoints": [breakpoints.parse(text).as_json(trees(swap)) for text in tuning.breakpoints],
+        "placed": placed_file(swap) if tuning.breakpoints else "",
         "post_mortem": tuning.post_mortem,
         "stacks": stacks_file(swap),
         "patient": swap.traffic.get("patient", 0),
@@ -60,7 +63,27 @@ def stacks_file(swap: Swap) -> str:
     return f"{plan.slot(swap.service, swap.slot).bytecode}/stacks"
 
 
-def require(wanted: Sequence[str], checkout: Path, package: str) -> None:
-    """Raises DevswapError for a breakpoint that `checkout` has no place for."""
+def placed_file(swap: Swap) -> str:
+    """Where the service notes which breakpoints it has met the place of; the path in its machine."""
+    return f"{plan.slot(swap.service, swap.slot).bytecode}/breakpoints"
+
+
+def trees(swap: Swap) -> list[Tree]:
+    """What a swap runs from: its own checkout first."""
+    return trees_at(
+        plan.slot(swap.service, swap.slot),
+        Path(swap.checkout),
+        {each["folder"]: Path(each["checkout"]) for each in swap.libraries},
+    )
+
+
+def trees_at(place: Slot, checkout: Path, libraries: Mapping[str, Path]) -> list[Tree]:
+    """`libraries` are their checkouts by the name of their folder in the machine."""
+    own = Tree(checkout, place.checkout)
+    return [own, *(Tree(here, place.library(folder)) for folder, here in libraries.items())]
+
+
+def require(wanted: Sequence[str], known: Sequence[Tree], package: str) -> None:
+    """Raises DevswapError for a breakpoint that those checkouts have no place for."""
     for text in wanted:
-        breakpoints.require(breakpoints.parse(text), checkout, package)
+        breakpoints.require(breakpoints.parse(text), known, package)

@@ -28,7 +28,7 @@ _SIMPLE = (
     "ExecStop=",
     "ExecReload=",
 )
-# Whoever is at a prompt keeps a service from saying that it is ready or alive. In the background they are production's.
+# Whoever is at a prompt keeps a service from saying that it is ready or alive. Without one they are production's.
 _PATIENT = ("TimeoutStartSec=infinity", "WatchdogSec=0", "RuntimeMaxSec=infinity")
 _SEAL = "# as devswap wrote it: "
 _QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"', "%": "%%", "\n": "\\n", "\r": "\\r"})
@@ -102,11 +102,16 @@ def guard_pipe(service: str) -> str:
 
 
 def drop_in(
-    service: str, command: Command, *, terminal: str | None, settings: Mapping[str, str] = MappingProxyType({})
+    service: str,
+    command: Command,
+    *,
+    terminal: str | None,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    patient: bool = False,
 ) -> str:
     """The drop-in's text. `terminal` is the device of a foreground run; without one, output goes to the journal.
 
-    `settings` are more of the unit's.
+    `settings` are more of the unit's. `patient` is for somebody who stops it from elsewhere.
     """
     lines = [
         "[Unit]",
@@ -119,7 +124,7 @@ def drop_in(
         "Restart=no",
         *(f"{name}={value}" for name, value in settings.items()),
         f"SyslogIdentifier={log_name(service)}",
-        *(_PATIENT if terminal is not None else ()),
+        *(_PATIENT if patient or terminal is not None else ()),
         *_streams(terminal),
     ]
     return _sealed(service, lines)

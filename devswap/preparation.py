@@ -12,6 +12,7 @@ from typing import Any
 
 from devswap import (
     database_needs,
+    debugging,
     edits,
     fingerprint,
     foreseen,
@@ -262,7 +263,9 @@ def _build(job: _Job) -> Prepared:
     host, deployment, sources, place = job.host, job.deployment, job.sources, job.place
     hooks = hooks_of_swap.found(host, deployment)
     command = plan.command(deployment, place)
-    tuning = tuning_of_swap.tuned(host, job.journal.swap, job.wish.changes, sources.checkout.path, command.argv)
+    libraries = {each.library.name: each.checkout.path for each in sources.libraries}
+    trees = debugging.trees_at(place, sources.checkout.path, libraries)
+    tuning = tuning_of_swap.tuned(host, job.journal.swap, job.wish.changes, trees, command.argv)
     request = overlay_of_swap.request(host, deployment, sources, install=job.wish.install)
     if tuning.debugger != PDB:
         request = replace(request, tools=(tuning.debugger,))
@@ -277,7 +280,7 @@ def _build(job: _Job) -> Prepared:
     mounts = (*mounts, edits.mount(host, deployment.service.name, deployment.machine.address, place), *own)
     transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
     overlay_of_swap.check(host, deployment, sources, built, place, installed=job.wish.install)
-    tuning_of_swap.require_options(host, job.journal.swap, place.python, job.wish.changes)
+    tuning_of_swap.require_known(host, job.journal.swap, place.python, job.wish.changes, trees)
     sync, first, fronts = None, False, tuple[RefreshFront, ...]()
     database, others = job.watched.database, job.watched.others
     put_back = database_needs.put_back(host, deployment, job.journal, [database, *others] if database else [])

@@ -33,7 +33,7 @@ from devswap.process import DEVNULL, Popen
 from devswap.pty import Terminal
 from devswap.reloading import Reloading
 from devswap.steps import apache
-from devswap.tuning import Tuning
+from devswap.tuning import DEBUGPY, Tuning
 
 _TRIES_SECONDS = 3600.0
 _LOOK_SECONDS = 0.5
@@ -73,6 +73,8 @@ def standing_by(host: Host, swap: Swap) -> Iterator[Question | None]:
 def write_drop_in(host: Host, swap: Swap, terminal: Terminal | None) -> None:
     """Point the unit's drop-in at development as it shall run now; systemd is told only if something changed."""
     machine = host.machine(swap.machine)
+    if Tuning.read(swap.tuning).breakpoints:
+        machine.remove(debugging.placed_file(swap))  # of the start before
     text = drop_in_text(host, swap, terminal) if way.command_of(swap).argv else None
     if text is not None and machine.read_text(development.path(swap.unit)) != text:
         machine.write_text(development.path(swap.unit), text)
@@ -91,18 +93,22 @@ def drop_in_text(host: Host, swap: Swap, terminal: Terminal | None) -> str:
     command = Command(tuple(argv), {**command.environment, **more}, simple=command.simple)
     device = terminal.path if terminal else None
     settings = {**edits.view_of(host, swap), **listed_options.unit_settings(tuning.lists)}
-    return development.drop_in(swap.service, command, terminal=device, settings=settings)
+    patient = tuning.debugger == DEBUGPY
+    return development.drop_in(swap.service, command, terminal=device, settings=settings, patient=patient)
 
 
 def detached(host: Host, start: Start, *, seconds: float, serving: Callable[[], None]) -> Answer:
     """Start the unit in the background and wait until it serves; ends early if it dies.
 
     `serving` is called once it answers: the outage is over when it has returned. Raises DevswapError with its last
-    words if it does not serve within `seconds`.
+    words if it does not serve within `seconds`; where it waits for an editor first, that takes as long as it takes.
     """
     swap = start.journal.swap
-    machine = host.machine(swap.machine)
+    machine, tuning = host.machine(swap.machine), Tuning.read(swap.tuning)
     _say_how_to_attach(host, swap)
+    if tuning.waits_for_client:
+        seconds = _TRIES_SECONDS
+        host.say(f"{swap.service} waits until an editor has attached to {tuning.listen}; Ctrl-C gives it up")
     systemd.start(machine, swap.unit)
     if start.question is not None:
         start.question.begin(seconds=seconds)

@@ -10,6 +10,7 @@ from typing import Any
 
 from devswap import (
     claims,
+    debugging,
     development,
     edits,
     fingerprint,
@@ -64,6 +65,8 @@ class SwapStatus:
     edited: list[dict[str, Any]]
     """Its own copies of files of /etc: path, and whether what runs was started with it."""
     tuning: Tuning
+    not_loaded: list[str]
+    """Its breakpoints in modules that what runs has not loaded so far."""
     patient: int
     """Seconds that its callers wait for its answers; 0: as in production."""
     only: list[str]
@@ -100,6 +103,7 @@ def of(host: Host, journal: Journal) -> SwapStatus:
         packages=swap.overlay.get("packages", []),
         edited=_edited(host, swap),
         tuning=Tuning.read(swap.tuning),
+        not_loaded=_not_loaded(host, swap) if state == "running" else [],
         patient=int(swap.traffic.get("patient", 0)),
         only=list(_stopped_for(host, journal)),
         held_with=_held_with(host, journal),
@@ -157,6 +161,17 @@ def _edited(host: Host, swap: Swap) -> list[dict[str, Any]]:
         drop_in = ""
     place = plan.slot(swap.service, swap.slot)
     return [{"path": path, "seen": f"{place.edited}{path}:" in drop_in} for path in paths]
+
+
+def _not_loaded(host: Host, swap: Swap) -> list[str]:
+    wanted = Tuning.read(swap.tuning).breakpoints
+    if not wanted or way.is_in_apache(swap):
+        return []
+    try:
+        met = (host.machine(swap.machine).read_text(debugging.placed_file(swap)) or "").splitlines()
+    except (DevswapError, OSError):
+        return []
+    return [text for text in wanted if text not in met]
 
 
 def _look(host: Host, journal: Journal) -> tuple[str, bool, str]:

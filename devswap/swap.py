@@ -40,7 +40,7 @@ from devswap.pty import Terminal
 from devswap.running import Start
 from devswap.shared import Shelf
 from devswap.steps.step import NOTHING_KEPT, Kept, from_json
-from devswap.tuning import UNCHANGED, Changes, Tuning
+from devswap.tuning import DEBUGPY, UNCHANGED, Changes, Tuning
 from devswap.undisturbed import undisturbed
 from devswap.wish import MAKERS, Makers, Wish
 
@@ -232,7 +232,8 @@ def _put_in(host: Host, journal: Journal, *, foreground: bool) -> None:
     wanted = journal.swap.traffic.get("breakpoints")
     # What serves is not given up because another swap's migration takes its time.
     with host.journals.changing(seconds=None, say=host.say):
-        traffic.put_in(host, journal, patient=foreground if wanted is None else bool(wanted))
+        stops = foreground or Tuning.read(journal.swap.tuning).debugger == DEBUGPY
+        traffic.put_in(host, journal, patient=stops if wanted is None else bool(wanted))
 
 
 def put_in_while_shown(host: Host, journal: Journal, say: Callable[[str], None]) -> None:

@@ -12,7 +12,8 @@ from devswap.errors import UsageError
 DEBUG = "DEFAULT.debug"
 _PROCESSES = "--processes"
 PDB = "pdb"
-DEBUGGERS = (PDB, "pudb", "debugpy")
+DEBUGPY = "debugpy"
+DEBUGGERS = (PDB, "pudb", DEBUGPY)
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Tuning:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether it does not serve before an editor has attached."""
+        return self.debugger == DEBUGPY and self.wait_for_client
 
     def environment(self) -> dict[str, str]:
         """As variables of oslo.config, which beat every configuration file."""

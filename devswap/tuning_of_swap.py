@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from devswap import debugging, known_options, listed_options, plan
-from devswap.errors import UsageError
+from devswap import breakpoints, debugging, known_modules, known_options, listed_options, plan
+from devswap.breakpoints import Breakpoint, Tree
+from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
 from devswap.journal import Swap
 from devswap.tuning import DEBUG, PDB, Changes, Tuning
 
 
-def tuned(host: Host, swap: Swap, changes: Changes, checkout: Path, argv: Sequence[str]) -> Tuning:
-    """How the swap's development shall run now; raises DevswapError for a change that `checkout` cannot have.
+def tuned(host: Host, swap: Swap, changes: Changes, trees: Sequence[Tree], argv: Sequence[str]) -> Tuning:
+    """How the swap's development shall run now; raises DevswapError for a change that its checkouts cannot have.
 
     Breakpoints from before that it has no place for are the service's to say: see debugger/breakpoints.py.
     """
@@ -27,7 +27,7 @@ def tuned(host: Host, swap: Swap, changes: Changes, checkout: Path, argv: Sequen
     found = changes.applied(Tuning.read(swap.tuning), service=swap.service, one_worker=one_worker, argv=argv)
     if changes.lists:
         listed_options.require_possible(host.machine(swap.machine), swap, list(changes.lists))
-    debugging.require(changes.breakpoints, checkout, swap.package)
+    debugging.require(changes.breakpoints, trees, swap.package)
     return debugging.with_address(found, host.machine(swap.machine).addresses() if found.debugger != PDB else ())
 
 
@@ -43,14 +43,31 @@ def tuned_again(host: Host, swap: Swap, changes: Changes) -> Tuning:
             f"the overlay of {swap.service} has no {changes.debugger}",
             hint=f"devswap checkout {swap.service} {swap.ref} --debugger {changes.debugger}",
         )
-    require_options(host, swap, plan.slot(swap.service, swap.slot).python, changes)
-    return tuned(host, swap, changes, Path(swap.checkout), swap.command["argv"])
+    trees = debugging.trees(swap)
+    require_known(host, swap, plan.slot(swap.service, swap.slot).python, changes, trees)
+    return tuned(host, swap, changes, trees, swap.command["argv"])
 
 
-def require_options(host: Host, swap: Swap, python: str, changes: Changes) -> None:
-    """Raises UsageError for settings of options that the checkout's code has not; what cannot be told is said."""
+def require_known(host: Host, swap: Swap, python: str, changes: Changes, trees: Sequence[Tree]) -> None:
+    """Raises UsageError for settings of options that the checkout's code has not; what cannot be told is said.
+
+    And DevswapError for breakpoints in modules that `python` would not find.
+    """
+    wanted = [breakpoints.parse(text) for text in changes.breakpoints]
+    _require_modules(host, swap, python, breakpoints.elsewhere(wanted, trees))
     names = [name for name in (*changes.settings, *changes.lists) if name != DEBUG]
     if names:
         known = known_options.listed(host.machine(swap.machine), swap.service, python, swap.deployment)
         for line in known_options.doubtful(known, names):
             host.say(line)
+
+
+def _require_modules(host: Host, swap: Swap, python: str, wanted: Sequence[Breakpoint]) -> None:
+    named = {each.module: each for each in wanted if each.module}
+    if not named:
+        return
+    for module in known_modules.missing(host.machine(swap.machine), swap.service, python, swap.deployment, list(named)):
+        raise DevswapError(
+            f"no breakpoint at {named[module].text}: {swap.service} has no module {module} that is written in Python",
+            hint="--break MODULE:QUALNAME, the module as it is imported",
+        )

@@ -110,7 +110,9 @@ def _lines(swap: status.SwapStatus) -> list[str]:
         lines.append(f"  own copy: {each['path']}{'' if each['seen'] else ', from its next start on'}")
     for name, others in swap.held_with.items():
         lines.append(f"  the {name} is held by {', '.join(others)} too")
-    lines += [f"  {line}" for line in swap.tuning.lines()]
+    unmet = [f"breakpoint: {text}" for text in swap.not_loaded]
+    told = dict.fromkeys(unmet, " (its module is not loaded so far)")
+    lines += [f"  {line}{told.get(line, '')}" for line in swap.tuning.lines()]
     lines += [f"  its callers wait {swap.patient} s for an answer"] if swap.patient else []
     return [*lines, *([f"  stopped, so that it gets every message: {', '.join(swap.only)}"] if swap.only else [])]
 

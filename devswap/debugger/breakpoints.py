@@ -7,6 +7,7 @@ elsewhere, and holds in forked workers, threads and greenthreads alike.
 import ast
 import pdb
 import sys
+from contextlib import suppress
 from importlib.machinery import SourceFileLoader
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
@@ -16,8 +17,11 @@ _COMPOUND = ("If", "For", "AsyncFor", "While", "With", "AsyncWith", "Try", "TryS
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def install(wanted: List[Wanted], say: Callable[[str], None]) -> None:
-    """From now on modules are loaded with their breakpoints in them; `say` hears of one that has no place."""
+def install(wanted: List[Wanted], say: Callable[[str], None], placed: str = "") -> None:
+    """From now on modules are loaded with their breakpoints in them; `say` hears of one that has no place.
+
+    Each that has one is noted in the file `placed`, a line for each.
+    """
     usual = SourceFileLoader.get_code
 
     def get_code(self: SourceFileLoader, fullname: str) -> Any:
@@ -28,9 +32,16 @@ def install(wanted: List[Wanted], say: Callable[[str], None]) -> None:
         for each in mine:
             if not insert(tree, each):
                 say("no breakpoint at %s: %s has no such place" % (each["text"], self.path))
+            elif placed:
+                _note(placed, each["text"])
         return compile(tree, str(self.path), "exec", dont_inherit=True)
 
     SourceFileLoader.get_code = get_code  # type: ignore[method-assign, assignment]
+
+
+def _note(path: str, text: str) -> None:
+    with suppress(OSError), open(path, "a") as file:  # a full disk
+        file.write(text + "\n")
 
 
 def insert(tree: ast.Module, wanted: Wanted) -> bool:

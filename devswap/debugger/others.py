@@ -2,27 +2,42 @@
 
 import os
 import sys
+import threading
 from contextlib import suppress
 from importlib.machinery import SourceFileLoader
-from typing import Any, Callable, List
+from typing import Any, Callable, List, NamedTuple
 
 from . import terminal
 
-Begin = Callable[[Any], None]
+
+class Debugger(NamedTuple):
+    begin: Callable[[Any], None]
+    """Stop in this frame."""
+    examine: Callable[[BaseException], None]
+    """Look around where this exception was raised."""
 
 
-def pudb(path: str, settings: str, waiting: Callable[[terminal.Terminal], None]) -> Begin:
+def pudb(path: str, settings: str, waiting: Callable[[terminal.Terminal], None]) -> Debugger:
     """Full-screen, on the same terminal; its settings are kept in the folder `settings`."""
     os.environ["XDG_CONFIG_HOME"] = settings
     made: List[Any] = []
 
-    def begin(frame: Any) -> None:
+    def screen() -> Any:
         if not made:
             _greet_nobody(os.path.join(settings, "pudb"))
             made.append(_full_screen(path, waiting))
-        made[0].set_trace(frame)
+        return made[0]
 
-    return begin
+    def begin(frame: Any) -> None:
+        if terminal.exists(path):
+            screen().set_trace(frame)
+
+    def examine(error: BaseException) -> None:
+        if terminal.exists(path):
+            screen().reset()
+            screen().examine(error)
+
+    return Debugger(begin, examine)
 
 
 def _greet_nobody(folder: str) -> None:
@@ -46,9 +61,19 @@ def _full_screen(path: str, waiting: Callable[[terminal.Terminal], None]) -> Any
 
         def interaction(self, *arguments: Any, **options: Any) -> None:
             resuming, self.stepping = self.stepping, True
-            with terminal.held(path, waiting, resuming=resuming):
-                self.ui.screen._term_size = tuple(os.get_terminal_size(descriptor))
-                super().interaction(*arguments, **options)
+            try:
+                with terminal.held(path, waiting, resuming=resuming):
+                    self.ui.screen._term_size = tuple(os.get_terminal_size(descriptor))
+                    super().interaction(*arguments, **options)
+            except OSError:  # the terminal has gone, with the devswap that had it
+                self.set_continue()
+
+        def examine(self, error: BaseException) -> None:
+            self.post_mortem = True  # it can be left then, and not gone on from
+            try:
+                self.interaction(None, (type(error), error, error.__traceback__), show_exc_dialog=False)
+            finally:
+                self.post_mortem = self.stepping = False
 
         def set_continue(self) -> None:
             self.stepping = False
@@ -62,8 +87,15 @@ def _full_screen(path: str, waiting: Callable[[terminal.Terminal], None]) -> Any
     return FullScreen(stdin=os.fdopen(descriptor), stdout=os.fdopen(os.dup(descriptor), "w"))
 
 
-def debugpy(address: str, port: int, *, wait: bool, package: str, say: Callable[[str], None]) -> Begin:
-    """Listens once the service's own `package` is loaded: only its main process does that first."""
+def debugpy(address: str, port: int, *, wait: bool, package: str, say: Callable[[str], None]) -> Debugger:
+    """Listens once the service's own `package` is loaded: only its main process does that first.
+
+    Workers that are forked later are debugpy's to follow: each is a session of its own, which the client is told of
+    (debugpyAttach) when it attaches to the main process, or when they are forked while it is attached.
+
+    Nothing listens any more once eventlet replaces threads and locks: debugpy's own would be among them, and the
+    service hangs as soon as a client attaches ("Cannot switch to a different thread").
+    """
     usual = SourceFileLoader.exec_module
     listening: List[bool] = []
 
@@ -72,28 +104,80 @@ def debugpy(address: str, port: int, *, wait: bool, package: str, say: Callable[
             listening.append(True)
             _listen(address, port, wait=wait, say=say)
         usual(self, module)
+        server: Any = sys.modules.get("debugpy")
+        if module.__name__ == "eventlet.patcher":
+            _make_way(module, say)
+        elif server is not None and "uwsgi" in sys.modules and callable(getattr(module, "application", None)):
+            server.trace_this_thread(True)  # noqa: FBT003 - the one that requests come to
 
     SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign, assignment]
 
     def begin(frame: Any) -> None:
-        import pydevd  # type: ignore[import-not-found]
-
-        pydevd.settrace(suspend=True, trace_only_current_thread=True, patch_multiprocessing=False, stop_at_frame=frame)
-
-    def connected(frame: Any) -> None:
-        api = sys.modules.get("debugpy")
-        if api is None or not api.is_client_connected():
+        if _has_client():
+            _stop(frame)
+        else:
             say("passed the breakpoint at %s:%s: no client is connected" % (frame.f_code.co_filename, frame.f_lineno))
-            return
-        begin(frame)
 
-    return connected
+    def examine(error: BaseException) -> None:
+        if _has_client():
+            _stop_at_error(error)
+        else:
+            say("passed %s: no client is connected" % type(error).__name__)
+
+    return Debugger(begin, examine)
+
+
+def _make_way(patcher: Any, say: Callable[[str], None]) -> None:
+    usual = patcher.monkey_patch
+
+    def monkey_patch(*arguments: Any, **options: Any) -> Any:
+        if "debugpy" in sys.modules:
+            import pydevd  # type: ignore[import-not-found]
+
+            pydevd.stoptrace()
+            del sys.modules["debugpy"]  # what is asked whether a client is connected
+            say("debugpy listens no more: it does not work with eventlet, which this service uses; pudb and pdb do")
+        return usual(*arguments, **options)
+
+    patcher.monkey_patch = monkey_patch
+
+
+def _has_client() -> bool:
+    api = sys.modules.get("debugpy")
+    return api is not None and bool(api.is_client_connected())
+
+
+def _stop(frame: Any) -> None:
+    import pydevd
+
+    pydevd.settrace(suspend=True, trace_only_current_thread=True, patch_multiprocessing=False, stop_at_frame=frame)
+
+
+def _stop_at_error(error: BaseException) -> None:
+    """As at an exception that nobody handles, whatever the client has said of such."""
+    import pydevd
+
+    frames, step = [], error.__traceback__
+    while step is not None:
+        frames.append(step.tb_frame)
+        step = step.tb_next
+    debugger, thread = pydevd.get_global_debugger(), threading.current_thread()
+    told = type(error), error, error.__traceback__
+    told_of = debugger.set_additional_thread_info(thread)
+    told_of.is_tracing += 1  # else it would look at itself
+    try:
+        debugger.do_stop_on_unhandled_exception(thread, frames[-1], {id(frame): frame for frame in frames}, told)
+    finally:
+        told_of.is_tracing -= 1
 
 
 def _listen(address: str, port: int, *, wait: bool, say: Callable[[str], None]) -> None:
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # frozen modules are Python's own
     import debugpy as server  # type: ignore[import-not-found]
 
     try:
+        # what the process itself is may be uwsgi, which is no Python to run the other half of debugpy with
+        server.configure(python=os.path.join(sys.prefix, "bin", "python"))
         server.listen((address, port))
     except Exception as error:  # a second process of the service's: the first one has the port
         say("debugpy does not listen: %s" % error)
@@ -102,3 +186,5 @@ def _listen(address: str, port: int, *, wait: bool, say: Callable[[str], None]) 
     if wait:
         say("it waits for a client")
         server.wait_for_client()
+    else:
+        server.trace_this_thread(False)  # noqa: FBT003 - what it imports would take several times as long

@@ -1,14 +1,14 @@
 """Opens the prompt where an exception came from that nobody handles.
 
 A service survives such exceptions, since something catches and logs them: an RPC method's in the dispatcher of
-oslo.messaging, a request's in some middleware, a thread's in Python. So it is looked for there, each exception once.
+oslo.messaging, a request's in some middleware or in the web server, a thread's in Python. So it is looked for there,
+each exception once.
 """
 
 import logging
 import pdb
 import sys
 import threading
-import traceback
 from contextlib import suppress
 from importlib.machinery import SourceFileLoader
 from typing import Any, Callable, Dict
@@ -24,6 +24,8 @@ def install() -> None:
         after = _AFTER_IMPORT.get(module.__name__)
         if after:
             after(module)
+        elif "uwsgi" in sys.modules and callable(getattr(module, "application", None)):
+            module.application = Application(module.application)
 
     SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign, assignment]
     _watch_log()
@@ -37,8 +39,7 @@ def examine(error: BaseException) -> None:
     with suppress(AttributeError):  # one without a __dict__ is shown each time
         setattr(error, _SEEN, True)
     prompt: Any = pdb.Pdb()
-    prompt.reset()
-    prompt.examine("".join(traceback.format_exception_only(type(error), error)).strip(), error.__traceback__)
+    prompt.examine(error)
 
 
 def _watch_dispatcher(module: Any) -> None:
@@ -57,7 +58,49 @@ def _watch_dispatcher(module: Any) -> None:
     module.RPCDispatcher.dispatch = dispatch
 
 
-_AFTER_IMPORT: Dict[str, Callable[[Any], None]] = {"oslo_messaging.rpc.dispatcher": _watch_dispatcher}
+class Application:
+    """A WSGI application that is watched: what it raises goes up to its server, which only prints it."""
+
+    def __init__(self, watched: Any) -> None:
+        self._watched = watched
+
+    def __call__(self, *arguments: Any) -> Any:
+        try:
+            return self._watched(*arguments)
+        except Exception as error:
+            examine(error)
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._watched, name)
+
+
+def _watch_wsgiref(module: Any) -> None:
+    """wsgiref.handlers, of _devswap_serve."""
+    usual = module.BaseHandler.log_exception
+
+    def log_exception(self: Any, exc_info: Any) -> None:
+        usual(self, exc_info)
+        examine(exc_info[1])
+
+    module.BaseHandler.log_exception = log_exception
+
+
+def _watch_eventlet(module: Any) -> None:
+    """eventlet.wsgi."""
+    usual = module.server
+
+    def server(sock: Any, site: Any, *arguments: Any, **options: Any) -> Any:
+        return usual(sock, Application(site), *arguments, **options)
+
+    module.server = server
+
+
+_AFTER_IMPORT: Dict[str, Callable[[Any], None]] = {
+    "oslo_messaging.rpc.dispatcher": _watch_dispatcher,
+    "wsgiref.handlers": _watch_wsgiref,
+    "eventlet.wsgi": _watch_eventlet,
+}
 
 
 def _watch_log() -> None:

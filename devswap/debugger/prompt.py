@@ -7,10 +7,11 @@ import os
 import pdb
 import sys
 import threading
+import traceback
 from contextlib import contextmanager, suppress
 from typing import Any, Iterator, Optional
 
-from . import caller, keys, terminal
+from . import caller, keys, steps, terminal
 
 _INTERRUPTED = "\x03"
 _HISTORY = 1000
@@ -26,7 +27,7 @@ class Prompt(pdb.Pdb):
     """The terminal's device; empty in a run that has none."""
     history = ""
     other: Any = None
-    """Another debugger's begin(frame), in whose hands everything is that stops."""
+    """Another debugger (others.py), in whose hands everything is that stops."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._ordinary = bool(options.get("stdin") or options.get("stdout") or arguments)
@@ -41,7 +42,7 @@ class Prompt(pdb.Pdb):
     def set_trace(self, frame: Any = None, **options: Any) -> None:
         frame = frame or sys._getframe().f_back
         if not self._ordinary and Prompt.other is not None:
-            Prompt.other(frame)
+            Prompt.other.begin(frame)
         elif self._ordinary or terminal.exists(self.path):
             super().set_trace(frame, **options)
         else:
@@ -51,6 +52,7 @@ class Prompt(pdb.Pdb):
         if self._ordinary or self._terminal is not None:
             super().interaction(frame, *arguments)
             return
+        steps.end()
         streams = self.stdin, self.stdout
         resuming, self._stepping = self._stepping, True
         waiting = lambda there: there.write("\n" + waits(frame) + "\n" + self.prompt)  # noqa: E731
@@ -65,12 +67,29 @@ class Prompt(pdb.Pdb):
         finally:
             self._terminal = None
             self.stdin, self.stdout = streams
+        if self._stepping and frame is not None:
+            steps.Watch(self.path, self._stop_soon, self._let_go)
 
-    def examine(self, error: str, traceback: Any) -> None:
-        """Look around where an exception was raised that ends as `error`; nothing where there is no terminal."""
-        if terminal.exists(self.path):
-            self._error = error
-            self.interaction(None, traceback)
+    def _stop_soon(self, frame: Any, waits: bool) -> None:  # noqa: FBT001 - a callback
+        if waits:
+            self.set_next(frame)  # not what other greenthreads of this thread do
+        else:
+            self.set_step()
+        steps.trace(frame, self.trace_dispatch)
+
+    def _let_go(self) -> None:
+        """As `c`, but from another thread than the one that steps."""
+        self._stepping = False
+        self._set_stopinfo(self.botframe, None, -1)  # type: ignore[attr-defined]
+
+    def examine(self, error: BaseException) -> None:
+        """Look around where `error` was raised; nothing where there is no terminal."""
+        if Prompt.other is not None:
+            Prompt.other.examine(error)
+        elif terminal.exists(self.path):
+            self.reset()
+            self._error = "".join(traceback.format_exception_only(type(error), error)).strip()
+            self.interaction(None, error.__traceback__)
 
     def _greet(self, frame: Any, *, resuming: bool) -> None:
         said, self._before_prompt = self._before_prompt, ""

@@ -1,9 +1,9 @@
 """Run when an interpreter of the overlay starts: puts the service's prompt in the place of Python's own.
 
 DEVSWAP_DEBUGGER holds, as JSON: `terminal` (its device, or null), `history` (a file), `breakpoints` (as in
-breakpoints.py), `post_mortem` (whether unhandled exceptions open the prompt), `stacks` (a file for them),
-`patient` (so many seconds wait those who call it),
-`debugger` (pudb or debugpy; with `listen`, `wait` and `package` for the latter).
+breakpoints.py), `placed` (a file for those that were met), `post_mortem` (whether unhandled exceptions open the
+prompt), `stacks` (a file for them), `patient` (so many seconds wait those who call it), `debugger` (pudb or debugpy;
+with `listen`, `wait` and `package` for the latter).
 """
 
 import json
@@ -12,7 +12,7 @@ import pdb
 import sys
 from typing import Any, Dict
 
-from . import breakpoints, caller, others, post_mortem, prompt, stacks
+from . import breakpoints, caller, others, post_mortem, prompt, stacks, terminal
 
 VARIABLE = "DEVSWAP_DEBUGGER"
 
@@ -20,12 +20,12 @@ VARIABLE = "DEVSWAP_DEBUGGER"
 def begin(given: str) -> None:
     wanted = json.loads(given)
     prompt.Prompt.path = wanted.get("terminal") or ""
-    prompt.Prompt.history = wanted.get("history") or ""
+    prompt.Prompt.history = terminal.queue = wanted.get("history") or ""
     prompt.Prompt.other = _other(wanted)
     caller.patience = wanted.get("patient") or 0
     pdb.Pdb = prompt.Prompt  # type: ignore[misc]
     if wanted.get("breakpoints"):
-        breakpoints.install(wanted["breakpoints"], _say)
+        breakpoints.install(wanted["breakpoints"], _say, wanted.get("placed") or "")
     if wanted.get("post_mortem"):
         post_mortem.install()
     if wanted.get("stacks"):

@@ -33,6 +33,9 @@ class Terminal:
         self.path = path
         self.descriptor = descriptor
 
+    def read(self) -> bytes:
+        return os.read(self.descriptor, 4096)
+
     def write(self, text: str) -> None:
         os.write(self.descriptor, text.replace("\n", "\r\n").encode(errors="replace"))
 
@@ -44,6 +47,33 @@ def exists(path: str) -> bool:
     except OSError:
         return False
     return True
+
+
+queue = ""
+"""A file that whoever waits for the terminal has locked meanwhile; empty where there is none."""
+
+
+def is_wanted() -> bool:
+    """Whether somebody waits for the terminal."""
+    with suppress(FileNotFoundError), open(queue) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+@contextmanager
+def lent(path: str) -> Iterator[Terminal]:
+    """Have its keys while nobody is at a prompt; raises OSError where somebody is."""
+    terminal = Terminal(path, _open(path))
+    try:
+        fcntl.flock(terminal.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with _silent_keys(terminal.descriptor):
+            yield terminal
+    finally:
+        fcntl.flock(terminal.descriptor, fcntl.LOCK_UN)
+        os.close(terminal.descriptor)
 
 
 @contextmanager
@@ -77,13 +107,25 @@ def _lock(terminal: Terminal, waiting: Callable[[Terminal], None], *, resuming: 
     if not resuming and not _try(terminal.descriptor):
         waiting(terminal)
         needed = _POLITE
-    while True:
-        free = free + 1 if _try(terminal.descriptor) else 0
-        if free >= needed:
-            return
-        if free:
-            fcntl.flock(terminal.descriptor, fcntl.LOCK_UN)
-        time.sleep(_POLL)  # eventlet's, where it has replaced it: other greenthreads go on
+    with _in_queue(needed):
+        while True:
+            free = free + 1 if _try(terminal.descriptor) else 0
+            if free >= needed:
+                return
+            if free:
+                fcntl.flock(terminal.descriptor, fcntl.LOCK_UN)
+            time.sleep(_POLL)  # eventlet's, where it has replaced it: other greenthreads go on
+
+
+@contextmanager
+def _in_queue(needed: int) -> Iterator[None]:
+    """Seen to wait, by `is_wanted`."""
+    if needed == 1 or not queue:
+        yield
+        return
+    with open(queue, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
 
 
 def _try(descriptor: int) -> bool:

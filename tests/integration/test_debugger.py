@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pexpect
 import pytest
 
+from tests.integration.asking import SERVICE, begin, begin_calls
 from tests.integration.cloud import TEMPLATE, Cloud, swaps, wait_until
 from tests.integration.people import Desk, seen
 from tests.integration.test_foreground import PROMPT, stop
 
 pytestmark = pytest.mark.sandbox
 
-SERVICE = "heat.engine.service:EngineService"
 NOTIFY = "oslo_messaging_notifications.driver"
 CREATE = '. /root/openrc; cat >/root/debugger.yaml; exec openstack stack create -t /root/debugger.yaml "$1"'
-# heat-api has one thread: what is to be there at once is asked for directly
-CALL = """
-import threading, oslo_messaging
-from oslo_config import cfg
-oslo_messaging.set_transport_defaults("heat")
-cfg.CONF(["--config-file", "/etc/heat/heat.conf"], project="heat")
-transport = oslo_messaging.get_rpc_transport(cfg.CONF)
-client = getattr(oslo_messaging, "get_rpc_client", oslo_messaging.RPCClient)
-calls = client(transport, oslo_messaging.Target(topic="engine", version="1.0"), timeout=60)
-ask = lambda: print(len(calls.call({}, "list_resource_types", support_status=None, type_name="OS::Heat::R.*")))
-threads = [threading.Thread(target=ask) for _ in range(2)]
-[each.start() for each in threads]
-[each.join() for each in threads]
-"""
-
-
-def begin(cloud: Cloud, on: str, *argv: str, text: str = "") -> subprocess.Popen[str]:
-    line = ["lxc-attach", "--clear-env", "-n", on, "--", *argv]
-    started = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert started.stdin is not None
-    started.stdin.write(text)
-    started.stdin.close()
-    started.stdin = None
-    return started
 
 
 def process(terminal: pexpect.spawn[str]) -> str:
@@ -82,7 +57,7 @@ def test_workers_stop_at_breakpoints_in_turn_and_where_an_exception_came_from(cl
     terminal.sendline("q")
     assert "ERROR" in created.communicate(timeout=60)[0]
 
-    asked = begin(cloud, cloud.heat, "sh", "-c", 'exec /openstack/venvs/heat-*/bin/python -c "$0"', CALL)
+    asked = begin_calls(cloud, 2)
     first, said = None, [r"process (\d+), thread \S+ has stopped;", "too, and waits for this prompt's end"]
     for _ in range(2):  # either may come first
         if terminal.expect([*said]) == 0:
@@ -124,7 +99,7 @@ def test_a_lost_connection_is_come_back_to_at_the_very_same_prompt(cloud: Cloud,
     begun.expect("answers from")
     begun.expect("in the background; devswap attach heat-engine comes back")
     begun.expect(pexpect.EOF)
-    asked = begin(cloud, cloud.heat, "sh", "-c", 'exec /openstack/venvs/heat-*/bin/python -c "$0"', CALL)
+    asked = begin_calls(cloud, 2)
     first = taken.terminal("attach", *there)
     first.expect(PROMPT)
     first.sendline("kept = 'still' + 'there'")

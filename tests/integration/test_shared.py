@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from devswap.sandbox.changes import MIGRATION, NEW_REVISION
+from tests.integration.asking import SERVICE, begin
 from tests.integration.cloud import TEMPLATE, Cloud
 from tests.integration.people import Desk
-from tests.integration.test_debugger import CREATE, SERVICE, begin
+from tests.integration.test_debugger import CREATE
 from tests.integration.test_foreground import PROMPT, stop
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("whole")]

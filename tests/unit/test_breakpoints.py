@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from devswap import breakpoints
-from devswap.breakpoints import parse
+from devswap import breakpoints, debugging, known_modules, process, systemd
+from devswap.breakpoints import Tree, parse
 from devswap.debugger import breakpoints as inside
 from devswap.errors import DevswapError, UsageError
-from devswap.slot import Slot
+from tests.unit import examples
 
 SOURCE = textwrap.dedent(
     '''\
@@ -55,7 +55,7 @@ SOURCE = textwrap.dedent(
 def stops(location: str, call: str, monkeypatch: pytest.MonkeyPatch, source: str = SOURCE) -> list[int]:
     """The lines at which a run of `call` stops: each is the one that is traced next, as the prompt shows it."""
     tree = ast.parse(source)
-    assert inside.insert(tree, parse(location).as_json(Slot("", "")))
+    assert inside.insert(tree, parse(location).as_json())
     found: list[int] = []
 
     def begin(frame: Any) -> None:
@@ -108,7 +108,7 @@ def test_the_definition_in_force_is_meant(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("location", ["x.py:99", "engine:Engine", "engine:nobody", "engine:Engine.nobody"])
 def test_no_place_is_no_place(location: str) -> None:
-    assert not inside.insert(ast.parse(SOURCE), parse(location).as_json(Slot("", "")))
+    assert not inside.insert(ast.parse(SOURCE), parse(location).as_json())
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ def checkout(tmp_path: Path) -> Path:
     "text", ["heat/engine.py:9", "./heat/engine.py:9", "heat.engine:plain", "heat:start", "oslo.db:x"]
 )
 def test_places_of_the_checkout_are_found(checkout: Path, text: str) -> None:
-    breakpoints.require(parse(text), checkout, "heat")
-    breakpoints.require(parse("heat/new.py:1"), checkout, "heat")  # the service's Python will know
+    breakpoints.require(parse(text), [Tree(checkout, "")], "heat")
+    breakpoints.require(parse("heat/new.py:1"), [Tree(checkout, "")], "heat")  # the service's Python will know
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_places_of_the_checkout_are_found(checkout: Path, text: str) -> None:
 )
 def test_places_that_are_not_there_are_said_before_production_stops(checkout: Path, text: str, said: str) -> None:
     with pytest.raises(DevswapError, match=said):
-        breakpoints.require(parse(text), checkout, "heat")
+        breakpoints.require(parse(text), [Tree(checkout, "")], "heat")
 
 
 @pytest.fixture
@@ -165,17 +165,75 @@ def loading(monkeypatch: pytest.MonkeyPatch, checkout: Path) -> Iterator[list[st
 
 
 def test_modules_are_loaded_with_them_and_one_that_has_no_place_is_said(checkout: Path, loading: list[str]) -> None:
-    wanted = [parse(text).as_json(Slot(str(checkout), "")) for text in ("heat/engine.py:21", "heat:start", "heat:gone")]
+    wanted = [
+        parse(text).as_json([Tree(checkout, str(checkout))])
+        for text in ("heat/engine.py:21", "heat:start", "heat:gone")
+    ]
     said: list[str] = []
-    inside.install(wanted, said.append)
+    inside.install(wanted, said.append, str(checkout / "placed"))
     import heat.engine  # type: ignore[import-not-found]
 
     heat.start()
     heat.engine.Engine.plain(1)
     assert loading == ["start", "plain"]
     assert said == [f"no breakpoint at heat:gone: {checkout}/heat/__init__.py has no such place"]
+    assert (checkout / "placed").read_text().split() == ["heat:start", "heat/engine.py:21"]
 
 
 def test_a_file_is_named_as_in_the_checkout(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="named as in the checkout"):
-        breakpoints.require(parse(f"{tmp_path}/heat/x.py:3"), tmp_path, "heat")
+        breakpoints.require(parse(f"{tmp_path}/heat/x.py:3"), [Tree(tmp_path, "")], "heat")
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """Of a layout with its packages below src."""
+    folder = tmp_path / "library"
+    (folder / "src/oslo_db").mkdir(parents=True)
+    (folder / "src/oslo_db/api.py").write_text("def wrapped():\n    pass\n")
+    return folder
+
+
+@pytest.mark.parametrize("text", ["src/oslo_db/api.py:2", "oslo_db.api:wrapped", "heat.engine:plain"])
+def test_places_of_libraries_that_run_from_checkouts_are_found(checkout: Path, library: Path, text: str) -> None:
+    breakpoints.require(parse(text), [Tree(checkout, ""), Tree(library, "")], "heat")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("src/oslo_db/api.py:9", "src/oslo_db/api.py has no line 9"),
+        ("oslo_db.api:gone", "src/oslo_db/api.py has no function gone"),
+        ("oslo_db.gone:x", "no checkout has a file src/oslo_db/gone.py"),
+        ("oslo_db/api.py:2", "no checkout has a file oslo_db/api.py"),
+    ],
+)
+def test_places_that_libraries_have_not_are_said(checkout: Path, library: Path, text: str, said: str) -> None:
+    with pytest.raises(DevswapError, match=said):
+        breakpoints.require(parse(text), [Tree(checkout, ""), Tree(library, "")], "heat")
+
+
+def test_the_service_is_told_of_a_file_where_its_machine_has_it(checkout: Path, library: Path) -> None:
+    known = debugging.trees(
+        examples.swap(
+            checkout=str(checkout), slot=2, libraries=[{"folder": "oslo-db", "checkout": str(library), "packages": []}]
+        )
+    )
+    assert parse("heat/engine.py:9").as_json(known)["file"] == "/run/devswap/heat-engine/2/checkout/heat/engine.py"
+    of_library = parse("src/oslo_db/api.py:2").as_json(known)["file"]
+    assert of_library == "/run/devswap/heat-engine/2/with/oslo-db/src/oslo_db/api.py"
+    elsewhere = [parse(text) for text in ("heat.engine:plain", "oslo_db.api:wrapped", "oslo_log.log:x")]
+    assert [each.text for each in breakpoints.elsewhere(elsewhere, known)] == ["oslo_log.log:x"]
+
+
+def test_modules_that_the_service_could_not_import_are_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_in_unit(machine: object, unit: str, argv: list[str], **options: object) -> process.Result:
+        return process.run(argv, cwd=str(tmp_path))
+
+    monkeypatch.setattr(systemd, "run_in_unit", run_in_unit)
+    machine: Any = None
+    wanted = ["json.decoder", "json.nothing", "threading", "nothing.at.all", "_thread"]
+    found = known_modules.missing(machine, "heat-engine", sys.executable, {"user": "heat", "group": "heat"}, wanted)
+    assert found == ["json.nothing", "nothing.at.all", "_thread"]

@@ -82,6 +82,12 @@ def test_a_prompt_is_waited_for_on_a_terminal_and_the_background_keeps_productio
     assert development.is_as_written("\n".join([*attended, ""]))
 
 
+def test_somebody_who_stops_it_from_elsewhere_is_waited_for_without_a_terminal_as_well() -> None:
+    command = Command(("/x",), {}, simple=False)
+    lines = development.drop_in("heat-engine", command, terminal=None, patient=True).splitlines()
+    assert {"TimeoutStartSec=infinity", "WatchdogSec=0", "StandardOutput=journal"} <= set(lines)
+
+
 def test_a_terminal_is_its_input_and_its_output() -> None:
     text = development.drop_in("heat-engine", Command(("/x",), {}, simple=False), terminal="/dev/pts/7")
     assert "TTYPath=/dev/pts/7" in text

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from devswap import process, swap, traffic
+from devswap import debugging, process, swap, traffic
 from devswap.commands import status as command
 from devswap.tuning import Changes
 from devswap.wish import Wish
@@ -51,8 +51,10 @@ def test_everything_is_shown(cloud: SimulatedCloud, person: Person, capsys: pyte
     journal.describe(
         review={**review, "status": None, "url": None, "rest": None},
         overlay={"key": "x", "packages": packages},
-        tuning={**journal.swap.tuning, "breakpoints": ["heat/engine/service.py:7"]},
+        tuning={**journal.swap.tuning, "breakpoints": ["heat/engine/service.py:7", "heat.engine:later"]},
     )
+    machine = cloud.host().machine(journal.swap.machine)
+    machine.write_text(debugging.placed_file(journal.swap), "heat/engine/service.py:7\n")
     person.types("devswap status")
     assert capsys.readouterr().out.splitlines() == [
         f"{SERVICE} in lxc:{images.HEAT}: running, serving (the queue engine.{images.HEAT} has a consumer)",
@@ -63,6 +65,7 @@ def test_everything_is_shown(cloud: SimulatedCloud, person: Person, capsys: pyte
         "  packages: oslo.db 2.0 (production has 1.0)",
         "  set: DEFAULT.debug=true, 2 workers, post-mortem",
         "  breakpoint: heat/engine/service.py:7",
+        "  breakpoint: heat.engine:later (its module is not loaded so far)",
     ]
 
 
