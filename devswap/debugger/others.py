@@ -104,11 +104,8 @@ def debugpy(address: str, port: int, *, wait: bool, package: str, say: Callable[
             listening.append(True)
             _listen(address, port, wait=wait, say=say)
         usual(self, module)
-        server: Any = sys.modules.get("debugpy")
         if module.__name__ == "eventlet.patcher":
             _make_way(module, say)
-        elif server is not None and "uwsgi" in sys.modules and callable(getattr(module, "application", None)):
-            server.trace_this_thread(True)  # noqa: FBT003 - the one that requests come to
 
     SourceFileLoader.exec_module = exec_module  # type: ignore[method-assign, assignment]
 
@@ -125,6 +122,12 @@ def debugpy(address: str, port: int, *, wait: bool, package: str, say: Callable[
             say("passed %s: no client is connected" % type(error).__name__)
 
     return Debugger(begin, examine)
+
+
+def _serves_itself() -> bool:
+    """Whether requests come to the main thread, which the editor's own breakpoints are for then."""
+    started = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return "uwsgi" in sys.modules or getattr(started, "name", "").startswith("_devswap_serve")
 
 
 def _make_way(patcher: Any, say: Callable[[str], None]) -> None:
@@ -186,5 +189,5 @@ def _listen(address: str, port: int, *, wait: bool, say: Callable[[str], None]) 
     if wait:
         say("it waits for a client")
         server.wait_for_client()
-    else:
+    elif not _serves_itself():
         server.trace_this_thread(False)  # noqa: FBT003 - what it imports would take several times as long
