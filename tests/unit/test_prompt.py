@@ -5,14 +5,18 @@ from __future__ import annotations
 import ast
 import sys
 import termios
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType, SimpleNamespace
+from typing import Any
 
 import pexpect
 import pytest
 
 from devswap import debugger
+from devswap.debugger import steps as stepping
 from devswap.pty import Terminal
 
 PROMPT = r"\(Pdb\) "
@@ -219,6 +223,22 @@ def test_a_second_ctrl_c_lets_go_of_a_step_that_comes_to_no_line_and_a_third_one
     wait_for(lambda: not Terminal(steps.child_fd, "").is_at_prompt(), "the keys are the service's")
     steps.sendcontrol("c")
     steps.expect("interrupted")
+
+
+def test_a_greenthread_that_waits_stops_where_its_own_code_is_and_not_in_what_its_thread_does_meanwhile() -> None:
+    names: dict[str, Any] = {"__name__": "eventlet.hubs.hub", "look": sys._getframe}
+    exec("def switch(found):\n    return found(look())", names)
+    watch = stepping.Watch.__new__(stepping.Watch)
+    watch._thread = threading.get_ident()
+
+    def found(frame: FrameType) -> tuple[Any, bool]:
+        watch._greenlet = SimpleNamespace(gr_frame=frame)  # as greenlet says while it is not its turn
+        return watch._frame()
+
+    assert names["switch"](found) == (sys._getframe(), True)
+    watch._greenlet = SimpleNamespace(gr_frame=None)
+    frame, waits = watch._frame()
+    assert (frame.f_code.co_name, waits) == ("_frame", False)
 
 
 def test_ctrl_c_ends_an_expression_that_takes_too_long_and_lines_typed_ahead_count(run: Run) -> None:
