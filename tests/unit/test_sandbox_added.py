@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from devswap.sandbox.files import File
 from devswap.sandbox.layers import Cache, Layer
 from devswap.sandbox.record import Record, new_record, with_additions
 from devswap.sandbox.sources import Distribution
+from devswap.sandbox.templates import template_text
 
 BARE = Addition(
     name="bare",
@@ -268,3 +270,23 @@ def test_the_commands_that_complete_it_wait_until_it_answers(tmp_path: Path, mon
     (asked,) = [number for number, (_, what, _) in enumerate(told) if what.endswith("riches /all up 120.0")]
     (completed,) = [number for number, (_, what, _) in enumerate(told) if what.endswith("rich-manage discover")]
     assert asked < completed
+
+
+def test_an_answer_of_haproxys_own_makes_way_for_servers_and_nothing_else_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = template_text("fragments.python").replace("/etc/haproxy", str(tmp_path))
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "haproxy.cfg").write_text("")
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: None)
+
+    def add(text: str) -> str:
+        monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({"neutron_server": text})))
+        exec(script, {})
+        return (tmp_path / "haproxy.cfg").read_text()
+
+    stand_in, servers = "frontend x\n    http-request return\n", "frontend x\n\nbackend x\n    server one\n"
+    assert add(stand_in) == stand_in
+    assert add(servers) == servers
+    assert add(stand_in) == servers
+    assert add(servers.replace("one", "other")) == servers
