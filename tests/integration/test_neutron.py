@@ -97,7 +97,7 @@ class Networks:
         for network in self.listed("network"):
             self.ask("DELETE", f"networks/{network['id']}")
         nothing = "the agents have taken everything away"
-        wait_until(lambda: self.cloud.sh("ip netns list", on=self.agents_at) == "", nothing, seconds=120)
+        wait_until(lambda: self.cloud.sh("ip netns list", on=self.agents_at) == "", nothing, seconds=180)
 
 
 @pytest.fixture(autouse=True)
@@ -132,10 +132,14 @@ def test_networks_are_answered_by_the_checkout_and_agents_heard_by_it_and_by_pro
         assert (blue["name"], port["name"]) == (f"blue ({shown})", f"eth0 ({shown})")
         assert networks.says("neutron-l3-agent", "heard") is None
         take_over(cloud, desk, "neutron-rpc-server", container)
-        wait_until(lambda: networks.says("neutron-l3-agent", "heard") == shown, "the checkout hears of an agent")
+        wait_until(
+            lambda: networks.says("neutron-l3-agent", "heard") == shown, "the checkout hears of an agent", seconds=180
+        )
         for service in ("neutron-rpc-server", "neutron-server"):
             give_back(desk, service, container)
-        wait_until(lambda: networks.says("neutron-l3-agent", "heard") is None, "production hears of an agent")
+        wait_until(
+            lambda: networks.says("neutron-l3-agent", "heard") is None, "production hears of an agent", seconds=180
+        )
         assert networks.create("port", network_id=blue["id"], name="eth1")["name"] == "eth1"
         assert {network["name"] for network in networks.listed("network")} == {"red", "blue"}
 
@@ -160,13 +164,15 @@ def test_what_the_dhcp_agent_does_as_root_is_the_checkouts_code_and_productions_
 ) -> None:
     with at_agents(cloud, desk) as container:
         red = networks.network("red", 101)
-        wait_until(lambda: networks.serves(red["id"]), "there is a dnsmasq for red", seconds=120)
+        wait_until(lambda: networks.serves(red["id"]), "there is a dnsmasq for red", seconds=180)
         assert networks.tags(red["id"]) == [f"PROCESS_TAG=dnsmasq-{red['id']}"]
         assert networks.aliases(f"qdhcp-{red['id']}") == {""}
         shown = take_over(cloud, desk, "neutron-dhcp-agent", container)
-        wait_until(lambda: networks.says("neutron-dhcp-agent", "reported") == shown, "the checkout reports")
+        wait_until(
+            lambda: networks.says("neutron-dhcp-agent", "reported") == shown, "the checkout reports", seconds=180
+        )
         blue = networks.network("blue", 102)
-        wait_until(lambda: networks.serves(blue["id"]), "there is a dnsmasq for blue", seconds=120)
+        wait_until(lambda: networks.serves(blue["id"]), "there is a dnsmasq for blue", seconds=180)
         # by the checkout's filters: production's rootwrap would not let it have that variable
         assert f"CHANGE_TAG={shown}" in networks.tags(blue["id"])
         assert networks.aliases(f"qdhcp-{blue['id']}") == {shown}
@@ -175,10 +181,10 @@ def test_what_the_dhcp_agent_does_as_root_is_the_checkouts_code_and_productions_
         assert "/openstack/venvs" not in helpers
         give_back(desk, "neutron-dhcp-agent", container)
         green = networks.network("green", 103)
-        wait_until(lambda: networks.serves(green["id"]), "there is a dnsmasq for green", seconds=120)
+        wait_until(lambda: networks.serves(green["id"]), "there is a dnsmasq for green", seconds=180)
         assert networks.tags(green["id"]) == [f"PROCESS_TAG=dnsmasq-{green['id']}"]
         assert networks.aliases(f"qdhcp-{green['id']}") == {""}
-        wait_until(lambda: networks.says("neutron-dhcp-agent", "reported") is None, "production reports")
+        wait_until(lambda: networks.says("neutron-dhcp-agent", "reported") is None, "production reports", seconds=180)
         networks.delete_all()
 
 
@@ -208,12 +214,12 @@ def test_a_router_is_made_by_the_checkouts_l3_agent_and_outlives_it(
         blue, router = networks.network("blue", 104), networks.create("router", name="blue")
         networks.ask("PUT", f"routers/{router['id']}/add_router_interface", {"subnet_id": subnet(networks, blue)})
         namespace = f"qrouter-{router['id']}"
-        wait_until(lambda: networks.names(namespace), "the router has a namespace", seconds=120)
-        wait_until(lambda: shown in networks.aliases(namespace), "the router has a device", seconds=120)
-        wait_until(lambda: networks.says("neutron-l3-agent", "reported") == shown, "the checkout reports")
+        wait_until(lambda: networks.names(namespace), "the router has a namespace", seconds=180)
+        wait_until(lambda: shown in networks.aliases(namespace), "the router has a device", seconds=180)
+        wait_until(lambda: networks.says("neutron-l3-agent", "reported") == shown, "the checkout reports", seconds=180)
         give_back(desk, "neutron-l3-agent", container)
         assert networks.names(namespace)
-        wait_until(lambda: networks.says("neutron-l3-agent", "reported") is None, "production reports")
+        wait_until(lambda: networks.says("neutron-l3-agent", "reported") is None, "production reports", seconds=180)
         networks.delete_all()
 
 
@@ -223,9 +229,9 @@ def test_other_agents_report_by_the_checkout_and_by_production_again(
 ) -> None:
     with at_agents(cloud, desk) as container:
         shown = take_over(cloud, desk, service, container)
-        wait_until(lambda: networks.says(service, "reported") == shown, "the checkout reports")
+        wait_until(lambda: networks.says(service, "reported") == shown, "the checkout reports", seconds=180)
         give_back(desk, service, container)
-        wait_until(lambda: networks.says(service, "reported") is None, "production reports")
+        wait_until(lambda: networks.says(service, "reported") is None, "production reports", seconds=180)
 
 
 def subnet(networks: Networks, network: dict[str, Any]) -> str:
