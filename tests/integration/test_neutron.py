@@ -223,17 +223,6 @@ def test_a_router_is_made_by_the_checkouts_l3_agent_and_outlives_it(
         networks.delete_all()
 
 
-@pytest.mark.parametrize("service", ["neutron-metadata-agent", "neutron-openvswitch-agent"])
-def test_other_agents_report_by_the_checkout_and_by_production_again(
-    cloud: Cloud, desk: Desk, networks: Networks, service: str
-) -> None:
-    with at_agents(cloud, desk) as container:
-        shown = take_over(cloud, desk, service, container)
-        wait_until(lambda: networks.says(service, "reported") == shown, "the checkout reports", seconds=180)
-        give_back(desk, service, container)
-        wait_until(lambda: networks.says(service, "reported") is None, "production reports", seconds=180)
-
-
 def subnet(networks: Networks, network: dict[str, Any]) -> str:
     found: str = next(each["id"] for each in networks.listed("subnet") if each["network_id"] == network["id"])
     return found
