@@ -23,8 +23,13 @@ _usual = _bootstrap_external.cache_from_source
 
 
 def _cache_from_source(path: Any, *arguments: Any, **options: Any) -> str:
-    """importlib's own answer, except for files of the checkouts: those go to the folder beside them."""
+    """importlib's own answer, except for files of the checkouts: those go to the folder beside them.
+
+    Not for root (what an agent does with its rights): the service's user writes there.
+    """
     cached: str = _usual(path, *arguments, **options)
+    if os.geteuid() == 0:
+        return cached
     for sources, folder in _APART.items():
         if os.fspath(path).startswith(sources):
             return os.path.join(folder, os.path.relpath(cached, sources))

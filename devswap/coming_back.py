@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from devswap import hooks_of_swap, proof, systemd, transaction, way
+from devswap import development, hooks_of_swap, proof, systemd, transaction, way
 from devswap.errors import DevswapError, NotWhole
 from devswap.host import Host
-from devswap.journal import Journal
+from devswap.journal import Journal, Swap
 from devswap.proof import Restored
 from devswap.steps.step import NOTHING_KEPT, Kept, Step
 from devswap.undisturbed import undisturbed
@@ -22,6 +22,7 @@ def bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Resto
     holding = {kind for kind, step in Step.known.items() if step.holds}
     untouched = swap.mode == "preparing" and not holding & set(swap.touched)
     with transaction.whole_or_said(journal), host.journals.changing(seconds=None, say=host.say):
+        _end_preparations(host, swap)
         if not untouched:
             with suppress(OSError):  # a full disk: it only tells `run` that there is nothing to run any more
                 journal.describe(mode="restoring")
@@ -33,6 +34,15 @@ def bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Resto
     if not untouched:
         hooks_of_swap.restored(host, swap)
     return restored
+
+
+def _end_preparations(host: Host, swap: Swap) -> None:
+    """What a killed devswap was building, checking or having made: it would go on in mounts that nobody sees."""
+    with suppress(DevswapError, OSError):
+        machine = host.machine(swap.machine)
+        for unit in development.preparing_units(swap.service):
+            if machine.is_running() and machine.exists(f"/run/systemd/transient/{unit}"):
+                systemd.stop(machine, unit)
 
 
 def _serves(host: Host, journal: Journal) -> bool:

@@ -81,6 +81,11 @@ def own_unit(service: str) -> str:
     return f"devswap-{service}.service"
 
 
+def preparing_units(service: str) -> list[str]:
+    """The units that build an overlay, try its imports, and run hooks before production is stopped."""
+    return [f"devswap-{service}-{what}.service" for what in ("overlay", "check", "hook")]
+
+
 def guard_unit(service: str) -> str:
     """The unit in the machine that ends a foreground run when devswap has died."""
     return f"devswap-{service}-guard.service"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from devswap import database_users, development, owed, plan, systemd
+from devswap.backends.local import Local
 from devswap.configuration import Configuration
 from devswap.deployment import Deployment
 from devswap.errors import DevswapError, UsageError
@@ -51,6 +52,11 @@ def holds(wanted: Setting, options: Configuration) -> bool:
 def require_possible(deployment: Deployment, wish: Wish, existing: Journal | None) -> None:
     """Raise for a way of running it that there is not for this deployment."""
     service, where = deployment.service.name, deployment.machine.name
+    if deployment.machine.address == Local.address and deployment.user in ("root", "0"):
+        raise DevswapError(
+            f"cannot take {service} over: {deployment.unit} runs as root on this host itself, and so would a checkout",
+            hint=f"let its unit have a User= of its own: systemctl edit {deployment.unit}",
+        )
     if deployment.hosted is None:
         if wish.apache and not (deployment.uwsgi or deployment.front):
             raise UsageError(f"no web server runs {service} in {where}", hint="leave --apache out")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -89,6 +90,7 @@ def mounts(
     where = (deployment.machine.address, place.made)
     parts = (*where, str(sources.checkout.path), deployment.interpreter.version, str(account))
     folder = cache / "made" / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+    shutil.rmtree(folder, ignore_errors=True)  # what an earlier swap has made there, or whoever ran in it
     folder.mkdir(parents=True, exist_ok=True)
     os.chown(folder, *account)
     folder.chmod(0o755)
