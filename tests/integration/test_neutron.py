@@ -104,8 +104,10 @@ class Networks:
 def patient(people: tuple[Person, Person]) -> None:
     """What neutron imports takes half a minute where the machine has much else to do."""
     ada, settings = people[0], people[0].home / ".config/devswap/config.toml"
-    ada.run("mkdir", "-p", str(settings.parent))
+    ada.run("mkdir", "-p", str(settings.parent / "services"))
     ada.run("sh", "-c", f"echo wait = 180 >{settings}")
+    lifted = "".join(f'[service.{agent}]\\nunsupported = ""\\n' for agent in AGENTS)
+    ada.run("sh", "-c", f"printf 'project = \"neutron\"\\n{lifted}' >{settings.parent}/services/neutron.toml")
 
 
 @pytest.fixture
