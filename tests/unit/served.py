@@ -175,7 +175,7 @@ def heat(server: Server) -> Upstream:
     return upstream
 
 
-def _unless_gone(function: Any, path: str, why: Any) -> None:  # noqa: ARG001
+def _unless_gone(function: Any, path: str, why: Any) -> None:
     """A git that was ended removes its locks itself, meanwhile."""
     if not issubclass(why[0], FileNotFoundError):
         raise why[1]
