@@ -1,6 +1,6 @@
 """Which ports the processes of a unit listen on, seen from outside.
 
-/proc/PID/net/tcp lists the sockets of the machine, /proc/PID/fd whose they are, /proc/PID/cgroup which unit's a process
+/proc/1/net/tcp lists the sockets of the machine, /proc/PID/fd whose they are, /proc/PID/cgroup which unit's a process
 is. Only sockets in LISTEN count, and none of the ports that the kernel hands out by itself: those are others each time.
 """
 
@@ -25,7 +25,8 @@ def listening(machine: Machine, unit: str) -> list[str]:
     if not processes:
         return []
     own = {inode for pid in processes for inode in _sockets(machine, pid)}
-    tables = [_read(machine, f"/proc/{processes[0]}/net/{table}") for table in ("tcp", "tcp6")]
+    # the machine's own: what an agent of neutron has started listens in namespaces, which come and go with networks
+    tables = [_read(machine, f"/proc/1/net/{table}") for table in ("tcp", "tcp6")]
     found = {(address, port) for table in tables for address, port, inode in _listeners(table) if inode in own}
     handed_out = _handed_out(machine)
     return sorted(f"{address}:{port}" for address, port in found if port not in handed_out)

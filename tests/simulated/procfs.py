@@ -17,6 +17,8 @@ def read(init: Init, path: str) -> bytes | None:
         return _SYSTEM[path]
     if path == "/proc/1/cgroup":
         return b"0::/lxc.payload.simulated/init.scope\n"
+    if path == "/proc/1/net/tcp":
+        return _sockets(init).encode()
     number, _, name = path.removeprefix("/proc/").partition("/")
     found = _process(init, number)
     if not path.startswith("/proc/") or found is None:
@@ -28,7 +30,7 @@ def read(init: Init, path: str) -> bytes | None:
         return (running.title or "\0".join(running.argv) + "\0").encode()
     if name == "cgroup":
         return f"0::/lxc.payload.simulated/system.slice/{unit}\n".encode()
-    return _sockets(init).encode() if name == "net/tcp" else None
+    return None
 
 
 def names(init: Init, path: str) -> list[str]:
