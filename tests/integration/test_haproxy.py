@@ -117,8 +117,8 @@ printf 'defaults\\n    mode http\\n    timeout connect 5s\\n    timeout client 9
 cat >/srv/own/services.d/own.cfg <<END
 frontend own_front
     bind 127.0.0.1:9000${1:+ ssl crt /srv/own/pem}
-    default_backend own_back
-backend own_back
+    default_backend $3_back
+backend $3_back
     server one 127.0.0.1:9001 check${1:+ ssl verify none}   # the first
     server two 127.0.0.1:9002 check${1:+ ssl verify none}
 END
@@ -143,12 +143,18 @@ print(urllib.request.urlopen(sys.argv[1], context=context if sys.argv[1].startsw
 """
 
 
+def _name(cloud: Cloud) -> str:
+    """Another cloud of this host may be tried in the same way at the same time."""
+    return f"own-{cloud.era}"
+
+
 @pytest.fixture
 def own(cloud: Cloud, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
     """A second HAProxy beside the cloud's, laid out as Kolla does and started by hand: its machine and its address."""
     on, (how, tls) = balancer(cloud), request.param
     url = f"http{'s' if tls else ''}://127.0.0.1:9000/"
-    cloud.run(["sh", "-c", _OWN, "sh", "tls" if tls else "", _SERVER], on=on, text=certificate(tmp_path))
+    argv = ["sh", "-c", _OWN, "sh", "tls" if tls else "", _SERVER, _name(cloud)]
+    cloud.run(argv, on=on, text=certificate(tmp_path))
     cloud.sh(f"cd / && /usr/sbin/haproxy {how} -f /srv/own/haproxy.cfg -f /srv/own/services.d", on=on)
     wait_until(lambda: cloud.run(["python3", "-c", _ASK, url], on=on, ok=False).stdout == "200\n", "it serves")
     yield on, url
@@ -159,15 +165,15 @@ def own(cloud: Cloud, request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
 def test_haproxy_without_systemd_and_with_an_operators_socket_is_narrowed_as_well(
     cloud: Cloud, desk: Desk, own: tuple[str, str]
 ) -> None:
-    on, url = own
+    (on, url), name = own, _name(cloud)
     files = "cat /srv/own/haproxy.cfg /srv/own/services.d/*; ls -A /srv/own/services.d"
     before = cloud.sh(files, on=on)
     with load(url, "lxc-attach", "--clear-env", "-n", on, "--", "python3") as seen:
-        desk.devswap("haproxy", "narrow", "own", "--to", "two")
-        assert [server["role"] for server in shown(desk, "own")] == ["backup", "active"]
+        desk.devswap("haproxy", "narrow", name, "--to", "two")
+        assert [server["role"] for server in shown(desk, name)] == ["backup", "active"]
         first = "server one 127.0.0.1:9001 check" + (" ssl verify none" if url.startswith("https") else "")
         assert f"{first} backup   # the first" in cloud.sh(files, on=on)
-        desk.devswap("haproxy", "widen", "own")
+        desk.devswap("haproxy", "widen", name)
     assert seen["failures"] == []
     assert cloud.sh(files, on=on) == before
-    assert [server["role"] for server in shown(desk, "own")] == ["active", "active"]
+    assert [server["role"] for server in shown(desk, name)] == ["active", "active"]
