@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from devswap.sandbox.changes import HARMLESS
+from tests.crash.exploration import EVERYTHING
 from tests.dap import Editor
 from tests.integration.asking import SERVICE, begin, begin_calls
 from tests.integration.cloud import Cloud, wait_until
@@ -20,6 +21,9 @@ from tests.integration.test_foreground import SETTINGS
 from tests.integration.test_web import ask, heat, stopping_tree  # noqa: F401 - a fixture is among them
 
 pytestmark = pytest.mark.sandbox
+MINUTES = pytest.mark.skipif(
+    not EVERYTHING, reason="it takes a minute or two: DEVSWAP_TEST_EVERYTHING=1, as scripts/test --all"
+)
 
 METHOD = f"{SERVICE}.list_resource_types"
 SOURCE = "heat/engine/service.py"
@@ -96,6 +100,7 @@ def test_an_editor_stops_a_worker_of_heat_engine_and_lets_it_go_on(cloud: Cloud,
 
 
 @pytest.mark.eras("current")
+@MINUTES
 def test_in_the_background_it_waits_for_an_editor_as_long_as_that_takes(cloud: Cloud, desk: Desk, tree: Path) -> None:
     desk.checkout(str(tree), "--wait", "200", "--debugger", "debugpy", "--write-launch", ".vscode")
     entry = written(tree)
@@ -154,6 +159,8 @@ print(c.getresponse().status)
 def test_pudb_has_the_screen_in_the_main_process_in_a_worker_and_where_an_exception_came_from(
     cloud: Cloud, desk: Desk, tree: Path
 ) -> None:
+    if cloud.era == "2015" and not EVERYTHING:
+        pytest.skip("it takes two minutes: DEVSWAP_TEST_EVERYTHING=1, as scripts/test --all")
     terminal = desk.shell()
     terminal.timeout = 240  # on a host that is busy with other tests
     terminal.setwinsize(40, 120)
