@@ -239,6 +239,7 @@ def test_callers_come_back_from_any_interruption_of_a_checkout_that_makes_them_w
     explore(cloud, start, lambda host: swap.checkout(host, wish, cloud.makers), start)
 
 
+@minutes
 def test_production_comes_back_from_any_interruption_of_a_switch_of_two_services(cloud: SimulatedCloud) -> None:
     whole = cloud.take()
     both(cloud, "plain")(cloud.host())
