@@ -58,7 +58,7 @@ def require_unchanged(host: Host, deployment: Deployment, before: Mapping[str, s
     if was is not None and found.active != was:
         raise DevswapError(
             f"{unit} in {machine.name} was {was} and is {found.active}: it was changed while this was prepared",
-            hint="try again",
+            hint=f"find out by whom, then type the same again; devswap logs {deployment.service.name} shows its log",
         )
 
 
