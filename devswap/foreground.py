@@ -27,6 +27,8 @@ CHUNK = 65536
 TICK = 0.2
 PATIENCE = 3.0
 AGAIN_SECONDS = 10.0
+STEP_SECONDS = 0.5
+"""Who steps through code lets go of the prompt for so long before the keys are watched again."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +41,26 @@ class Ended:
 class Foreground:
     """One run on the terminal. `job` ends when the unit does; `force` ends the unit when it does not listen.
 
-    `keep` gets what the service writes, but for what it says to somebody at a prompt.
+    `keep` gets what the service writes, but for what it says to somebody at a prompt. `elsewhere` is one that stops for
+    an editor.
     """
 
     def __init__(
-        self, terminal: Terminal, job: Popen[bytes], force: Callable[[], None], keep: Callable[[bytes], None]
+        self,
+        terminal: Terminal,
+        job: Popen[bytes],
+        force: Callable[[], None],
+        keep: Callable[[bytes], None],
+        *,
+        elsewhere: bool = False,
     ) -> None:
         self._terminal = terminal
         self._job = job
         self._force = force
         self._keep = keep
+        self._elsewhere = elsewhere
         self._interrupted_at: float | None = None
+        self._debugged_at = -STEP_SECONDS
         self._by_user = False
         self._warned = False
         self._tail = b"\n"
@@ -77,6 +88,7 @@ class Foreground:
                 self._carry(TICK)
                 self._remind()
                 self._terminal.recover()
+                self.is_debugged()
                 tick()
             while self._carry(0.0):
                 pass
@@ -99,9 +111,12 @@ class Foreground:
         """Whether the person has ended the run."""
         return self._by_user
 
-    def is_at_prompt(self) -> bool:
-        """Whether somebody debugs."""
-        return self._terminal.is_at_prompt()
+    def is_debugged(self) -> bool:
+        """Whether somebody has stopped it, at a prompt or in an editor, or has just let it go: for one step, maybe."""
+        now = time.monotonic()
+        if self._terminal.is_at_prompt() or (self._elsewhere and self._terminal.is_occupied()):
+            self._debugged_at = now
+        return now - self._debugged_at < STEP_SECONDS
 
     def _carry(self, seconds: float) -> bool:
         """Move what is there in both directions; False when there was nothing."""

@@ -6,6 +6,8 @@ import fcntl
 import os
 import struct
 import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from devswap.rootfs import Rootfs
@@ -39,20 +41,37 @@ class Terminal:
         keys: list[bytes] = termios.tcgetattr(self.descriptor)[6]  # this side shows the other's settings
         return keys[termios.VINTR] == b"\0"
 
+    def is_occupied(self) -> bool:
+        """Whether somebody has stopped in an editor: their lock is on the device, which must be nobody's prompt's.
+
+        This look keeps others from it for an instant: who waits for the lock has it at once, who does not misses it.
+        """
+        with self._other_end() as other:
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
     def recover(self) -> None:
         """Put the terminal right if whoever was at a prompt was killed there: its lock on the device is gone then."""
         if not self.is_at_prompt():
             return
-        other = fcntl.ioctl(self.descriptor, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
-        try:
-            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        else:
+        with self._other_end() as other:
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
             settings = termios.tcgetattr(other)
             settings[3] |= termios.ISIG | termios.ICANON | termios.ECHO
             settings[6][termios.VINTR], settings[6][termios.VQUIT] = b"\x03", b"\x1c"
             termios.tcsetattr(other, termios.TCSANOW, settings)
+
+    @contextmanager
+    def _other_end(self) -> Iterator[int]:
+        other = fcntl.ioctl(self.descriptor, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
+        try:
+            yield other
         finally:
             os.close(other)
 

@@ -21,7 +21,7 @@ _COMPILE = "import sys; path, name = sys.argv[1:]; compile(open(path, 'rb').read
 
 @dataclass
 class Reloading:
-    """Looks for saves between the bytes of a foreground run; never disturbs somebody at a prompt."""
+    """Looks for saves between the bytes of a foreground run; never disturbs somebody who debugs."""
 
     machine: Machine
     swap: Swap
@@ -37,7 +37,7 @@ class Reloading:
     def look(self, shown: Foreground) -> None:
         """Start again if something was saved that can be run."""
         self._changed |= that_count(self.saves.now(), self.edited)
-        if not self._changed or shown.is_at_prompt():
+        if not self._changed or shown.is_debugged():
             return
         saved_at, changed = time.monotonic(), sorted(self._changed)
         self._changed = set()

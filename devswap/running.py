@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from devswap import (
@@ -172,7 +173,9 @@ def foreground(
     with ExitStack() as until_ended:
         job = until_ended.enter_context(begun(machine, swap))
         kept = until_ended.enter_context(transcript.beside(start.journal))
-        shown = Foreground(terminal, job, lambda: systemd.kill(machine, swap.unit), kept.write)
+        force = partial(systemd.kill, machine, swap.unit)
+        elsewhere = Tuning.read(swap.tuning).debugger == DEBUGPY
+        shown = Foreground(terminal, job, force, kept.write, elsewhere=elsewhere)
         shown.fit()
         told = Announcement(shown, machine, start, serving)
         if not reload:

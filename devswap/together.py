@@ -23,6 +23,7 @@ from devswap.foreground import (
     INTERRUPT,
     PATIENCE,
     QUIT,
+    STEP_SECONDS,
     TICK,
     Ended,
     raw_terminal,
@@ -33,8 +34,6 @@ from devswap.process import Popen
 from devswap.pty import Terminal
 
 _COLOURS = (36, 33, 35, 32, 34, 31)
-_STEP_SECONDS = 0.5
-"""Who steps through code lets go of its prompt for a moment only: so long nobody else gets the terminal."""
 _KEPT_LINES = 5000
 
 
@@ -219,7 +218,7 @@ class Together:
                 self._left_at = 0.0
                 return
             self._left_at = self._left_at or now
-            if now - self._left_at < _STEP_SECONDS:
+            if now - self._left_at < STEP_SECONDS:  # nobody else gets the terminal
                 return
             self._leave()
         for part in self._running():

@@ -87,7 +87,9 @@ def _full_screen(path: str, waiting: Callable[[terminal.Terminal], None]) -> Any
     return FullScreen(stdin=os.fdopen(descriptor), stdout=os.fdopen(os.dup(descriptor), "w"))
 
 
-def debugpy(address: str, port: int, *, wait: bool, package: str, say: Callable[[str], None]) -> Debugger:
+def debugpy(
+    address: str, port: int, *, wait: bool, package: str, say: Callable[[str], None], path: str = ""
+) -> Debugger:
     """Listens once the service's own `package` is loaded: only its main process does that first.
 
     Workers that are forked later are debugpy's to follow: each is a session of its own, which the client is told of
@@ -95,6 +97,8 @@ def debugpy(address: str, port: int, *, wait: bool, package: str, say: Callable[
 
     Nothing listens any more once eventlet replaces threads and locks: debugpy's own would be among them, and the
     service hangs as soon as a client attaches ("Cannot switch to a different thread").
+
+    Who is stopped by the client occupies the terminal `path`, where there is one.
     """
     usual = SourceFileLoader.exec_module
     listening: List[bool] = []
@@ -103,6 +107,8 @@ def debugpy(address: str, port: int, *, wait: bool, package: str, say: Callable[
         if module.__name__ == package and not listening:
             listening.append(True)
             _listen(address, port, wait=wait, say=say)
+            if path:
+                _occupy(path)
         usual(self, module)
         if module.__name__ == "eventlet.patcher":
             _make_way(module, say)
@@ -191,3 +197,16 @@ def _listen(address: str, port: int, *, wait: bool, say: Callable[[str], None]) 
         server.wait_for_client()
     elif not _serves_itself():
         server.trace_this_thread(False)  # noqa: FBT003 - what it imports would take several times as long
+
+
+def _occupy(path: str) -> None:
+    """Whatever stops a thread, it is here that it waits for the client."""
+    import pydevd
+
+    usual = pydevd.PyDB.do_wait_suspend
+
+    def do_wait_suspend(*arguments: Any, **options: Any) -> Any:
+        with terminal.occupied(path):
+            return usual(*arguments, **options)
+
+    pydevd.PyDB.do_wait_suspend = do_wait_suspend

@@ -39,7 +39,8 @@ def _other(wanted: Dict[str, Any]) -> Any:
     if wanted.get("debugger") == "debugpy":
         address, _, port = wanted["listen"].rpartition(":")
         package, wait = wanted["package"], bool(wanted.get("wait"))
-        return others.debugpy(address, int(port), wait=wait, package=package, say=_say)
+        path = wanted.get("terminal") or ""
+        return others.debugpy(address, int(port), wait=wait, package=package, say=_say, path=path)
     return None
 
 

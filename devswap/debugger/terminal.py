@@ -77,6 +77,23 @@ def lent(path: str) -> Iterator[Terminal]:
 
 
 @contextmanager
+def occupied(path: str) -> Iterator[None]:
+    """Seen to have stopped, without the terminal's keys: in an editor elsewhere. Several may be so at once."""
+    try:
+        descriptor = _open(path)
+    except OSError:  # a run that has none
+        descriptor = -1
+    try:
+        if descriptor >= 0:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        if descriptor >= 0:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child forked meanwhile has it open as well
+            os.close(descriptor)
+
+
+@contextmanager
 def held(path: str, waiting: Callable[[Terminal], None], *, resuming: bool) -> Iterator[Terminal]:
     """Have the terminal; where another has it `waiting` is called once, then it is waited for.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from devswap.sandbox.changes import MIGRATION
 from tests.integration.added import ask, create_image, give_back, openstack, take_over, whole
 from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import Desk
+from tests.integration.test_foreground import PROMPT, stop
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.added("nova"), pytest.mark.eras("current")]
 
@@ -112,9 +114,31 @@ def test_a_server_is_spawned_by_the_compute_service_of_the_checkout_and_by_produ
         before = versions(cloud)
         shown = take_over(cloud, desk, "nova-compute", container)
         assert compute.create("blue")["metadata"] == {"compute": shown}
+        at_prompts(desk, compute, container)
         give_back(desk, "nova-compute", container)
         assert compute.create("green")["metadata"] == {}
         assert versions(cloud) == before
+
+
+def at_prompts(desk: Desk, compute: Compute, container: str) -> None:
+    """nova-compute on a terminal, which stops while it builds servers: gone on from by `c`, and by Ctrl-D."""
+    stops = ("--break", "nova.compute.manager:ComputeManager._do_build_and_run_instance")
+    terminal = desk.terminal("run", "nova-compute", "--machine", container, *stops)
+    terminal.timeout = 240  # on a host that is busy with other tests
+    terminal.expect("answers from")
+    for name, leave in (("red", "c\r"), ("yellow", "\x04")):
+        with ThreadPoolExecutor() as beside:
+            made = beside.submit(compute.create, name)
+            terminal.expect(PROMPT)
+            terminal.sendline("p instance.display_name * 2")
+            terminal.expect(name * 2)
+            terminal.expect(PROMPT)
+            terminal.sendcontrol("c")
+            terminal.expect(PROMPT)
+            assert not made.done()
+            terminal.send(leave)
+            assert made.result()["status"] == "ACTIVE"
+    assert "is stopped, and still swapped" in stop(terminal)
 
 
 def test_what_pretends_to_be_a_hypervisor_is_known_to_the_cell(compute: Compute) -> None:
