@@ -10,10 +10,11 @@ from types import MappingProxyType
 from typing import Any
 
 from devswap import balancer as balancers
-from devswap import database_source, development, ports, probe, systemd
+from devswap import database_source, development, meanwhile, ports, probe, systemd
 from devswap.database_source import Source
 from devswap.errors import MachineGone
 from devswap.machine import Machine
+from devswap.meanwhile import Beside
 from devswap.probe import Probe
 from devswap.probe_web import WebProbe
 
@@ -100,12 +101,15 @@ def take(
     seconds: float = 0.0,
     like: Mapping[str, str] = MappingProxyType({}),
     answered: Callable[[], None] = lambda: None,
+    beside: Beside = meanwhile.afterwards,
 ) -> dict[str, str]:
     """Every fact by name; waits at most `seconds` for the service to serve, and to listen as it did in `like`.
 
-    `answered` is called as soon as the service serves, to itself and through the web server before it.
+    `answered` is called as soon as the service serves, to itself and through the web server before it. `beside` says
+    how the databases are looked at while the machine is.
     """
     here = machine(watched.on)
+    databases = beside(lambda: dict(_databases(machine, watched)))
     facts = dict(_serving(watched, here, seconds))
     if facts and "no" not in facts.values():
         answered()
@@ -120,10 +124,7 @@ def take(
     for folder in watched.site_folders:
         names = [name for name in here.names(folder) if name.endswith(("-info", ".pth", ".egg-link"))]
         facts[f"packages in {folder}"] = _hash("\n".join(names).encode())
-    if watched.database:
-        facts.update(_database(machine, watched.database, "database"))
-    for source in watched.others:
-        facts.update(_database(machine, source, f"database {source.name} at {source.address}"))
+    facts.update(databases())
     for address, unit in watched.peers:
         facts[f"{PEER}{address} {unit}"] = _peer(machine, address, unit)
     for each in watched.balanced:
@@ -140,6 +141,13 @@ def _serving(watched: Watched, machine: Machine, seconds: float) -> Iterator[tup
     if watched.front_probe and serves:
         through = probe.ask(watched.front_probe, machine, seconds=min(seconds, _FRONT_SECONDS))
         yield f"serving through {watched.front}", "yes" if through.serving else "no"
+
+
+def _databases(at: Callable[[str], Machine], watched: Watched) -> Iterator[tuple[str, str]]:
+    if watched.database:
+        yield from _database(at, watched.database, "database")
+    for source in watched.others:
+        yield from _database(at, source, f"database {source.name} at {source.address}")
 
 
 def _database(at: Callable[[str], Machine], source: Source, name: str) -> Iterator[tuple[str, str]]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import compileall
 import configparser
+import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
 import json
 import os
 import platform
+import py_compile
 import runpy
 import shutil
 import sys
@@ -53,6 +55,8 @@ def environment(plan: dict[str, Any]) -> None:
     unreadable = [path for folder in _trees(plan) for path in _unreadable(folder)]
     if unreadable:
         _emit({"unreadable": unreadable})
+    if not plan["installed"]:
+        _compile_meanwhile(plan)
     _make_virtualenv(plan["overlay"], plan["tools"])
     site_packages = _site_packages(plan["overlay"])
     with open(os.path.join(site_packages, "_devswap.pth"), "w", encoding="utf-8") as file:
@@ -172,6 +176,27 @@ def _install(package: str, target: str) -> None:
     """The package with all its files: what a build without version control leaves out is needed as well."""
     shutil.copytree(package, target, ignore=shutil.ignore_patterns("__pycache__"))
     compileall.compile_dir(target, quiet=2)
+
+
+def _compile_meanwhile(plan: dict[str, Any]) -> None:
+    """Compile the checkout's package in another process, where its service will look for it: see bytecode.py.
+
+    That ends with the build, however far it has come: what is missing then is compiled by the import check.
+    """
+    if os.fork():
+        return
+    try:
+        top = os.path.join(plan["checkout"], plan["sources"], plan["package"])
+        for parent, folders, names in os.walk(top):
+            folders[:] = sorted(name for name in folders if name not in ("tests", "__pycache__"))
+            for name in sorted(names):
+                if name.endswith(".py"):
+                    path = os.path.join(parent, name)
+                    cached = os.path.relpath(importlib.util.cache_from_source(path), plan["checkout"])
+                    with contextlib.suppress(py_compile.PyCompileError):
+                        py_compile.compile(path, os.path.join(plan["bytecode"], cached), doraise=True)
+    finally:
+        os._exit(0)
 
 
 def _remove_activation(overlay: str) -> None:

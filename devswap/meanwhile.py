@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Found = TypeVar("Found")
+Beside = Callable[[Callable[[], Any]], Callable[[], Any]]
+"""One of the functions of this module: how to look at something while something else goes on."""
 
 
 def begun(look: Callable[[], Found]) -> Callable[[], Found]:
@@ -40,3 +42,8 @@ def at_once(look: Callable[[], Found]) -> Callable[[], Found]:
     """The same without anything going on meanwhile."""
     found = look()
     return lambda: found
+
+
+def afterwards(look: Callable[[], Found]) -> Callable[[], Found]:
+    """The same only when it is asked for."""
+    return look

@@ -58,15 +58,19 @@ def mounts(overlay: Overlay, request: Request, slot: Slot, *, cache: Path, uid: 
     A folder for bytecode is made, writable for the service's user: each checkout's own, since others appear at the same
     place with files of the same age.
     """
-    sources = [str(tree.source) for tree in request.trees]
-    own = cache / "bytecode" / _digest(*sources, request.interpreter.version, str(uid))
-    _own_folder(own, uid, gid)
     return (
         Mount(request.source, slot.checkout, readonly=True),
         *_library_mounts(slot, request),
         Mount(overlay.folder, slot.overlay, readonly=True),
-        Mount(own, slot.bytecode, readonly=False),
+        _bytecode(request, slot, cache, uid, gid),
     )
+
+
+def _bytecode(request: Request, slot: Slot, cache: Path, uid: int, gid: int) -> Mount:
+    sources = [str(tree.source) for tree in request.trees]
+    own = cache / "bytecode" / _digest(*sources, request.interpreter.version, str(uid))
+    _own_folder(own, uid, gid)
+    return Mount(own, slot.bytecode, readonly=False)
 
 
 def _library_mounts(slot: Slot, request: Request) -> Iterator[Mount]:
@@ -117,7 +121,8 @@ def prepare(
         if facts is None:
             tools = overlay_tools.folder(cache, request.interpreter.version)
             place = _build_slot(slot)
-            with mounting(machine, _build_mounts(place, request, work, tools)):
+            bytecode = _bytecode(request, place, cache, uid, gid)
+            with mounting(machine, (*_build_mounts(place, request, work, tools), bytecode)):
                 inside = Inside(machine, place, unit, request.user, request.group)
                 facts = Build(inside, request, seen, say).run()
         folder = store.complete(seen.key, work, facts, kin=seen.kin)

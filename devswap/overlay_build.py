@@ -67,6 +67,8 @@ class Build:
         plan = {
             "site_folders": self._request.interpreter.site_folders,
             "sources": sources,
+            "package": self._request.package,
+            "bytecode": self._inside.slot.bytecode,
             "installed": self._request.package if self._request.installed else "",
             "then_project": then_project,
             "build_system": system,

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import importlib.metadata
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -29,17 +30,22 @@ from devswap.errors import DevswapError
 _ROOT = "virtualenv"
 _OWN = ("inside.py", "bytecode.py", "serve.py")
 _OWN_FOLDER = "debugger"
+_PIP = "pip"
+_IN_PIP = re.compile(rf"/{_PIP}/")
 
 
 def begin(cache: Path, python_version: str) -> None:
-    """Have the first tools made by another process, while this one does something else; `folder` waits for it."""
+    """Have the first tools made by another process, while this one does something else; `folder` waits for it.
+
+    That process goes on to compile pip, which most overlays do without, when nobody waits for it.
+    """
     if (cache / "tools").exists():
         return
     argv = [sys.executable, "-I", "-m", "devswap.overlay_tools", str(cache), python_version]
     process.popen(argv, stdin=process.DEVNULL, stdout=process.DEVNULL, stderr=process.DEVNULL)
 
 
-def folder(cache: Path, python_version: str) -> Path:
+def folder(cache: Path, python_version: str, *, compiles_pip: bool = True) -> Path:
     """The tools for building with Python `python_version` ("3.11"), below `cache`; made if they are not there."""
     from virtualenv.seed.wheels.embed import BUNDLE_SUPPORT, get_embed_wheel  # slow, and needed for building only
 
@@ -61,9 +67,14 @@ def folder(cache: Path, python_version: str) -> Path:
         if not target.exists():
             for left in target.parent.glob(".tools-*"):  # by one that was killed
                 shutil.rmtree(left, ignore_errors=True)
-            of_host = python_version == f"{sys.version_info.major}.{sys.version_info.minor}"
-            _make(target, distributions, pip.path, compiled=of_host)
+            skipped = None if compiles_pip else _IN_PIP
+            _make(target, distributions, pip.path, compiled=_is_of_host(python_version), skipped=skipped)
     return target
+
+
+def _is_of_host(python_version: str) -> bool:
+    """Bytecode of another Python would not be read."""
+    return python_version == f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def _needed() -> Iterator[importlib.metadata.Distribution]:
@@ -104,18 +115,25 @@ def brought_digest() -> str:
     return hashlib.sha256("\n".join(brought).encode()).hexdigest()
 
 
-def _make(target: Path, distributions: list[importlib.metadata.Distribution], pip: Path, *, compiled: bool) -> None:
+def _make(
+    target: Path,
+    distributions: list[importlib.metadata.Distribution],
+    pip: Path,
+    *,
+    compiled: bool,
+    skipped: re.Pattern[str] | None,
+) -> None:
     partial = Path(tempfile.mkdtemp(prefix=".tools-", dir=target.parent))
     try:
         for found in distributions:
             _copy(found, partial)
         with zipfile.ZipFile(pip) as wheel:
-            wheel.extractall(partial / "pip")
+            wheel.extractall(partial / _PIP)
         (partial / _OWN_FOLDER).mkdir()
         for name, text in _own().items():
             (partial / name).write_text(text, encoding="utf-8")
-        if compiled:  # bytecode of another Python would not be read
-            compileall.compile_dir(partial, quiet=2)
+        if compiled:
+            compileall.compile_dir(partial, quiet=2, rx=skipped)
         _readable(partial)
         partial.rename(target)
     finally:
@@ -142,5 +160,13 @@ def _readable(root: Path) -> None:
             os.chmod(Path(parent) / name, 0o644)
 
 
+def _make_early(cache: Path, python_version: str) -> None:
+    made = folder(cache, python_version, compiles_pip=False)
+    if _is_of_host(python_version):
+        os.nice(19)
+        compileall.compile_dir(made / _PIP, quiet=2)
+        _readable(made / _PIP)
+
+
 if __name__ == "__main__":
-    folder(Path(sys.argv[1]), sys.argv[2])
+    _make_early(Path(sys.argv[1]), sys.argv[2])

@@ -176,7 +176,7 @@ def _prepare_first(host: Host, deployment: Deployment, wish: Wish, makers: Maker
     foreseen.require_own_sites(host, deployment)
     foreseen.require_nothing_left(host, deployment)
     foreseen.require_last_word(deployment)
-    looked = makers.beside(partial(production.look, host, deployment, wish))
+    looked = makers.beside(partial(production.look, host, deployment, wish, makers.beside))
     sources = _gather(host, deployment, wish, makers)
     found: Production = looked()
     watched = found.watched
@@ -279,18 +279,11 @@ def _build(job: _Job) -> Prepared:
     own = hooks_of_swap.mounts(overlay_of_swap.cache(host), deployment, hooks, sources, place, (uid, gid))
     mounts = (*mounts, edits.mount(host, deployment.service.name, deployment.machine.address, place), *own)
     transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
+    needed = job.makers.beside(partial(_needed_of_databases, job))
     overlay_of_swap.check(host, deployment, sources, built, place, installed=job.wish.install)
     tuning_of_swap.require_known(host, job.journal.swap, place.python, job.wish.changes, trees)
-    sync, first, fronts = None, False, tuple[RefreshFront, ...]()
-    database, others = job.watched.database, job.watched.others
-    put_back = database_needs.put_back(host, deployment, job.journal, [database, *others] if database else [])
-    if database is not None:
-        needs = database_needs.Needs(host, deployment, sources.checkout, job.journal, database, others)
-        sync, first = needs.migration(place, snapshot=job.wish.snapshot)
-        fronts = needs.fronts(sync) if sync else ()
-    else:
-        database_needs.require_nothing_pending(host, deployment, sources.checkout, snapshot=job.wish.snapshot)
-    foreseen.require_scripts(deployment, built, sync)
+    databases: _OfDatabases = needed()
+    foreseen.require_scripts(deployment, built, databases.sync)
     hooked = hooks_of_swap.prepared(host, deployment, hooks, sources, built, place, job.journal.swap)
     in_apache = deployment.hosted is not None and job.wish.apache
     command = plan.command(deployment, place, hooked.made)
@@ -321,15 +314,38 @@ def _build(job: _Job) -> Prepared:
         deployment,
         built,
         description,
-        sync,
-        put_back,
-        database_returns_first=first,
+        databases.sync,
+        databases.put_back,
+        database_returns_first=databases.returns_first,
         replaces=job.replaces,
-        fronts=fronts,
+        fronts=databases.fronts,
         patient=patient,
         in_apache=in_apache,
         hooked=hooked,
     )
+
+
+@dataclass(frozen=True)
+class _OfDatabases:
+    """What a checkout needs of them: see Prepared."""
+
+    sync: SyncDatabase | None
+    put_back: PutBackValues | None
+    returns_first: bool = False
+    fronts: tuple[RefreshFront, ...] = ()
+
+
+def _needed_of_databases(job: _Job) -> _OfDatabases:
+    """Looks only."""
+    host, deployment, checkout, snapshot = job.host, job.deployment, job.sources.checkout, job.wish.snapshot
+    database, others = job.watched.database, job.watched.others
+    put_back = database_needs.put_back(host, deployment, job.journal, [database, *others] if database else [])
+    if database is None:
+        database_needs.require_nothing_pending(host, deployment, checkout, snapshot=snapshot)
+        return _OfDatabases(None, put_back)
+    needs = database_needs.Needs(host, deployment, checkout, job.journal, database, others)
+    sync, first = needs.migration(job.place, snapshot=snapshot)
+    return _OfDatabases(sync, put_back, first, needs.fronts(sync) if sync else ())
 
 
 def _patience_so_far(swap: Swap) -> int:

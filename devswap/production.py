@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from devswap import baseline, fingerprint, foreseen, peers, remembered, systemd, traffic
+from devswap import baseline, fingerprint, foreseen, meanwhile, peers, remembered, systemd, traffic
 from devswap.database_sharing import shared_database
 from devswap.deployment import Deployment
 from devswap.errors import DevswapError
 from devswap.fingerprint import Watched
 from devswap.host import Host
+from devswap.meanwhile import Beside
 from devswap.shared import Shelf
 from devswap.steps.unit import require_at_rest
 from devswap.traffic import Served
@@ -25,8 +26,11 @@ class Production:
     fingerprint: dict[str, str]
 
 
-def look(host: Host, deployment: Deployment, wish: Wish) -> Production:
-    """Changes nothing. Raises DevswapError for what is no state to come back to."""
+def look(host: Host, deployment: Deployment, wish: Wish, beside: Beside = meanwhile.afterwards) -> Production:
+    """Changes nothing; raises DevswapError for what is no state to come back to.
+
+    `beside` says how two things are looked at side by side.
+    """
     service, machine, unit = deployment.service, deployment.machine, deployment.unit
     served = traffic.of_deployment(host, service, machine.address)
     traffic.require_sound(each.balancer for each in served)
@@ -41,7 +45,7 @@ def look(host: Host, deployment: Deployment, wish: Wish) -> Production:
     with host.journals.changing(say=host.say), remembered.at_this_instant():
         foreseen.require_not_stopped(host, deployment)
         require_at_rest(machine, unit, systemd.settled(machine, unit))
-        before = fingerprint.take(watched, host.machine)
+        before = fingerprint.take(watched, host.machine, beside=beside)
         if watched.database and Shelf(host.state / "shared").find(shared_database(watched.database)):
             # Another swap has migrated it: how it was before is in that swap's fingerprint.
             before = {name: value for name, value in before.items() if not name.startswith("database ")}

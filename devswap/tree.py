@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import configparser
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,7 @@ class Tree:
         )
         making.add_refs(found, remotes, mirror)
         making.git.run("pack-refs", "--all")
-        making._put(found.commit)
+        making._check_out(found.commit)
         making._set_remotes(found, remotes)
         as_user(self.home, "mv", "-T", "--", str(partial), str(self.path))
 
@@ -102,6 +102,14 @@ class Tree:
     def _put(self, commit: str) -> None:
         """Check a commit out. What is being done is noted first, so that a half-written tree is not taken for edits."""
         self.git.run("config", "devswap.moving", commit)
+        try:
+            self._check_out(commit)
+        except DevswapError:
+            self.git.run("config", "--unset-all", "devswap.moving", ok=(0, 5))
+            raise
+        self.git.run("config", "--unset-all", "devswap.moving")
+
+    def _check_out(self, commit: str) -> None:
         where = ["--no-track", "-B", self.branch] if self.branch else ["--detach"]
         try:
             self.git.run("checkout", "--quiet", *where, commit, "--")
@@ -109,9 +117,7 @@ class Tree:
             said = error.result.stderr.strip()
             lock = self.path / ".git/index.lock"
             hint = f"if no git is running there: rm {shlex.quote(str(lock))}" if "index.lock" in said else None
-            self.git.run("config", "--unset-all", "devswap.moving", ok=(0, 5))
             raise DevswapError(f"cannot check {commit[:12]} out in {self.path}: {said}", hint=hint) from error
-        self.git.run("config", "--unset-all", "devswap.moving")
 
     def _finish_interrupted(self) -> None:
         """Complete a checkout that was killed half way, if every file is as one of the two commits has it."""
@@ -150,24 +156,29 @@ class Tree:
 
     def _set_remotes(self, found: Found, remotes: Remotes) -> None:
         """origin, gerrit (read from the changes' address, pushed to as .gitreview says), and the fork if it is one."""
-        git = self.git
         named = {"origin": remotes.branches, "gerrit": remotes.changes}
         if found.url not in named.values():
             named["fork"] = found.url
-        for name, url in named.items():
-            git.run("config", f"remote.{name}.url", url)
-            git.run("config", f"remote.{name}.fetch", f"+refs/heads/*:refs/remotes/{name}/*")
-            # what the mirror left out for later, git fetches from any of them when it needs it
-            git.run("config", f"remote.{name}.partialCloneFilter", "blob:none")
-            git.run("config", f"remote.{name}.promisor", "true")
-        push = review_address(gitreview(git, found.commit), self._gerrit_account())
+        settings = {
+            f'remote "{name}"': {
+                "url": url,
+                "fetch": f"+refs/heads/*:refs/remotes/{name}/*",
+                # what the mirror left out for later, git fetches from any of them when it needs it
+                "partialCloneFilter": "blob:none",
+                "promisor": "true",
+            }
+            for name, url in named.items()
+        }
+        review = gitreview(self.git, found.commit)
+        push = review_address(review, self._gerrit_account())
         if push:
-            git.run("config", "remote.gerrit.pushUrl", push)
-        target = found.branch or target_branch(git, found.commit)
+            settings['remote "gerrit"']["pushUrl"] = push
+        target = found.branch or _target_branch(review)
         remote = "fork" if found.branch and "fork" in named else "origin"
         if self.branch and target:
-            git.run("config", f"branch.{self.branch}.remote", remote)
-            git.run("config", f"branch.{self.branch}.merge", f"refs/heads/{target}")
+            settings[f"branch {_quoted(self.branch)}"] = {"remote": remote, "merge": f"refs/heads/{target}"}
+        # Once, not a git for each of them
+        as_user(self.home, "tee", "-a", "--", str(self.path / ".git/config"), text=_config(settings))
 
     def _gerrit_account(self) -> str | None:
         return self.git.run("config", "--get", "gitreview.username", ok=(0, 1)).stdout.strip() or None
@@ -185,8 +196,24 @@ def gitreview(git: Git, commit: str) -> dict[str, str]:
 
 def target_branch(git: Git, commit: str) -> str | None:
     """The branch a commit is meant for, as git-review sees it: .gitreview's defaultbranch, or master."""
-    settings = gitreview(git, commit)
-    return settings.get("defaultbranch", "master") if settings else None
+    return _target_branch(gitreview(git, commit))
+
+
+def _target_branch(review: Mapping[str, str]) -> str | None:
+    return review.get("defaultbranch", "master") if review else None
+
+
+def _config(sections: Mapping[str, Mapping[str, str]]) -> str:
+    """In the words of git-config(1)."""
+    lines = []
+    for section, settings in sections.items():
+        lines += [f"[{section}]", *(f"\t{name} = {_quoted(value)}" for name, value in settings.items())]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 def review_address(settings: dict[str, str], account: str | None) -> str | None:

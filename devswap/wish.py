@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from devswap import meanwhile, overlay, overlay_tools, source
 from devswap.libraries import Wanted
+from devswap.meanwhile import Beside
 from devswap.overlay import Overlay
 from devswap.source import Checkout
 from devswap.tuning import UNCHANGED, Changes
@@ -66,7 +66,7 @@ class Makers:
     build: Callable[..., Overlay] = overlay.prepare
     begin: Callable[[Path, str], None] = lambda cache, python: None  # noqa: ARG005
     """Called early with what `build` will be called with, so that it can get itself ready meanwhile."""
-    beside: Callable[[Callable[[], Any]], Callable[[], Any]] = meanwhile.at_once
+    beside: Beside = meanwhile.at_once
     """How something is looked at while `fetch` goes on."""
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import select
+import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +16,19 @@ if TYPE_CHECKING:
 
 
 class Lxc:
-    """The container `name`; its state is asked anew each time, since containers restart."""
+    """The container `name`; containers restart, so whether it still runs is looked at each time."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._container: Any = bindings().Container(name)
+        self._known: Any = None
+        self._init: _Process | None = None
+
+    @property
+    def _container(self) -> Any:
+        """Made when it is needed: that reads the container's configuration."""
+        if self._known is None:
+            self._known = bindings().Container(self.name)
+        return self._known
 
     @property
     def address(self) -> str:
@@ -27,9 +38,18 @@ class Lxc:
         return ["lxc-attach", "--clear-env", "-n", self.name, "--", *argv]
 
     def init_pid(self) -> int | None:
+        init = self._init
+        if init is None or not init.lives():
+            self._init = init = self._ask()
+        return init.pid if init is not None else None
+
+    def _ask(self) -> _Process | None:
         # -1 while it is stopped, and for a container that does not exist
         pid = int(self._container.init_pid)
-        return pid if pid > 0 else None
+        try:
+            return _Process(pid) if pid > 0 else None
+        except ProcessLookupError:  # it has just ended
+            return None
 
     def addresses(self) -> list[str]:
         pid = self.init_pid()
@@ -37,6 +57,20 @@ class Lxc:
 
     def is_defined(self) -> bool:
         return bool(self._container.defined)
+
+
+class _Process:
+    """A process that is known again for sure: while it lives nobody else has its number."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._end = select.poll()
+        descriptor = os.pidfd_open(pid)
+        weakref.finalize(self, os.close, descriptor)
+        self._end.register(descriptor, select.POLLIN)
+
+    def lives(self) -> bool:
+        return not self._end.poll(0)
 
 
 def running() -> list[Lxc]:

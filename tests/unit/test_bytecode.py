@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import devswap
-from devswap import process
+from devswap import inside, process
 
 _ASK = """
 import os, runpy, sys
@@ -30,3 +31,18 @@ def test_root_does_not_believe_what_the_services_user_may_write(tmp_path: Path, 
         path.chmod(0o755)
     told = process.run([sys.executable, "-I", "-B", "-c", _ASK, str(copy), str(uid)]).stdout.strip()
     assert told.startswith(f"/run/devswap/demo/1/{folder}/__pycache__/engine.")
+
+
+def test_a_build_compiles_meanwhile_what_the_service_will_look_for(tmp_path: Path) -> None:
+    package = tmp_path / "checkout/demo"
+    (package / "tests").mkdir(parents=True)
+    for name in ("engine.py", "tests/test_engine.py"):
+        (package / name).write_text("WHOSE = 'development'\n")
+    (package / "aaa.py").write_text("an error of syntax\n")
+    plan = {"checkout": f"{tmp_path}/checkout", "sources": "", "package": "demo", "bytecode": f"{tmp_path}/bytecode"}
+    inside._compile_meanwhile(plan)
+    assert os.wait()[1] == 0
+    (compiled,) = (tmp_path / "bytecode").rglob("*.pyc")
+    usual = Path(importlib.util.cache_from_source(str(package / "engine.py")))
+    assert compiled.relative_to(tmp_path / "bytecode") == usual.relative_to(tmp_path / "checkout")
+    assert not list((tmp_path / "checkout").rglob("*.pyc"))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from devswap import process
 from devswap.errors import DevswapError
+from devswap.tree import _config
 from tests.unit.served import CHANGE_ID, Developer, Upstream, commit_of, git
 
 
@@ -34,6 +38,13 @@ def test_a_checkout_has_the_remotes_that_git_review_works_with(developer: Develo
     assert developer.git(checkout, "rev-parse", "--abbrev-ref", "@{upstream}") == "origin/master"
     assert developer.git(checkout, "log", "--format=%s", "HEAD", "--not", "--remotes=gerrit") == "Change 123"
     assert developer.git(checkout, "fetch", "--quiet", "origin") == ""
+
+
+@pytest.mark.parametrize("value", ["plain", 'a "fork"; of #1', "back\\slash\\", " spaces ", "two\nlines"])
+def test_git_reads_what_is_written_into_its_configuration(tmp_path: Path, value: str) -> None:
+    (tmp_path / "config").write_text(_config({'remote "origin"': {"url": value}}))
+    read = process.run(["git", "config", "--null", "--file", str(tmp_path / "config"), "remote.origin.url"]).stdout
+    assert read == f"{value}\0"
 
 
 def test_the_user_pushes_as_git_review_does(developer: Developer, heat: Upstream) -> None:
