@@ -17,6 +17,7 @@ from devswap import (
     edits,
     fingerprint,
     kept_terminal,
+    leftovers,
     listed_options,
     reloading,
     systemd,
@@ -185,6 +186,7 @@ def foreground(
         spare: list[Question | None] = []  # its start would take processor from the service's
 
         def again(saved_at: float) -> None:
+            leftovers.end(machine, swap.service, swap.unit)
             write_drop_in(host, swap, terminal)
             shown.become(_begin(machine, swap.unit))
             told.again(spare.pop() if spare else until_ended.enter_context(standing_by(host, swap)), saved_at)
@@ -266,6 +268,7 @@ def _end(machine: Machine, swap: Swap) -> None:
     """Close the gate, so that nobody starts development on a terminal that is gone, and stop what is left."""
     machine.remove(development.gate(swap.service))
     systemd.stop_within(machine, swap.unit, seconds=_END_SECONDS)
+    leftovers.end(machine, swap.service, swap.unit)
     systemd.reset_failed(machine, swap.unit)
 
 

@@ -16,6 +16,7 @@ from devswap import (
     development,
     edits,
     hooks_of_swap,
+    leftovers,
     locate,
     newest,
     preparation,
@@ -317,6 +318,8 @@ def start_again(host: Host, journal: Journal, terminal: Terminal | None, questio
             traffic.take_out(host, journal)
             systemd.stop(machine, development.guard_unit(swap.service))
             systemd.stop(machine, swap.unit)
+            for line in leftovers.end(machine, swap.service, swap.unit):
+                host.say(line)
         running.write_drop_in(host, swap, terminal)
         for step in (from_json(entry.step) for entry in journal.entries):
             if step.runs:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from devswap import development, systemd
+from devswap import development, leftovers, systemd
 from devswap.errors import DevswapError, Unrecognised
 from devswap.machine import Machine
 from devswap.steps.mount import remove_empty
@@ -225,6 +225,8 @@ class RunDevelopment(Step):
         # With neither the unit is production's again (the machine was restarted): not ours to stop.
         if held:
             systemd.stop(machine, self.unit, mercy=_MERCY)
+        for line in leftovers.end(machine, self.service, self.unit):
+            cloud.say(line)
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
         units = (development.guard_unit(self.service), development.beside_units(self.service), self.unit)
@@ -232,6 +234,8 @@ class RunDevelopment(Step):
         lent = shlex.quote(development.lent_environment(self.service, ""))
         return [
             f"{stop} || true",
+            "# what runs the checkout still, of what it has started:",
+            shell(self.on, *leftovers.by_hand(self.service, self.unit)),
             shell(self.on, "rm", "-rf", development.gate(self.service)),
             shell(self.on, "sh", "-c", f"rm -f {lent}*"),
         ]

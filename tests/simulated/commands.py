@@ -65,6 +65,8 @@ def _plain(machine: SimulatedMachine, call: Invocation) -> Effect:
         return _of_files(machine, tool, rest)
     if tool == "sleep":
         return Outcome(0)
+    if tool == "kill":
+        return _kill(machine, *rest)
     if tool.startswith("no-such-"):
         return Outcome(127, stderr=f"env: '{tool}': No such file or directory\n")
     raise UnknownCommandError(f"the simulated {machine.name} does not know {shlex.join(call.argv)}")
@@ -85,6 +87,16 @@ def _of_files(machine: SimulatedMachine, tool: str, rest: list[str]) -> Effect:
     if tool == "mv":
         return _move(machine, *rest)
     return _remove(machine, rest[1:]) if tool == "rm" else _unmount(machine, rest[-1])
+
+
+def _kill(machine: SimulatedMachine, signal: str, *pids: str) -> Generator[None, None, Outcome]:
+    """Of what a unit has left behind."""
+    for pid in pids:
+        stray = machine.init.strays.get(int(pid))
+        if stray is not None and (signal == "-KILL" or not stray.deaf):
+            del machine.init.strays[int(pid)]
+        yield
+    return Outcome()
 
 
 def _remove(machine: SimulatedMachine, paths: list[str]) -> Generator[None, None, Outcome]:
@@ -122,6 +134,10 @@ def _shell(machine: SimulatedMachine, call: Invocation) -> Effect:
     if match := re.fullmatch(r"rm -f (\S+)/(\S+)\*", script):
         names = [name for name in machine.files.names(match[1]) if name.startswith(match[2])]
         return _remove(machine, [f"{match[1]}/{name}" for name in names])
+    if script.endswith("kill -KILL ${p#/proc/}; done 2>/dev/null; true"):
+        folder, unit = arguments
+        strays = machine.init.strays.items()
+        return _kill(machine, "-KILL", *(str(pid) for pid, each in strays if each.is_of(unit, f"{folder}/")))
     if match := re.fullmatch(r"exit (\d+)", script):
         return Outcome(int(match[1]))
     if match := re.fullmatch(r"kill -(KILL|TERM) \$\$", script):

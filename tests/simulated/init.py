@@ -43,11 +43,25 @@ class Running:
 
 
 @dataclass
+class Stray:
+    """A process that a unit has left behind."""
+
+    unit: str
+    argv: list[str]
+    deaf: bool = False
+    """It ends by nothing but a kill."""
+
+    def is_of(self, unit: str, folder: str) -> bool:
+        return self.unit == unit and any(word.startswith(folder) for word in self.argv)
+
+
+@dataclass
 class Init:
     files: Files
     loaded: dict[str, Loaded] = field(default_factory=dict)
     units: dict[str, Running] = field(default_factory=dict)
     pids: dict[str, int] = field(default_factory=dict)
+    strays: dict[int, Stray] = field(default_factory=dict)
 
     def load(self, unit: str) -> Loaded | None:
         """As it is in memory, read from its files when first asked for."""

@@ -35,7 +35,8 @@ def read(init: Init, path: str) -> bytes | None:
 
 def names(init: Init, path: str) -> list[str]:
     if path == "/proc":
-        return sorted(str(number) for unit, number in init.pids.items() if init.is_active(unit))
+        running = [number for unit, number in init.pids.items() if init.is_active(unit)]
+        return sorted(map(str, [*running, *init.strays]))
     number, _, name = path.removeprefix("/proc/").partition("/")
     found = _process(init, number) if path.startswith("/proc/") and name == "fd" else None
     return ["0", *(str(3 + index) for index in range(len(found[1].ports)))] if found else []
@@ -56,7 +57,8 @@ def _process(init: Init, number: str) -> tuple[str, Running] | None:
     for unit, pid in init.pids.items():
         if str(pid) == number and init.is_active(unit):
             return unit, init.units[unit]
-    return None
+    stray = init.strays.get(int(number)) if number.isdigit() else None
+    return (stray.unit, Running(argv=stray.argv)) if stray else None
 
 
 def _sockets(init: Init) -> str:
