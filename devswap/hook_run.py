@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 from devswap import development, process, systemd
@@ -203,6 +204,11 @@ def _require_options(hook: Hook, environment: Mapping[str, Any]) -> None:
                 f"the hook {hook.path} declares {name!r} for the environment",
                 hint="OS_GROUP__OPTION, as oslo.config reads an option from there, and a text of one line",
             )
+        if mask(f"{name}={value}") != f"{name}={value}":
+            raise DevswapError(
+                f"the hook {hook.path} declares {name}, whose value looks like a secret: all may read development's unit",
+                hint="leave it in production's files, which development reads",
+            )
 
 
 def _made(hook: Hook, read: Mapping[str, Any], told: Mapping[str, Any]) -> Made:
@@ -251,4 +257,10 @@ def _require_allowed(hook: Hook, path: str, service: str) -> None:
         raise DevswapError(
             f"the hook {hook.path} is no file of root's: it may make files below {own} only, not {path}",
             hint="root may put it into /etc/devswap/hooks",
+        )
+    # what answers ran as the service's user, beside others of that user's: only the hook's own text is root's
+    if not any(PurePosixPath(path).match(pattern) for pattern in hook.files):
+        raise DevswapError(
+            f"the hook {hook.path} declares {path}, which it does not name at its beginning",
+            hint=f"a line there, where that is meant: # devswap: files = {path}",
         )

@@ -6,6 +6,8 @@ script that declares at its beginning where it runs:
     # devswap: run-on = machine
     # devswap: seconds = 60
     # devswap: makes = yes
+    # devswap: services = *-agent
+    # devswap: files = /etc/sudoers.d/devswap-*
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from devswap.errors import UsageError
@@ -28,6 +31,8 @@ _SECONDS = 30
 _LONGEST = 600
 _LARGEST = 256 * 1024
 _SAYS = re.compile(r"#\s*devswap\s*:\s*(.*)")
+_KEYS = ("run-on", "seconds", "makes", "services", "files")
+_PATTERN = re.compile(r"(?!.*/\.\.?(/|$))(/[\w.+@-]+)+/[\w.+@*?-]+")
 _IGNORED = re.compile(r"\..*|.*~|README.*")
 
 
@@ -46,6 +51,16 @@ class Hook:
     text: str
     makes: bool = False
     """It has a folder that it may write, and development reads."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Patterns of the files that it may declare besides those in the folder of hooks."""
+        return tuple(dict(_declared(self.path, self.text.splitlines())).get("files", "").split())
+
+    def is_for(self, service: str) -> bool:
+        """Of its project's services all, unless it names some."""
+        patterns = dict(_declared(self.path, self.text.splitlines())).get("services", "*")
+        return any(fnmatchcase(service, pattern) for pattern in patterns.split())
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,8 @@ def find(project: str, service: str, where: Sequence[Shelf]) -> tuple[Hook, ...]
     """
     names = dict.fromkeys((project, service))
     hooks = [hook for name in names for shelf in where for hook in _in_folder(shelf, shelf.folder / name)]
-    return tuple(sorted(hooks, key=lambda hook: STAGES.index(hook.stage)))
+    own = [hook for hook in hooks if hook.is_for(service)]
+    return tuple(sorted(own, key=lambda hook: STAGES.index(hook.stage)))
 
 
 def read(path: str, stage: str, uid: int, text: str) -> Hook:
@@ -89,8 +105,8 @@ def read(path: str, stage: str, uid: int, text: str) -> Hook:
             f"the hook {path} is no script: its first line names no interpreter", hint="begin it with #!/bin/sh"
         )
     declared = dict(_declared(path, lines))
-    if unknown := ", ".join(sorted(declared.keys() - {"run-on", "seconds", "makes"})):
-        raise UsageError(f"the hook {path} declares an unknown {unknown}", hint="known: run-on, seconds, makes")
+    if unknown := ", ".join(sorted(declared.keys() - set(_KEYS))):
+        raise UsageError(f"the hook {path} declares an unknown {unknown}", hint=f"known: {', '.join(_KEYS)}")
     if declared.get("run-on") not in (MACHINE, HOST):
         hint = f"a line at its beginning: # devswap: run-on = {MACHINE}, or {HOST}"
         raise UsageError(f"the hook {path} does not declare where it runs", hint=hint)
@@ -100,7 +116,22 @@ def read(path: str, stage: str, uid: int, text: str) -> Hook:
     makes = declared.get("makes", "no")
     if makes not in ("yes", "no") or (makes == "yes" and declared["run-on"] != MACHINE):
         raise UsageError(f"the hook {path} declares makes = {makes}", hint=f"yes, where run-on is {MACHINE}, or no")
+    _require_patterns(path, uid, declared.get("files"))
     return Hook(path, stage, declared["run-on"], int(seconds), uid, text, makes=makes == "yes")
+
+
+def _require_patterns(path: str, uid: int, files: str | None) -> None:
+    """Root's word for a file of root's is the hook's text, which only root writes; its answer may be another's."""
+    if files is None:
+        return
+    if uid != 0:
+        raise UsageError(
+            f"the hook {path} is no file of root's: it may make files below /run/devswap only, not {files}",
+            hint="root may put it into /etc/devswap/hooks",
+        )
+    if not files or not all(_PATTERN.fullmatch(each) for each in files.split()):
+        hint = "absolute paths with a folder each; a star is for what is between two slashes"
+        raise UsageError(f"the hook {path} declares files = {files}", hint=hint)
 
 
 def _declared(path: str, lines: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -146,7 +177,11 @@ def _in_folder(shelf: Shelf, folder: Path) -> Iterator[Hook]:
 
 
 def _text(path: Path, trusted: frozenset[int] | None) -> str:
-    """What is looked at is what is read: the name may lead elsewhere a moment later."""
+    """What is looked at is what is read: the name may lead elsewhere a moment later.
+
+    What is believed as devswap itself may be a link to another of them.
+    """
+    path = path if trusted is not None else path.resolve()
     try:
         # a pipe in the place of a file would keep whoever opens it waiting
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

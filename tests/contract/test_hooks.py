@@ -29,7 +29,8 @@ def call(
 ) -> tuple[hook_run.Answer, list[str]]:
     """What it declares, and what it says."""
     said: list[str] = []
-    hook = Hook("/hooks/it", "prepared", "machine", seconds, 0, f"#!{interpreter}\n{script}\n")
+    text = f"#!{interpreter}\n# devswap: files = /etc/x\n{script}\n"
+    hook = Hook("/hooks/it", "prepared", "machine", seconds, 0, text)
     return hook_run.call(hook, machine, TOLD, said.append), [line.removeprefix("/hooks/it: ") for line in said]
 
 

@@ -87,7 +87,7 @@ def hooks(failing: str = "") -> list[Hook]:
     ]
     does = {stage: "exit 1" if stage == failing else "true" for stage in STAGES}
     does["prepared"] = f"echo {shlex.quote(json.dumps({'files': files}))}"
-    text = "#!/bin/sh\n# devswap: run-on = machine\n{}\n"
+    text = "#!/bin/sh\n# devswap: run-on = machine\n# devswap: files = /etc/sudoers.d/devswap-*\n{}\n"
     return [read(f"/hooks/heat/{stage}", stage, 0, text.format(does[stage])) for stage in STAGES]
 
 

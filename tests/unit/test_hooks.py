@@ -153,11 +153,38 @@ def test_a_hook_declares_where_it_runs_and_how_long() -> None:
         ("# devswap: run-on = host\n# devswap: run-on = machine", "cannot read: # devswap: run-on = machine"),
         ("# devswap: run-on", "cannot read: # devswap: run-on"),
         ("true\n# devswap: run-on = host", "cannot read: # devswap: run-on = host"),
+        ("# devswap: run-on = host\n# devswap: files = sudoers.d/x", "declares files = sudoers.d/x"),
+        ("# devswap: run-on = host\n# devswap: files = /etc/../root/x", "declares files = /etc/../root/x"),
+        ("# devswap: run-on = host\n# devswap: files = /e*/sudoers.d/x", r"declares files = /e\*/sudoers.d/x"),
+        ("# devswap: run-on = host\n# devswap: files =", "declares files = "),
     ],
 )
 def test_what_it_does_not_declare_as_it_must_is_refused(lines: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         hooks.read("x", "started", 0, f"#!/bin/sh\n{lines}\n")
+
+
+def test_files_of_roots_are_named_by_roots_hooks_alone() -> None:
+    text = f"#!/bin/sh\n# devswap: run-on = machine\n# devswap: files = {SUDOERS}\n"
+    assert hooks.read("x", "prepared", 0, text).files == (SUDOERS,)
+    with pytest.raises(UsageError, match="is no file of root's"):
+        hooks.read("x", "prepared", ADA, text)
+
+
+def test_a_hook_may_be_for_some_services_of_its_project(home: Path, where: tuple[Shelf, ...]) -> None:
+    text = "#!/bin/sh\n# devswap: run-on = machine\n# devswap: services = heat-engine *-cfn\n"
+    put(home, "heat/prepared", text)
+    found = {service: len(hooks.find("heat", service, where)) for service in ("heat-engine", "heat-api-cfn", "heat-api")}
+    assert found == {"heat-engine": 1, "heat-api-cfn": 1, "heat-api": 0}
+
+
+def test_of_those_that_are_shipped_one_may_be_a_link_to_another(tmp_path: Path) -> None:
+    path = put(tmp_path, "heat/prepared")
+    (tmp_path / "nova").mkdir()
+    (tmp_path / "nova/prepared").symlink_to(path)
+    assert [hook.text for hook in hooks.find("nova", "nova-api", [Shelf(tmp_path, 0, None, tmp_path)])] == [
+        path.read_text()
+    ]
 
 
 # --- run on this very host -------------------------------------------------------------------------------------------
@@ -220,9 +247,9 @@ def test_an_interpreter_that_is_not_there_is_told() -> None:
         called(on_host("#!/no/such\n"))
 
 
-def answering(answer: object, *, uid: int = 0, stage: str = "prepared") -> Hook:
+def answering(answer: object, *, uid: int = 0, stage: str = "prepared", files: str = "/etc/x") -> Hook:
     said = answer if isinstance(answer, str) else json.dumps(answer)
-    return on_host(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\n", uid=uid, stage=stage)
+    return on_host(f"#!/bin/sh\n# devswap: files = {files}\ncat <<'END'\n{said}\nEND\n", uid=uid, stage=stage)
 
 
 def file(path: str, **more: object) -> dict[str, object]:
@@ -230,7 +257,8 @@ def file(path: str, **more: object) -> dict[str, object]:
 
 
 def test_what_it_declares_is_read() -> None:
-    assert called(answering(file(SUDOERS, mode="0440")))[0].files == (hook_run.Declared(SUDOERS, "x\n", 0o440),)
+    named = answering(file(SUDOERS, mode="0440"), files="/etc/x /etc/sudoers.d/devswap-*")
+    assert called(named)[0].files == (hook_run.Declared(SUDOERS, "x\n", 0o440),)
     assert called(answering(file(OWN), uid=65534))[0].files == (hook_run.Declared(OWN, "x\n", 0o644),)
     option = {"OS_AGENT__ROOT_HELPER": "sudo /x %s"}
     assert called(answering({"environment": option}, uid=65534))[0] == hook_run.Answer(environment=option)
@@ -263,6 +291,10 @@ def test_what_it_declares_is_read() -> None:
         (answering(file("/openstack/venvs/heat-1/x")), "must not make"),
         (answering(file("/root/.pip/pip.conf")), "must not make"),
         (answering(file(SUDOERS), uid=65534), "is no file of root's: it may make files below"),
+        (answering(file(SUDOERS)), f"declares {SUDOERS}, which it does not name at its beginning"),
+        (answering(file(f"{SUDOERS}/x"), files="/etc/sudoers.d/devswap-*"), "which it does not name at its beginning"),
+        (answering({"environment": {"OS_DEFAULT__SHARED_SECRET": "s3cret"}}), "whose value looks like a secret"),
+        (answering({"environment": {"OS_A__B": "mysql://heat:s3cret@db/heat"}}), "whose value looks like a secret"),
     ],
 )
 def test_what_it_must_not_declare_is_refused(hook: Hook, said: str) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +40,9 @@ class Site:
         file.write_text(text)
         return str(file)
 
-    def asked(self, project: str, service: str, config: str = "", **more: object) -> hook_run.Answer:
+    def asked(
+        self, project: str, service: str, config: str = "", *, say: list[str] | None = None, **more: object
+    ) -> hook_run.Answer:
         told: dict[str, Any] = {
             "service": service,
             "project": project,
@@ -50,7 +55,7 @@ class Site:
         }
         (prepared,) = hooks.find(project, service, hooks.shelves(None, 0))
         assert (prepared.on, prepared.stage) == ("machine", "prepared")
-        return hook_run.call(replace(prepared, on="host"), None, told, lambda line: None)  # type: ignore[arg-type]
+        return hook_run.call(replace(prepared, on="host"), None, told, [].append if say is None else say.append)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -90,7 +95,7 @@ def test_an_agent_has_rootwrap_with_the_checkouts_filters_and_scripts_of_the_ove
     assert "vendor: " in files[f"{own}/rootwrap.d/vendor.filters"].text
     for script in ("neutron-rootwrap", "privsep-helper"):
         made = files[f"{own}/bin/{script}"]
-        assert (made.mode, made.text.splitlines()[0]) == (0o755, "#!/run/devswap/x/1/overlay/bin/python -B")
+        assert (made.mode, made.text.splitlines()[0]) == (0o755, "#!/run/devswap/x/1/overlay/bin/python -BI")
 
 
 def test_sudo_is_told_of_no_more_than_these_with_their_own_configuration(site: Site) -> None:
@@ -112,7 +117,8 @@ def test_a_helper_that_production_starts_by_a_command_of_its_own_is_the_overlays
     command = f"sudo {own}/bin/privsep-helper --config-file {etc}/neutron.conf"
     assert answer.environment["OS_PRIVSEP_LINK__HELPER_COMMAND"] == command
     assert "OS_PRIVSEP__HELPER_COMMAND" not in answer.environment
-    assert f"NOPASSWD: {own}/bin/privsep-helper *\n" in by_path(answer)[f"/etc/sudoers.d/devswap-{service}"].text
+    rule = f"NOPASSWD: {own}/bin/privsep-helper --config-file {etc}/neutron.conf --privsep_context *\n"
+    assert rule in by_path(answer)[f"/etc/sudoers.d/devswap-{service}"].text
 
 
 def test_where_sudo_is_used_without_rootwrap_each_context_has_its_helper(site: Site) -> None:
@@ -140,17 +146,89 @@ def test_nova_compute_finds_productions_rootwrap_which_finds_the_overlays_helper
 @pytest.mark.parametrize(
     ("project", "service", "more"),
     [
-        ("neutron", "neutron-server", {}),
-        ("nova", "nova-conductor", {}),
         ("neutron", "neutron-dhcp-agent", {"machine": "local:"}),
         ("neutron", "neutron-dhcp-agent", {"machine": "ssh:root@aio2"}),
         ("nova", "nova-compute", {"user": "root"}),
     ],
 )
-def test_what_needs_no_root_or_would_be_root_of_a_host_has_nothing(
+def test_what_would_be_root_of_a_host_has_nothing(
     site: Site, project: str, service: str, more: dict[str, str]
 ) -> None:
     assert site.asked(project, service, **more) == hook_run.Answer()
+
+
+@pytest.mark.parametrize(
+    ("project", "service"), [("neutron", "neutron-server"), ("nova", "nova-api"), ("nova", "nova-conductor")]
+)
+def test_what_needs_no_root_has_no_hook(project: str, service: str) -> None:
+    assert hooks.find(project, service, hooks.shelves(None, 0)) == ()
+
+
+def lets_through(filters: str, asked: list[str]) -> bool:
+    """As rootwrap's RegExpFilter does."""
+    parser = configparser.RawConfigParser()
+    parser.read_string(filters)
+    for _, value in parser.items("Filters"):
+        kind, _, _, *patterns = (word.strip() for word in value.split(","))
+        assert kind == "RegExpFilter"
+        if len(patterns) == len(asked) and all(map(re.match, (f"{each}$" for each in patterns), asked)):
+            return True
+    return False
+
+
+CONFIG, CONTEXT = ["--config-file", "{etc}/neutron.conf"], ["--privsep_context", "neutron.privileged.link_cmd"]
+AT = ["--privsep_sock_path", "/tmp/tmpx1_/privsep.sock"]  # noqa: S108 - it is asked for
+
+
+@pytest.mark.parametrize(
+    ("words", "may"),
+    [
+        ([*CONFIG, *CONTEXT, *AT], True),
+        ([*CONFIG, "--config-file", "{etc}/plugins/x.ini", *CONTEXT, *AT], True),
+        ([*CONFIG, "--config-dir", "{etc}/neutron.conf.d/", *CONTEXT, *AT], True),
+        (["--config-file", "/tmp/own.conf", *CONTEXT, *AT], False),  # noqa: S108 - it is refused
+        (["--config-file", "{etc}/../own.conf", *CONTEXT, *AT], False),
+        ([*CONFIG, "--privsep_context", "os.system", *AT], False),
+        ([*CONFIG, "--privsep_context", "neutron.privileged.other", *AT], False),
+        ([*CONFIG, *CONTEXT, "--privsep_sock_path", "/etc/privsep.sock"], False),
+        ([*CONFIG, *CONTEXT, *AT, "--config-file", "/tmp/own.conf"], False),  # noqa: S108 - it is refused
+    ],
+)
+def test_privseps_helper_takes_productions_files_and_the_checkouts_contexts_alone(
+    site: Site, words: list[str], may: bool
+) -> None:
+    etc, service = site.top / "etc", "neutron-l3-agent"
+    files = by_path(site.asked("neutron", service, f"[agent]\n{ROOTWRAP % etc}"))
+    asked = [word.format(etc=etc) for word in words]
+    own = OWN.format(service)
+    assert lets_through(files[f"{own}/rootwrap.d/zz-devswap.filters"].text, ["privsep-helper", *asked]) == may
+    # sudo and filters of others do not look as closely
+    script = site.write("bin/privsep-helper", files[f"{own}/bin/privsep-helper"].text)
+    site.write("lib/oslo_privsep/__init__.py", "")
+    site.write("lib/oslo_privsep/daemon.py", "def helper_main():\n    return 42\n")
+    ran = subprocess.run(
+        [sys.executable, "-B", script, *asked],
+        env={**os.environ, "PYTHONPATH": str(site.top / "lib")},
+        capture_output=True,
+        check=False,
+    )
+    assert ran.returncode == (42 if may else 1), ran.stderr
+
+
+def test_nova_computes_helper_knows_the_contexts_of_its_libraries(site: Site) -> None:
+    config = f"[DEFAULT]\nrootwrap_config = {site.top}/etc/rootwrap.conf\n"
+    files = by_path(site.asked("nova", "nova-compute", config))
+    filters = files[f"{OWN.format('nova-compute')}/rootwrap.d/zz-devswap.filters"].text
+    config_file = ["--config-file", f"{site.top}/etc/nova.conf"]
+    for context in ("nova.privsep.sys_admin_pctxt", "os_brick.privileged.default"):
+        assert lets_through(filters, ["privsep-helper", *config_file, "--privsep_context", context, *AT])
+
+
+def test_what_the_checkouts_filters_let_through_besides_productions_is_said(site: Site) -> None:
+    said: list[str] = []
+    site.asked("neutron", "neutron-l3-agent", f"[agent]\n{ROOTWRAP % (site.top / 'etc')}", say=said)
+    (line,) = [line for line in said if "production's filters do not" in line]
+    assert line.endswith("or otherwise: new")
 
 
 def test_what_sudo_would_read_otherwise_is_refused(site: Site) -> None:

@@ -19,12 +19,14 @@ from tests.simulated.snapshot import Snapshot
 
 SERVICE = "heat-engine"
 TEXT = "#!/bin/sh\n# devswap: run-on = machine\n{}\n"
+NAMED = "# devswap: files = /etc/sudoers.d/devswap-* /etc/systemd/system/*\n"
 OWN = "/run/devswap/heat-engine/hooks/note"
 SUDOERS = "/etc/sudoers.d/devswap-heat"
 
 
 def doing(stages: Mapping[str, str], *, uid: int = 0) -> list[Hook]:
-    return [hooks.read(f"/hooks/{stage}", stage, uid, TEXT.format(does)) for stage, does in stages.items()]
+    named = "" if uid else NAMED
+    return [hooks.read(f"/hooks/{stage}", stage, uid, TEXT.format(named + does)) for stage, does in stages.items()]
 
 
 def declaring(path: str, text: str = "x\n") -> str:
