@@ -94,7 +94,7 @@ def mounts(
     folder.mkdir(parents=True, exist_ok=True)
     os.chown(folder, *account)
     folder.chmod(0o755)
-    return (Mount(folder, place.made, readonly=False),)
+    return (Mount(folder, place.made, readonly=False, passing=True),)
 
 
 def prepared(

@@ -23,7 +23,7 @@ from devswap.slot import Mount as Mounting
 from devswap.slot import Slot
 from devswap.source import Checkout
 from devswap.sources import Sources
-from devswap.steps.mount import Mount
+from devswap.steps.mount import Mount, MountPassing
 
 
 def request(host: Host, deployment: Deployment, sources: Sources, *, install: bool = False) -> Request:
@@ -110,7 +110,8 @@ def build(
 def mount_steps(deployment: Deployment, wanted: Sequence[Mounting]) -> list[Mount]:
     """The mounts as steps, so that they have their way back."""
     on = deployment.machine.address
-    return [Mount(on, str(each.source), each.target, readonly=each.readonly) for each in wanted]
+    kinds = {False: Mount, True: MountPassing}
+    return [kinds[each.passing](on, str(each.source), each.target, readonly=each.readonly) for each in wanted]
 
 
 def check(

@@ -18,6 +18,8 @@ class Mount:
     source: Path
     target: str
     readonly: bool
+    passing: bool = False
+    """Its folder was made for this mount, and goes with it."""
 
 
 @dataclass(frozen=True)

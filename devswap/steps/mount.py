@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -46,6 +48,25 @@ class Mount(Step):
     def describe(self) -> tuple[str, str]:
         how = "read-only" if self.readonly else "writable"
         return f"mount {self.source} on {self.target} ({how})", f"unmount {self.target}"
+
+
+@dataclass(frozen=True)
+class MountPassing(Mount):
+    """The same of a folder that was made for this swap alone, and of which nobody needs anything afterwards."""
+
+    kind: ClassVar[str] = "mount-passing"
+
+    def undo(self, cloud: Cloud, captured: Any) -> None:
+        super().undo(cloud, captured)
+        # others wrote it: no link in it is followed, and what cannot be removed is in nobody's way
+        shutil.rmtree(self.source, ignore_errors=True)
+
+    def by_hand(self, captured: Any, vault: Path) -> list[str]:
+        return [*super().by_hand(captured, vault), shlex.join(["rm", "-rf", "--", self.source])]
+
+    def describe(self) -> tuple[str, str]:
+        forward, backward = super().describe()
+        return forward, f"{backward}, and remove {self.source}"
 
 
 def remove_empty(machine: Machine, path: str) -> None:

@@ -57,6 +57,14 @@ def dashboard(site: str = SITE) -> Deployment:
     )
 
 
+def test_under_anything_but_apache_it_is_refused_before_anything_is_fetched() -> None:
+    wish = Wish("horizon", "plain", None, None, detach=True)
+    foreseen.require_possible(dashboard(), wish, None)
+    own = replace(dashboard(), hosted=None, unit="horizon-dashboard.service")
+    with pytest.raises(DevswapError, match=r"of its own \(horizon-dashboard.service\) runs it in aio1-horizon"):
+        foreseen.require_possible(own, wish, None)
+
+
 class Machine:
     address, name = "lxc:aio1-horizon", "aio1-horizon"
 
@@ -188,7 +196,20 @@ def test_its_folder_is_the_services_users_to_write_as_long_as_it_is_swapped(clou
     (journal,) = cloud.host().journals.all()
     swap.restore(cloud.host(), journal)
     assert machine.mounted("/run/devswap") == []
+    assert not folder.exists()
     assert [line for line in differences(cloud, whole) if "cache" not in line] == []
+
+
+def test_a_plan_leaves_nothing_that_was_made_and_another_checkout_only_its_own(cloud: SimulatedCloud) -> None:
+    hook = hooks.read("/hooks/started", "started", 0, TEXT.format("true"))
+    cloud.hooks = [hook]
+    swap.plan(cloud.host(), Wish("heat-engine", "plain", None, None, detach=True), cloud.makers)
+    assert list((cloud.state / "cache/made").iterdir()) == []
+    take_over(cloud, hook)
+    (first,) = (cloud.state / "cache/made").iterdir()
+    take_over(cloud, hook)
+    (second,) = (cloud.state / "cache/made").iterdir()
+    assert second != first
 
 
 def test_hooks_that_make_nothing_have_no_folder(cloud: SimulatedCloud) -> None:

@@ -23,7 +23,7 @@ from devswap.steps.database import SyncDatabase
 from devswap.steps.file import MakeFile
 from devswap.steps.haproxy import ACTIVE, BACKUP, OUT, MoveTraffic
 from devswap.steps.hook import RunHook
-from devswap.steps.mount import Mount
+from devswap.steps.mount import Mount, MountPassing
 from devswap.steps.patience import LengthenWait
 from devswap.steps.peer import HoldPeer
 from devswap.steps.step import Cloud, Step, from_json
@@ -78,6 +78,7 @@ def example(kind: str, simulated: SimulatedCloud) -> Step:
     drop_in = development.drop_in("heat-engine", COMMAND, terminal=None)
     examples: dict[str, Step] = {
         "mount": Mount(ON, str(overlay), "/run/devswap/heat-engine/2/overlay", readonly=True),
+        "mount-passing": MountPassing(ON, str(simulated.folder / "made"), f"{SLOT}/made", readonly=False),
         "hold-unit": HoldUnit(ON, service="heat-engine", unit=UNIT, text=drop_in),
         "run-development": RunDevelopment(ON, service="heat-engine", unit=UNIT),
         "sync-database": SyncDatabase(
@@ -156,7 +157,7 @@ def cloud(simulated: SimulatedCloud) -> Cloud:
 
 STEPS = (*sorted(Step.known), "haproxy, narrowed", "haproxy, alone")
 # What is not there any more after a restart of the machine, and is done again then. A mount that is there is left.
-REPEATED = [name for name in sorted(Step.known) if not Step.known[name].outlives_restart and name != Mount.kind]
+REPEATED = [name for name, step in sorted(Step.known.items()) if not (step.outlives_restart or issubclass(step, Mount))]
 
 
 @pytest.fixture(params=STEPS)
