@@ -58,6 +58,13 @@ def require_possible(deployment: Deployment, wish: Wish, existing: Journal | Non
             hint=f"let its unit have a User= of its own: systemctl edit {deployment.unit}",
         )
     if deployment.hosted is None:
+        if deployment.service.web and deployment.service.web.hosted:
+            by = "uWSGI" if deployment.uwsgi else f"a program of its own ({deployment.unit})"
+            raise DevswapError(
+                f"cannot take {service} over: {by} runs it in {where}, and only Apache with mod_wsgi can be told of the"
+                " static files of a checkout",
+                hint=f"devswap list {service} shows what was found of it, and where",
+            )
         if wish.apache and not (deployment.uwsgi or deployment.front):
             raise UsageError(f"no web server runs {service} in {where}", hint="leave --apache out")
         return
