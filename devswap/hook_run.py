@@ -206,8 +206,8 @@ def _require_options(hook: Hook, environment: Mapping[str, Any]) -> None:
             )
         if mask(f"{name}={value}") != f"{name}={value}":
             raise DevswapError(
-                f"the hook {hook.path} declares {name}, whose value looks like a secret: all may read development's unit",
-                hint="leave it in production's files, which development reads",
+                f"the hook {hook.path} declares {name}, whose value looks like a secret",
+                hint="all may read development's unit: leave it in production's files, which development reads",
             )
 
 

@@ -17,6 +17,7 @@ from devswap import (
     fingerprint,
     foreseen,
     hooks_of_swap,
+    interruption,
     locate,
     overlay,
     overlay_of_swap,
@@ -155,6 +156,8 @@ def _prepare(host: Host, wish: Wish, place: Found, makers: Makers) -> Prepared:
     makers.begin(overlay_of_swap.cache(host), deployment.interpreter.version)
     foreseen.require_supported(deployment.service, deployment)
     foreseen.require_possible(deployment, wish, existing)
+    for line in interruption.told(deployment):
+        host.say(line)
     if existing is None:
         return _prepare_first(host, deployment, wish, makers)
     return _prepare_switch(host, deployment, _gather(host, deployment, wish, makers), wish, existing, makers)

@@ -92,6 +92,8 @@ SERVICE: Forms = {
     "on_terminal": _list("a list of words", _WORD),
     "queue": {"topic": _WORD, "backends": _OPTION_NAME},
     "called_by": _list("a list of names of services", _NAME),
+    "outage": _LINE,
+    "starts": _list("a list of words", _WORD),
     "ports": _list("a list of numbers of ports", _PORT),
     "web": {
         "path": _text("a path", r"/[\x21-\x7e]*"),
@@ -99,6 +101,7 @@ SERVICE: Forms = {
         "group": _LINE,
         "host": _OPTION_NAME,
         "port": _PORT,
+        "hosted": Form("true, or not there", lambda value: value is True),
     },
     "database": Form("false, or not there", lambda value: value is False),
     "unsupported": _LINE,

@@ -39,6 +39,8 @@ class Web:
     port: int
     host: str = "bind_host"
     """The option of its own server's address."""
+    hosted: bool = False
+    """It is more than an application: files beside it, which only Apache, where that runs it itself, can be told of."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,10 @@ class Service:
     """Files of which its machine has one: said where the unit may be another's (apache2 runs more than horizon)."""
     remote: str | None = None
     """Where its project's repository is, if it is not among OpenStack's own."""
+    outage: str = ""
+    """What goes on and what does not while nobody runs it, where it is more than that it does not answer."""
+    starts: tuple[str, ...] = ()
+    """Programs that it starts besides, which its unit may leave when it is stopped."""
     unsupported: str | None = None
     """Why it cannot be taken over yet, known in advance."""
     supported_where: Setting | None = None
@@ -207,6 +213,8 @@ def _service(project: Mapping[str, Any], name: str, table: Mapping[str, Any]) ->
         ports=tuple(table.get("ports", [])),
         web=_web(web) if web else None,
         called_by=tuple(table.get("called_by", [])),
+        outage=table.get("outage", ""),
+        starts=tuple(table.get("starts", [])),
         known_by=tuple(table.get("known_by", [])),
         remote=project.get("remote"),
         oslo_config=project.get("oslo_config", True),
@@ -224,6 +232,7 @@ def _web(table: Mapping[str, Any]) -> Web:
         group=table.get("group", ""),
         port=table.get("port", 0),
         host=table.get("host", "bind_host"),
+        hosted=table.get("hosted", False),
     )
 
 

@@ -86,7 +86,7 @@ NEUTRON = Addition(
             devices=("/dev/net/tun",),
         ),
     ),
-    packages={"current": ("libPYTHON", "openvswitch-switch", "dnsmasq-base", "iptables", "haproxy")},
+    packages={"current": ("libPYTHON", "openvswitch-switch", "dnsmasq-base", "iptables", "haproxy", "keepalived")},
     venvs={"current": ("neutron", "uwsgi")},
     configs=(
         "/etc/neutron/neutron.conf",
@@ -108,7 +108,7 @@ NEUTRON = Addition(
     },
     # routers outlive the agent that made them
     settings={"neutron-l3-agent": "KillMode = process"},
-    of_packages=("openvswitch-switch", "haproxy"),
+    of_packages=("openvswitch-switch", "haproxy", "keepalived"),
     as_root=("neutron-rootwrap", "neutron-rootwrap-daemon", "privsep-helper"),
     queue=True,
     databases={"neutron": "neutron"},

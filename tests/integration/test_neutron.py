@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -24,7 +25,10 @@ REVISIONS = "SELECT version_num FROM alembic_version ORDER BY 1"
 _TAGS = 'for p in $(pgrep dnsmasq); do grep -aq "$1" /proc/$p/cmdline && tr "\\0" "\\n" </proc/$p/environ; done; true'
 _ALIASES = 'ip -json -netns "$1" -details link show'
 # Production's rootwrap, and the one that sudo lets development have, asked as the agent's user.
-_MAY = 'setpriv --reuid=neutron --regid=neutron --init-groups sudo -n "$@" 2>&1'
+_AS_AGENT = "setpriv --reuid=neutron --regid=neutron --init-groups"
+_MAY = f'{_AS_AGENT} sudo -n "$@" 2>&1'
+# What is asked for at the address of metadata, from a network and one of its addresses.
+_METADATA = 'ip netns exec "$1" curl -sS --max-time 20 --interface "$2" http://169.254.169.254/change'
 
 
 def at_server(cloud: Cloud, desk: Desk) -> AbstractContextManager[str]:
@@ -62,6 +66,27 @@ class Networks:
         found: list[dict[str, Any]] = self.ask("GET", f"{kind}s")[f"{kind}s"]
         return found
 
+    def ports(self, **wanted: str) -> list[dict[str, Any]]:
+        return [port for port in self.listed("port") if all(port[key] == value for key, value in wanted.items())]
+
+    def wired(self, network: str) -> tuple[str, str | None]:
+        """Of the port that gives out its addresses: its status, and what the agent of layer 2 has noted at it."""
+        (port,) = self.ports(network_id=network, device_owner="network:dhcp")
+        asked = ["ovs-vsctl", "--if-exists", "get", "Port", f"tap{port['id'][:11]}", "other_config"]
+        noted = re.search(r'change="?([\w-]+)', self.cloud.run(asked, on=self.agents_at).stdout)
+        return port["status"], noted[1] if noted else None
+
+    def metadata(self, network: str) -> str:
+        """What somebody in it is told, by whoever answers there."""
+        (port,) = self.ports(network_id=network, device_owner="network:dhcp")
+        address = port["fixed_ips"][0]["ip_address"]
+        return self.cloud.sh(_METADATA, f"qdhcp-{network}", address, on=self.agents_at, ok=False)
+
+    def processes(self, name: str) -> list[str]:
+        """Number and command line of each whose command line has it, but for those that only start it as root."""
+        said = self.cloud.sh(f"pgrep -af '[{name[0]}]{name[1:]}' || true", on=self.agents_at).splitlines()
+        return [line for line in said if name.startswith("/") or "rootwrap" not in line]
+
     def agent(self, binary: str) -> dict[str, Any]:
         return next(each for each in self.listed("agent") if each["binary"] == binary)
 
@@ -89,13 +114,13 @@ class Networks:
 
     def delete_all(self) -> None:
         for router in self.listed("router"):
-            for port in [port for port in self.listed("port") if port["device_id"] == router["id"]]:
+            for port in self.ports(device_id=router["id"], device_owner=router_owners(router)):
                 self.ask("PUT", f"routers/{router['id']}/remove_router_interface", {"port_id": port["id"]})
             self.ask("DELETE", f"routers/{router['id']}")
         for port in [port for port in self.listed("port") if not port["device_owner"]]:
             self.ask("DELETE", f"ports/{port['id']}")
         for network in self.listed("network"):
-            self.ask("DELETE", f"networks/{network['id']}")
+            self.ask("DELETE", f"networks/{network['id']}", ok=False)  # that of routers goes with the last of them
         nothing = "the agents have taken everything away"
         wait_until(lambda: self.cloud.sh("ip netns list", on=self.agents_at) == "", nothing, seconds=180)
 
@@ -104,10 +129,8 @@ class Networks:
 def patient(people: tuple[Person, Person]) -> None:
     """What neutron imports takes half a minute where the machine has much else to do."""
     ada, settings = people[0], people[0].home / ".config/devswap/config.toml"
-    ada.run("mkdir", "-p", str(settings.parent / "services"))
+    ada.run("mkdir", "-p", str(settings.parent))
     ada.run("sh", "-c", f"echo wait = 180 >{settings}")
-    lifted = "".join(f'[service.{agent}]\\nunsupported = ""\\n' for agent in AGENTS)
-    ada.run("sh", "-c", f"printf 'project = \"neutron\"\\n{lifted}' >{settings.parent}/services/neutron.toml")
 
 
 @pytest.fixture
@@ -203,6 +226,16 @@ def test_sudo_allows_an_agents_user_what_its_swap_needs_and_only_as_long(
         both = ("env", "PROCESS_TAG=x", "CHANGE_TAG=y", "dnsmasq", "--version")
         assert "Dnsmasq version" in cloud.sh(_MAY, *asked[:2], *both, on=container)
         assert "password is required" in cloud.sh(_MAY, f"{own}/bin/neutron-rootwrap", "/x", on=container, ok=False)
+        helper = ("--privsep_context", "neutron.privileged.default", "--privsep_sock_path", "/tmp/x/privsep.sock")
+        for words in (
+            ("--config-file", "/tmp/x.conf", *helper),
+            ("--config-file", "/etc/neutron/neutron.conf", "--privsep_context", "os.system", *helper[2:]),
+        ):
+            # rootwrap lets everybody have that helper, with any arguments
+            refused = cloud.sh(_MAY, *asked[:2], "privsep-helper", *words, on=container, ok=False)
+            assert "not with these arguments" in refused
+            assert "password is required" in cloud.sh(_MAY, f"{own}/bin/privsep-helper", *words, on=container, ok=False)
+        assert cloud.sh(f"{_AS_AGENT} find /etc/sudoers.d {own} -writable 2>/dev/null || true", on=container) == ""
         cloud.sh("visudo --check --quiet", on=container)
         give_back(desk, "neutron-dhcp-agent", container)
         assert "password is required" in cloud.sh(_MAY, *asked, on=container, ok=False)
@@ -221,8 +254,67 @@ def test_a_router_is_made_by_the_checkouts_l3_agent_and_outlives_it(
         wait_until(lambda: networks.says("neutron-l3-agent", "reported") == shown, "the checkout reports", seconds=180)
         give_back(desk, "neutron-l3-agent", container)
         assert networks.names(namespace)
+        assert networks.processes("/run/devswap/") == []
         wait_until(lambda: networks.says("neutron-l3-agent", "reported") is None, "production reports", seconds=180)
         networks.delete_all()
+
+
+def test_what_a_router_needs_goes_on_and_what_runs_the_checkout_as_root_does_not_outlive_it(
+    cloud: Cloud, desk: Desk, networks: Networks
+) -> None:
+    monitor = "neutron-keepalived-state-change"
+    with at_agents(cloud, desk) as container:
+        take_over(cloud, desk, "neutron-l3-agent", container)
+        red, router = networks.network("red", 105), networks.create("router", name="red", ha=True)
+        networks.ask("PUT", f"routers/{router['id']}/add_router_interface", {"subnet_id": subnet(networks, red)})
+        wait_until(lambda: networks.processes(f"{monitor} ") != [], "somebody watches keepalived", seconds=180)
+        wait_until(lambda: networks.processes("keepalived -P") != [], "keepalived runs", seconds=60)
+        keepalived = networks.processes("keepalived -P")
+        assert all("/run/devswap/neutron-l3-agent/" in line for line in networks.processes(f"{monitor} "))
+        # its unit has KillMode=process: a stop of it leaves both
+        cloud.sh("systemctl stop neutron-l3-agent", on=container)
+        assert networks.processes(f"{monitor} ") != []
+        give_back(desk, "neutron-l3-agent", container)
+        assert networks.processes("/run/devswap/") == []
+        assert networks.processes("keepalived -P") == keepalived
+        wait_until(lambda: networks.processes(f"{monitor} ") != [], "production watches keepalived", seconds=180)
+        assert all("/openstack/venvs/" in line for line in networks.processes(f"{monitor} "))
+        networks.delete_all()
+
+
+def test_metadata_is_answered_by_the_checkouts_agent_and_by_productions_again(
+    cloud: Cloud, desk: Desk, networks: Networks
+) -> None:
+    with at_agents(cloud, desk) as container:
+        red = networks.network("red", 106)
+        wait_until(lambda: networks.serves(red["id"]), "there is a dnsmasq for red", seconds=180)
+        wait_until(lambda: "<html>" in networks.metadata(red["id"]), "production's agent answers", seconds=180)
+        shown = take_over(cloud, desk, "neutron-metadata-agent", container)
+        wait_until(lambda: networks.metadata(red["id"]) == shown, "the checkout answers", seconds=180)
+        give_back(desk, "neutron-metadata-agent", container)
+        wait_until(lambda: "<html>" in networks.metadata(red["id"]), "production's agent answers", seconds=180)
+        networks.delete_all()
+
+
+def test_a_port_is_wired_by_the_checkouts_agent_of_layer_2_and_by_productions_again(
+    cloud: Cloud, desk: Desk, networks: Networks
+) -> None:
+    with at_agents(cloud, desk) as container:
+        shown = take_over(cloud, desk, "neutron-openvswitch-agent", container)
+        blue = networks.network("blue", 107)
+        wait_until(lambda: networks.serves(blue["id"]), "there is a dnsmasq for blue", seconds=180)
+        wait_until(lambda: networks.wired(blue["id"]) == ("ACTIVE", shown), "the checkout has wired it", seconds=180)
+        give_back(desk, "neutron-openvswitch-agent", container)
+        assert networks.processes("/run/devswap/") == []
+        assert networks.wired(blue["id"])[0] == "ACTIVE"
+        green = networks.network("green", 108)
+        wait_until(lambda: networks.serves(green["id"]), "there is a dnsmasq for green", seconds=180)
+        wait_until(lambda: networks.wired(green["id"]) == ("ACTIVE", None), "production has wired it", seconds=180)
+        networks.delete_all()
+
+
+def router_owners(router: dict[str, Any]) -> str:
+    return "network:ha_router_replicated_interface" if router.get("ha") else "network:router_interface"
 
 
 def subnet(networks: Networks, network: dict[str, Any]) -> str:

@@ -72,6 +72,7 @@ def _show(machine: SimulatedMachine, unit: str, asked: list[str]) -> dict[str, s
             ),
             "ExecStart": "\n".join(_shown_command(line) for line in loaded.settings.get("ExecStart", [])),
             "AssertPathExists": loaded.one("AssertPathExists"),
+            "KillMode": loaded.one("KillMode", "control-group"),
             "ControlGroup": f"/system.slice/{unit}" if active else "",
         }
     return {name: known.get(name, "") for name in asked}

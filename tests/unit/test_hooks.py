@@ -174,7 +174,9 @@ def test_files_of_roots_are_named_by_roots_hooks_alone() -> None:
 def test_a_hook_may_be_for_some_services_of_its_project(home: Path, where: tuple[Shelf, ...]) -> None:
     text = "#!/bin/sh\n# devswap: run-on = machine\n# devswap: services = heat-engine *-cfn\n"
     put(home, "heat/prepared", text)
-    found = {service: len(hooks.find("heat", service, where)) for service in ("heat-engine", "heat-api-cfn", "heat-api")}
+    found = {
+        service: len(hooks.find("heat", service, where)) for service in ("heat-engine", "heat-api-cfn", "heat-api")
+    }
     assert found == {"heat-engine": 1, "heat-api-cfn": 1, "heat-api": 0}
 
 
