@@ -56,7 +56,9 @@ NoBreak = Annotated[bool, typer.Option("--no-break", help="Forget the breakpoint
 Debugger = Annotated[str | None, typer.Option("--debugger", metavar="NAME", help="pdb, pudb or debugpy.")]
 Listen = Annotated[
     str | None,
-    typer.Option("--listen", metavar="ADDRESS:PORT", help="Where debugpy does; the machine's own address, port 5678."),
+    typer.Option(
+        "--listen", metavar="ADDRESS:PORT", help="Where debugpy does; the machine's own address, from port 5678 on."
+    ),
 ]
 WaitForClient = Annotated[
     bool | None, typer.Option("--wait-for-client/--no-wait-for-client", help="debugpy: before the service starts.")
@@ -65,7 +67,11 @@ WriteLaunch = Annotated[
     str | None, typer.Option("--write-launch", metavar="FOLDER", help="debugpy: launch.json there, as in .vscode.")
 ]
 Terminal = Annotated[
-    bool, typer.Option("--terminal", help="With --detach: on a terminal that devswap attach comes back to.")
+    bool | None,
+    typer.Option(
+        "--terminal/--no-terminal",
+        help="With --detach: on a terminal that devswap attach comes back to; default: for a person at one.",
+    ),
 ]
 Reload = Annotated[bool, typer.Option("--reload", help="Start it again when a file of the checkout is saved.")]
 PostMortem = Annotated[

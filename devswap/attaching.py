@@ -7,8 +7,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from devswap import plan, process
+from devswap import plan, ports, process
 from devswap.errors import CommandFailed, DevswapError
+from devswap.host import Host
 from devswap.invoker import UserHome
 from devswap.journal import Swap
 from devswap.process import Result
@@ -42,6 +43,31 @@ def told(swap: Swap) -> str:
     return (
         f"VS Code, {_FILE}: {json.dumps(wanted, indent=2)}\n"
         f"PyCharm, attach with debugpy: {connect['host']}:{connect['port']}, path mapping {mapped}"
+    )
+
+
+def tell(host: Host, swap: Swap) -> None:
+    """How to attach to what is about to wait for that; written where it is wanted."""
+    tuning = Tuning.read(swap.tuning)
+    if not tuning.listen:
+        return
+    host.say(told(swap))
+    if tuning.launch_folder:
+        try:
+            host.say(f"wrote {write(swap, tuning.launch_folder, host.home())}")
+        except DevswapError as error:
+            host.say(f"{error.message}")
+
+
+def tell_truth(host: Host, swap: Swap) -> None:
+    """The same of what serves: only now is it known whether anything listens."""
+    tuning = Tuning.read(swap.tuning)
+    if not tuning.listen or int(tuning.listen.rpartition(":")[2]) in ports.taken(host.machine(swap.machine)):
+        tell(host, swap)
+        return
+    host.say(
+        f"debugpy does not listen in {swap.service}: it makes way for eventlet, or its log says why not; "
+        f"devswap checkout {swap.service} {swap.ref} --debugger pudb (or pdb) works all the same"
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from devswap.journal import Swap
 from devswap.slot import Slot
 from devswap.tuning import PDB, Tuning
 
-_PORT = 5678
+PORT = 5678
 
 
 def as_json(swap: Swap, terminal: str | None) -> str:
@@ -40,8 +41,10 @@ def _other(swap: Swap, tuning: Tuning) -> dict[str, Any]:
     return {**told, "package": swap.package}
 
 
-def with_address(tuning: Tuning, addresses: Sequence[str]) -> Tuning:
+def with_address(tuning: Tuning, addresses: Sequence[str], taken: Collection[int] = ()) -> Tuning:
     """Where debugpy listens, if nobody has said it: an address of its machine that no stranger can reach.
+
+    On the usual port, or the next one that is not `taken`.
 
     Raises UsageError where the machine has none: what listens there runs anybody's code.
     """
@@ -55,7 +58,8 @@ def with_address(tuning: Tuning, addresses: Sequence[str]) -> Tuning:
             "debugpy would listen on a public address, where anybody could run code",
             hint="--listen 127.0.0.1:5678, and an ssh tunnel; or name the address all the same",
         )
-    return replace(tuning, listen=f"{private[0]}:{_PORT}")
+    port = next(each for each in itertools.count(PORT) if each not in taken)
+    return replace(tuning, listen=f"{private[0]}:{port}")
 
 
 def stacks_file(swap: Swap) -> str:

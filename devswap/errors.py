@@ -5,6 +5,7 @@ DevswapError                exit 1: it failed, production is as before
 ├── NotWhole                exit 3: production is not whole, `devswap restore` goes on
 ├── Unrecognised            exit 3 in the end: a file of a step is neither as it was nor as the step left it
 ├── Postponed               exit 3 in the end: an undo must wait, and is in the way of no other
+├── NotServing              exit 1: what was started does not answer, and what had begun is rolled back
 ├── Busy                    exit 1: somebody works on the swap, and is not ended for this
 ├── PackagesRefused         exit 1: the policy for indexes forbids what the checkout needs
 ├── OtherDatabase           exit 1: a database that devswap's tools can neither ask nor save, where that is needed
@@ -65,6 +66,10 @@ class Postponed(DevswapError):
     def __init__(self, cause: DevswapError) -> None:
         super().__init__(cause.message, hint=cause.hint)
         self.cause = cause
+
+
+class NotServing(DevswapError):
+    """A run that must serve ends with it; one that need not stays as it is."""
 
 
 class Busy(DevswapError):

@@ -198,7 +198,8 @@ class Foreground:
     def say(self, text: str) -> None:
         """A line of devswap's own between the service's."""
         start = "" if self._tail.endswith(b"\n") else "\r\n"
-        write_all(sys.stderr.fileno(), f"{start}devswap: {text}\r\n".encode())
+        lines = text.replace("\n", "\r\n")
+        write_all(sys.stderr.fileno(), f"{start}devswap: {lines}\r\n".encode())
         self._tail = b"\n"
 
     def _hear(self) -> None:

@@ -21,16 +21,20 @@ def check(
     reload: bool = False,
     apache: bool = False,
     foreground: bool = False,
+    kept: bool = False,
 ) -> None:
-    """Raises UsageError for options that would be silently ignored, or could not be meant."""
+    """Raises UsageError for options that would be silently ignored, or could not be meant.
+
+    What is `kept` has a terminal, also in the background.
+    """
     if foreground and (detach or apache):
         other = "--detach" if detach else "--apache"
         raise UsageError(f"--foreground and {other} exclude each other", hint="leave one of them out")
     if apache and restore_on_exit:
         raise UsageError("--restore-on-exit is for the foreground", hint="leave --apache or --restore-on-exit out")
-    if restore_on_exit and detach:
+    if restore_on_exit and detach and not kept:
         raise UsageError("--restore-on-exit is for the foreground", hint="leave --detach or --restore-on-exit out")
-    if reload and (detach or apache):
+    if reload and ((detach and not kept) or apache):
         raise UsageError("--reload is for the foreground", hint="leave --reload out")
     if wait is not None and not (detach or apache):
         raise UsageError("--wait is for --detach", hint="add --detach, or leave --wait out")
@@ -38,12 +42,18 @@ def check(
         raise UsageError(f"--wait takes a number of seconds, not {wait}", hint="--wait 60")
 
 
-def check_terminal(*, detach: bool, apache: bool = False) -> None:
-    """Raises UsageError where --terminal has no meaning."""
-    if not detach or apache:
+def keeps_terminal(*, detach: bool, terminal: bool | None, apache: bool = False) -> bool:
+    """Whether the run shall have a terminal that outlives the person's: in the background, for a person at one.
+
+    Raises UsageError where --terminal has no meaning.
+    """
+    if terminal and (not detach or apache):
         raise UsageError("--terminal is for --detach: any other run has a terminal", hint="leave --terminal out")
-    if not sys.stdin.isatty():
+    if terminal and not sys.stdin.isatty():
         raise UsageError("--terminal is for a person at one", hint="leave --terminal out")
+    if terminal is None:
+        return detach and not apache and sys.stdin.isatty() and sys.stdout.isatty()
+    return terminal
 
 
 def check_several(

@@ -32,6 +32,12 @@ def listening(machine: Machine, unit: str) -> list[str]:
     return sorted(f"{address}:{port}" for address, port in found if port not in handed_out)
 
 
+def taken(machine: Machine) -> set[int]:
+    """The ports that anybody listens on in the machine's own network."""
+    tables = [_read(machine, f"/proc/1/net/{table}") for table in ("tcp", "tcp6")]
+    return {port for table in tables for _, port, _ in _listeners(table)}
+
+
 def _processes(machine: Machine, group: str) -> Iterator[str]:
     """Those in the control group `group` or below it.
 

@@ -6,9 +6,8 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
 
 from devswap import (
     attaching,
@@ -16,14 +15,15 @@ from devswap import (
     development,
     edits,
     fingerprint,
-    kept_terminal,
     leftovers,
     listed_options,
+    probe,
     reloading,
     systemd,
     transcript,
     way,
 )
+from devswap.announcement import Announcement, Shown
 from devswap.development import Command
 from devswap.errors import DevswapError
 from devswap.foreground import Ended, Foreground
@@ -37,7 +37,8 @@ from devswap.reloading import Reloading
 from devswap.steps import apache
 from devswap.tuning import DEBUGPY, Tuning
 
-_TRIES_SECONDS = 3600.0
+_EDITOR_SECONDS = 3600.0
+"""How long one that waits for an editor may wait."""
 _LOOK_SECONDS = 0.5
 _END_SECONDS = 6.0
 """How long development may take to end when its devswap ends: a service may finish its work for longer than that."""
@@ -54,10 +55,8 @@ class Start:
     """What asks whether it serves, ready since before that; None where nothing can be asked."""
 
 
-class Shown(Protocol):
-    """What a terminal shows of development, between whose lines something can be said."""
-
-    def say(self, text: str) -> None: ...
+Serving = Callable[[Callable[[str], None]], None]
+"""Called when development on a terminal answers after a start, with how to say something there."""
 
 
 @contextmanager
@@ -107,9 +106,9 @@ def detached(host: Host, start: Start, *, seconds: float, serving: Callable[[], 
     """
     swap = start.journal.swap
     machine, tuning = host.machine(swap.machine), Tuning.read(swap.tuning)
-    _say_how_to_attach(host, swap)
     if tuning.waits_for_client:
-        seconds = _TRIES_SECONDS
+        attaching.tell(host, swap)
+        seconds = _EDITOR_SECONDS
         host.say(f"{swap.service} waits until an editor has attached to {tuning.listen}; Ctrl-C gives it up")
     systemd.start(machine, swap.unit)
     if start.question is not None:
@@ -120,20 +119,10 @@ def detached(host: Host, start: Start, *, seconds: float, serving: Callable[[], 
         raise DevswapError(f"{swap.service} does not serve: {answer.why}\n{said}".rstrip())
     _arrived(machine, swap)
     serving()
+    if not tuning.waits_for_client:
+        attaching.tell_truth(host, swap)
     host.say(f"{swap.service} answers from {swap.ref}; outage {time.monotonic() - start.stopped_at:.1f} s")
     return answer
-
-
-def _say_how_to_attach(host: Host, swap: Swap) -> None:
-    tuning = Tuning.read(swap.tuning)
-    if not tuning.listen:
-        return
-    host.say(attaching.told(swap))
-    if tuning.launch_folder:
-        try:
-            host.say(f"wrote {attaching.write(swap, tuning.launch_folder, host.home())}")
-        except DevswapError as error:
-            host.say(f"{error.message}")
 
 
 def _arrived(machine: Machine, swap: Swap) -> None:
@@ -148,11 +137,19 @@ def _await(machine: Machine, unit: str, question: Question | None) -> Answer:
     while question is not None and not question.is_answered(within=_LOOK_SECONDS):
         found = systemd.state(machine, unit)
         if not found.is_active:
-            return Answer(serving=False, why=f"it ended with code {found.code}")
+            return Answer(serving=False, why=_ended(found))
     if question is not None:
         return question.answer()
     found = systemd.state(machine, unit)
     return Answer(serving=found.is_active, why=f"its unit is {found.active}")
+
+
+def _how_it_ended(machine: Machine, unit: str) -> str:
+    return _ended(systemd.state(machine, unit))
+
+
+def _ended(found: systemd.UnitState) -> str:
+    return f"it ended with code {found.code}"
 
 
 def foreground(
@@ -161,15 +158,15 @@ def foreground(
     terminal: Terminal,
     *,
     reload: bool = False,
-    serving: Callable[[Callable[[str], None]], None],
+    within: float | None = None,
+    serving: Serving,
 ) -> Ended:
     """Start the unit on this terminal and stay until it ends; nothing of it runs any more afterwards.
 
-    `serving` is called whenever it answers after a start, with how to say something on the terminal. With `reload` it
-    is started again whenever a file of its checkout is saved, and only Ctrl-C ends the run.
+    With `reload` it is started again whenever a file of its checkout is saved, and only Ctrl-C ends the run. Raises
+    NotServing where it must answer `within` so many seconds, and does not.
     """
     swap = start.journal.swap
-    _say_how_to_attach(host, swap)
     machine = host.machine(swap.machine)
     with ExitStack() as until_ended:
         job = until_ended.enter_context(begun(machine, swap))
@@ -178,9 +175,12 @@ def foreground(
         elsewhere = Tuning.read(swap.tuning).debugger == DEBUGPY
         shown = Foreground(terminal, job, force, kept.write, elsewhere=elsewhere)
         shown.fit()
-        told = Announcement(shown, machine, start, serving)
+        told = announced(host, start, shown, serving, within=within)
         if not reload:
-            return shown.run(told.look)
+            ended = shown.run(told.look)
+            if not (ended.by_user or told.is_over):
+                told.fail(_how_it_ended(machine, swap.unit))
+            return ended
         copies = edits.of(host, swap.service, swap.machine).folder
         saves = until_ended.enter_context(reloading.watched(swap, copies))
         spare: list[Question | None] = []  # its start would take processor from the service's
@@ -200,6 +200,30 @@ def foreground(
             reloads.look(shown)
 
         return shown.run(look, wake=saves.descriptor)
+
+
+def announced(host: Host, start: Start, shown: Shown, serving: Serving, *, within: float | None) -> Announcement:
+    """What says on the terminal `shown` that it answers: see `foreground`."""
+    swap, machine = start.journal.swap, host.machine(start.journal.swap.machine)
+    watched, tuning = fingerprint.watched_from_json(swap.watched), Tuning.read(swap.tuning)
+    early = tuning.waits_for_client or start.question is None
+    if early:
+        attaching.tell(host, swap)
+
+    def ask() -> Answer:
+        assert watched.probe is not None  # noqa: S101 - else there is no question, and nobody insists
+        return probe.ask(watched.probe, machine)
+
+    def arrived(say: Callable[[str], None]) -> None:
+        _arrived(machine, swap)
+        serving(say)
+        if not early:
+            attaching.tell_truth(replace(host, say=say), swap)
+
+    within = max(within, _EDITOR_SECONDS) if within is not None and tuning.waits_for_client else within
+    return Announcement(
+        shown, swap.service, swap.ref, start.question, start.stopped_at, arrived=arrived, ask=ask, within=within
+    )
 
 
 @contextmanager
@@ -222,46 +246,6 @@ def _begin(machine: Machine, unit: str) -> Popen[bytes]:
         stderr=DEVNULL,
         new_session=True,
     )
-
-
-class Announcement:
-    """Says once that development answers, and once more after each start."""
-
-    def __init__(
-        self, shown: Shown, machine: Machine, start: Start, serving: Callable[[Callable[[str], None]], None]
-    ) -> None:
-        self._shown, self._machine, self._serving = shown, machine, serving
-        self._swap, self._since = start.journal.swap, start.stopped_at
-        self._what = "outage"
-        self._question: Question | None = None
-        self._ask(start.question)
-
-    def again(self, question: Question | None, since: float) -> None:
-        self._since, self._what = since, "since the save"
-        if self._question is not None:
-            self._question.withdraw()
-        self._ask(question)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether all is said that there is to say of this start."""
-        return self._question is None
-
-    def look(self) -> None:
-        if self._question is None or not self._question.is_answered():
-            return
-        if self._question.answer().serving:
-            _arrived(self._machine, self._swap)
-            self._serving(self._shown.say)
-            seconds = f"{time.monotonic() - self._since:.1f} s"
-            self._shown.say(f"{self._swap.service} answers from {self._swap.ref}; {self._what} {seconds}")
-            kept_terminal.tell_serving(self._swap.service)
-        self._question = None
-
-    def _ask(self, question: Question | None) -> None:
-        self._question = question
-        if question is not None:
-            question.begin(seconds=_TRIES_SECONDS)
 
 
 def _end(machine: Machine, swap: Swap) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 
 from devswap import all_or_none, claims, coming_back, edits, preparation, rerun, running, several_places, swap, way
+from devswap.discovery.units import Found
 from devswap.errors import UsageError
 from devswap.foreground import Ended
 from devswap.host import Host
@@ -26,6 +27,16 @@ def checkout(host: Host, services: Sequence[str], wish: Wish, makers: Makers = M
     """
     places = several_places.places(host, services, wish.machine)
     wish = preparation.settled(host, wish, *places)
+    with _prepared(host, places, wish, makers) as group:
+        if wish.detach or wish.apache:
+            _detached_first(host, group)
+            return None
+        return _foreground_first(host, group, wish)
+
+
+@contextmanager
+def _prepared(host: Host, places: Sequence[Found], wish: Wish, makers: Makers) -> Iterator[list[Prepared]]:
+    """All of them, with the claims on them; what there is to know of them is said."""
     with ExitStack() as claimed:
         for place in sorted(places, key=lambda place: place.service.name):
             where = (place.service.name, place.machine.address)
@@ -35,22 +46,30 @@ def checkout(host: Host, services: Sequence[str], wish: Wish, makers: Makers = M
         for one in group:
             preparation.show(host, one)
             edits.offer(host, one.journal.swap)
-        if wish.detach or wish.apache:
-            _detached_first(host, group)
-            return None
-        return _foreground_first(host, group, wish)
+        yield group
 
 
 def checkout_one(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
-    """As swap.checkout; where another checkout of what runs in the background fails, the one before it runs again."""
+    """As swap.checkout; where another checkout of what runs in the background fails, the one before it is back."""
     place = preparation.locate_place(host, wish)
     wish = preparation.settled(host, wish, place)
-    if wish.detach or wish.apache:
+    if wish.detach or wish.apache or wish.kept:
         wish = all_or_none.own(wish, place)
         if host.journals.find(wish.service, place.machine.address) is not None:
+            if wish.kept:
+                return _kept_again(host, place, wish, makers)
             checkout(host, [wish.service], wish, makers)
             return None
     return swap.checkout(host, wish, makers, place=place)
+
+
+def _kept_again(host: Host, place: Found, wish: Wish, makers: Makers) -> Ended:
+    with _prepared(host, [place], wish, makers) as group:
+        with all_or_none.taking_over(host, group) as begin:
+            begin(group[0])
+            ended = swap.foreground_first(host, group[0], wish, nullcontext)
+        all_or_none.settle(host, group)
+        return ended
 
 
 def planned(host: Host, services: Sequence[str], wish: Wish, makers: Makers = MAKERS) -> list[Planned]:
@@ -72,6 +91,7 @@ def run(
     restore_on_exit: bool = False,
     take_over: bool = False,
     changes: Changes = UNCHANGED,
+    kept: bool = False,
 ) -> Endings | None:
     """As swap.run, for several: in the background one after the other, or all on this terminal."""
     several_places.require_distinct(services)
@@ -101,8 +121,10 @@ def run(
                     journal.describe(tuning=tuned.as_json())
             for journal in journals:
                 runs.begin(journal, partial(swap.start_again, host, journal))
-            kept = begun.pop_all()
-        return runs.show(kept)
+            all_begun = begun.pop_all()
+            if kept:
+                return runs.show(all_begun, within=host.settings.wait)
+        return runs.show(all_begun)
 
 
 def _require_terminals(journals: Sequence[Journal], *, named: bool) -> None:
@@ -136,6 +158,8 @@ def _foreground_first(host: Host, group: Sequence[Prepared], wish: Wish) -> Endi
                     begin(one)
                     runs.begin(one.journal, partial(swap.take_over, host, one))
                 kept = begun.pop_all()
+            if wish.kept:
+                ended = runs.show(kept, within=host.settings.wait)
         with kept:
             all_or_none.settle(host, group)
-            return runs.show(kept)
+            return ended if wish.kept else runs.show(kept)

@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from functools import partial
 
 from devswap import coming_back, running, swap, systemd, traffic, transcript
+from devswap.announcement import Announcement
+from devswap.errors import NotServing
 from devswap.foreground import Ended
 from devswap.host import Host
 from devswap.journal import Journal
@@ -38,13 +40,18 @@ class Runs:
         kept = self._until_ended.enter_context(transcript.beside(journal))
         self._parts.append(Part(taken.service, terminal, job, lambda: systemd.kill(machine, taken.unit), kept.write))
 
-    def show(self, begun: ExitStack) -> Endings:
-        """Until all have ended; a kill or a lost terminal ends them as Ctrl-C does, and the swaps stay."""
+    def show(self, begun: ExitStack, *, within: float | None = None) -> Endings:
+        """Until all have ended; a kill or a lost terminal ends them as Ctrl-C does, and the swaps stay.
+
+        Raises NotServing where all must answer `within` so many seconds, and one does not.
+        """
         try:
             with begun:
-                return self._show()
+                return self._show(within)
         except KeyboardInterrupt:
             return {part.name: Ended(by_user=True) for part in self._parts}
+        except NotServing:
+            raise
         except Exception:
             with coming_back.still_held(self._names):
                 raise
@@ -57,20 +64,24 @@ class Runs:
                 ):
                     traffic.take_out(self._host, start.journal)
 
-    def _show(self) -> Endings:
+    def _show(self, within: float | None) -> Endings:
         shown = Together(self._parts)
         shown.fit()
-        told = [self._told(start, shown) for start in self._starts]
+        told = {start.journal.swap.service: self._told(start, shown, within) for start in self._starts}
 
         def look() -> None:
-            for each in told:
+            for each in told.values():
                 each.look()
 
-        return shown.run(look)
+        endings = shown.run(look)
+        for name, ended in endings.items():
+            if not (ended.by_user or told[name].is_over):
+                told[name].fail("it has ended")
+        return endings
 
-    def _told(self, start: Start, shown: Together) -> running.Announcement:
+    def _told(self, start: Start, shown: Together, within: float | None) -> Announcement:
         serving = partial(swap.put_in_while_shown, self._host, start.journal)
-        return running.Announcement(shown, self._host.machine(start.journal.swap.machine), start, serving)
+        return running.announced(self._host, start, shown, serving, within=within)
 
     @property
     def _names(self) -> str:

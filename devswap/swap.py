@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -30,7 +30,7 @@ from devswap import (
     way,
 )
 from devswap.discovery.units import Found
-from devswap.errors import DevswapError
+from devswap.errors import DevswapError, NotServing
 from devswap.foreground import Ended
 from devswap.host import Host
 from devswap.journal import Journal
@@ -114,7 +114,7 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS, *, place: Found | 
         preparation.show(host, prepared)
         edits.offer(host, prepared.journal.swap)
         if not (wish.detach or wish.apache):
-            return _foreground_first(host, prepared, wish)
+            return foreground_first(host, prepared, wish, partial(coming_back.or_back, host, prepared.journal))
         _detached_first(host, prepared)
         return None
 
@@ -125,15 +125,23 @@ def _detached_first(host: Host, prepared: Prepared) -> None:
         detached(host, start)
 
 
-def _foreground_first(host: Host, prepared: Prepared, wish: Wish) -> Ended:
+def foreground_first(
+    host: Host, prepared: Prepared, wish: Wish, or_back: Callable[[], AbstractContextManager[None]]
+) -> Ended:
+    """Take it over and run it on this terminal until it ends. Within `or_back` nothing may go wrong.
+
+    That is the takeover, and for a terminal that is kept all of it: who waits for it may have gone.
+    """
     journal = prepared.journal
     with ExitStack() as until_ended:
-        with coming_back.or_back(host, journal):
+        with or_back():
             if wish.restore_on_exit:
                 until_ended.enter_context(coming_back.given_back(host, journal))
             terminal = until_ended.enter_context(terminal_of(host, journal))
             question = until_ended.enter_context(running.standing_by(host, journal.swap))
             start = take_over(host, prepared, terminal, question)
+            if wish.kept:
+                return _foreground(host, start, terminal, reload=wish.reload, within=host.settings.wait)
         return _foreground(host, start, terminal, reload=wish.reload)
 
 
@@ -148,10 +156,12 @@ def run(
     take_over: bool = False,
     changes: Changes = UNCHANGED,
     reload: bool = False,
+    kept: bool = False,
 ) -> Ended | None:
     """Start the swapped service again, as it was taken over unless a way is named; a run under way is ended first.
 
-    That is the foreground but for --apache. Raises NotWhole if it does not serve: the swap stays.
+    That is the foreground but for --apache. Raises NotWhole if it does not serve, `kept` on a terminal or in the
+    background: the swap stays.
     """
     here = foreground or restore_on_exit or reload
     found = locate.swap(host, service, machine)
@@ -172,6 +182,8 @@ def run(
                     return None
                 terminal = until_ended.enter_context(terminal_of(host, journal))
                 start = start_again(host, journal, terminal, question)
+                if kept:
+                    return _foreground(host, start, terminal, reload=reload, within=host.settings.wait)
             return _foreground(host, start, terminal, reload=reload)
 
 
@@ -211,14 +223,19 @@ def detached(host: Host, start: Start) -> None:
     hooks_of_swap.started(host, start.journal.swap)
 
 
-def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool) -> Ended:
-    """A kill or a lost terminal ends the run as Ctrl-C does; the swap stays."""
+def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool, within: float | None = None) -> Ended:
+    """A kill or a lost terminal ends the run as Ctrl-C does; the swap stays.
+
+    Raises NotServing where it must answer `within` so many seconds, and does not.
+    """
     journal = start.journal
     try:
         serving = lambda say: put_in_while_shown(host, journal, say)  # noqa: E731
-        return running.foreground(host, start, terminal, reload=reload, serving=serving)
+        return running.foreground(host, start, terminal, reload=reload, within=within, serving=serving)
     except KeyboardInterrupt:
         return Ended(by_user=True)
+    except NotServing:
+        raise
     except Exception:
         with coming_back.still_held(journal.called):
             raise

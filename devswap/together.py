@@ -114,7 +114,12 @@ class Together:
     def say(self, text: str) -> None:
         """A line of devswap's own between the services'."""
         self._begin_line()
-        write_all(sys.stderr.fileno(), f"devswap: {text}\r\n".encode())
+        lines = text.replace("\n", "\r\n")
+        write_all(sys.stderr.fileno(), f"devswap: {lines}\r\n".encode())
+
+    def is_debugged(self) -> bool:
+        """Whether anybody of them has stopped: the others may wait for it."""
+        return self._focus is not None or any(part.terminal.is_at_prompt() for part in self._running())
 
     def _running(self) -> list[Part]:
         return [part for part in self._parts if part.ended is None]

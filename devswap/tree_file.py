@@ -5,7 +5,8 @@
     set = { "DEFAULT.debug" = "true" }
 
 It is read with the rights of the invoking user, whose file it must be, and holds nothing but names, numbers and yes or
-no: no path, no address, no command. A tree may come from somebody else, and devswap works as root.
+no: no path, no address, no command. A tree may come from somebody else, and devswap works as root. The condition of a
+breakpoint is code, which the service alone runs, as its user, like all other code of the tree.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from devswap.schema import Form
 NAME = "devswap.toml"
 _LARGEST = 64 * 1024
 _SECONDS = 10
+_PLACE = r"(?!/)(?![^ ]*\.\.)[\w./-]+:[\w.]+"
 _EXAMPLE = 'services = ["heat-api", "heat-engine"]'
 
 
@@ -61,7 +63,10 @@ FORMS: Mapping[str, Form] = {
     "with": _listed("a list of LIB=review/N", r"[A-Za-z0-9][\w.-]*=review/\d+(/\d+)?"),
     "workers": Form("a number from 1", lambda value: type(value) is int and value > 0),
     "set": Form("a table of GROUP.OPTION and plain words, no paths", _is_settings),
-    "break": _listed("a list of FILE:LINE and MODULE:QUALNAME", r"(?!/)(?!.*\.\.)[\w./-]+:[\w.]+"),
+    "break": _listed(
+        "a list of FILE:LINE and MODULE:QUALNAME, with `if` and one short line",
+        rf"{_PLACE}( if [^\x00-\x1f\x7f]{{1,200}})?",
+    ),
 }
 
 

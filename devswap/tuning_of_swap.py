@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from devswap import breakpoints, debugging, known_modules, known_options, listed_options, plan
+from devswap import breakpoints, debugging, known_modules, known_options, listed_options, plan, ports
 from devswap.breakpoints import Breakpoint, Tree
 from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
 from devswap.journal import Swap
-from devswap.tuning import DEBUG, PDB, Changes, Tuning
+from devswap.tuning import DEBUG, DEBUGPY, PDB, Changes, Tuning
 
 
 def tuned(host: Host, swap: Swap, changes: Changes, trees: Sequence[Tree], argv: Sequence[str]) -> Tuning:
@@ -28,7 +28,20 @@ def tuned(host: Host, swap: Swap, changes: Changes, trees: Sequence[Tree], argv:
     if changes.lists:
         listed_options.require_possible(host.machine(swap.machine), swap, list(changes.lists))
     debugging.require(changes.breakpoints, trees, swap.package)
-    return debugging.with_address(found, host.machine(swap.machine).addresses() if found.debugger != PDB else ())
+    if found.debugger != DEBUGPY or found.listen:
+        return debugging.with_address(found, ())
+    machine, others = host.machine(swap.machine), _others_ports(host, swap)
+    found = debugging.with_address(found, machine.addresses(), {*others, *ports.taken(machine)})
+    if not found.listen.endswith(f":{debugging.PORT}"):
+        host.say(f"port {debugging.PORT} is taken in {machine.name}: debugpy listens on {found.listen}")
+    return found
+
+
+def _others_ports(host: Host, swap: Swap) -> set[int]:
+    """Of debugpy in the other services that are swapped in the same machine, whether they run now or not."""
+    beside = [each.swap for each in host.journals.all() if each.swap.machine == swap.machine]
+    listens = [Tuning.read(each.tuning).listen for each in beside if each.service != swap.service]
+    return {int(each.rpartition(":")[2]) for each in listens if each}
 
 
 def _how_to_edit(swap: Swap, default: Sequence[str]) -> str:

@@ -31,6 +31,8 @@ class Wish:
     """Under the web server that production has, in the background."""
     foreground: bool = False
     """On this terminal, also where it was taken over under its web server before."""
+    kept: bool = False
+    """On a terminal that outlives the person's: what does not come up is rolled back, as in the background."""
     install: bool = False
     """Install the checkout, as it is now, instead of using it in place."""
     take_over: bool | None = False

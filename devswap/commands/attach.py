@@ -25,7 +25,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def attach(
     service: Annotated[
         str | None,
-        typer.Argument(metavar="[SERVICE]", help="One that runs with --detach --terminal; default: show all."),
+        typer.Argument(metavar="[SERVICE]", help="One that runs with --detach; default: show all."),
     ] = None,
     machine: arguments.Machine = None,
     take_over: Annotated[  # noqa: FBT002
@@ -61,7 +61,7 @@ def _services(host: Host, kept: Kept) -> list[str]:
 def _show(host: Host) -> None:
     found = list(kept_terminal.all_of(host.state))
     if not found:
-        print("there is no terminal to come back to; devswap checkout SERVICE REF --detach --terminal makes one")
+        print("there is no terminal to come back to; devswap checkout SERVICE REF --detach makes one")
         return
     rows = [(", ".join(_services(host, kept)) or "-", kept.since, kept.people or "nobody") for kept in found]
     console.show_table(("SERVICE", "SINCE", "ATTACHED"), rows)
@@ -80,5 +80,5 @@ def _of(host: Host, service: str, machine: str | None, *, take_over: bool) -> Ke
         where = f"{holder.owner.user} has it on {holder.owner.terminal or 'no terminal'}"
     raise DevswapError(
         f"{service} has no terminal to come back to: {where}",
-        hint=f"devswap run {service} --detach --terminal; devswap logs {service} -f shows its log",
+        hint=f"devswap run {service} --detach gives it one; devswap logs {service} -f shows its log",
     )

@@ -18,7 +18,6 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
     epilog=examples(
         "devswap checkout heat-engine review/123",
         "devswap checkout heat-engine review/123/4 --detach",
-        "devswap checkout heat-engine review/123 --detach --terminal",
         "devswap checkout heat-api heat-engine review/123",
         "devswap checkout heat-engine stable/2026.1 --remote https://git.example.org/heat",
         "devswap checkout heat-engine review/123 --with-depends",
@@ -50,7 +49,7 @@ def checkout(
     with_depends: arguments.WithDepends = False,  # noqa: FBT002
     detach: arguments.Detach = False,  # noqa: FBT002
     foreground: arguments.Foreground = False,  # noqa: FBT002
-    terminal: arguments.Terminal = False,  # noqa: FBT002
+    terminal: arguments.Terminal = None,
     apache: Annotated[  # noqa: FBT002
         bool, typer.Option("--apache", help="Under the web server that production has, in the background.")
     ] = False,
@@ -97,19 +96,15 @@ def checkout(
     """Take a service over with a checkout.
 
     Prepares everything while production serves, stops the one service, migrates its database if the checkout asks for
-    that, and runs the checkout's version: on this terminal until Ctrl-C, or in the background with --detach.
-    The swap stays until devswap restore.
+    that, and runs the checkout's version: on this terminal until Ctrl-C, or in the background with --detach, on a
+    terminal that devswap attach comes back to. The swap stays until devswap restore.
 
     Several services of one project share the checkout and the migration: all are taken over, or none. On the terminal
     each line says whose it is; at a prompt it belongs to the one that stopped.
     """
     if not services:
         raise UsageError(f"which REF of {ref}?", hint=f"devswap checkout {ref} review/123")
-    if terminal and not kept_terminal.is_inside():
-        options.check_terminal(detach=detach, apache=apache)
-        raise typer.Exit(kept_terminal.run_here(session.open_host(), services))
-    if terminal:
-        detach, wait = False, None  # this run has one now
+    kept = options.keeps_terminal(detach=detach, terminal=terminal, apache=apache) and not dry_run
     chosen = tuple(map(libraries.parse, with_ or []))
     options.check(
         detach=detach,
@@ -118,6 +113,7 @@ def checkout(
         reload=reload,
         apache=apache,
         foreground=foreground,
+        kept=kept,
     )
     changes = options.changes(
         settings=settings,
@@ -138,16 +134,21 @@ def checkout(
         index_policy=index_policy,
         constraints=options.constraints(constraints, none=no_constraints),
     )
+    if len(services) > 1:
+        options.check_several(reload=reload, debugger=debugger, listen=listen, patient=patient)
+    if kept and not kept_terminal.is_inside():
+        raise typer.Exit(kept_terminal.run_here(host, services))
     wish = Wish(
         service=services[0],
         ref=ref,
         machine=machine,
         remote=remote,
-        detach=detach,
+        detach=detach and not kept,
+        kept=kept,
         restore_on_exit=restore_on_exit,
         snapshot=snapshot,
         apache=apache,
-        foreground=foreground or terminal,
+        foreground=foreground or kept,
         install=install,
         take_over=take_over,
         libraries=chosen,
@@ -164,7 +165,6 @@ def checkout(
             outcome.show_plan(planned, as_json=False)
         return
     if len(services) > 1:
-        options.check_several(reload=reload, debugger=debugger, listen=listen, patient=patient)
         ended = several.checkout(host, services, wish)
         outcome.show_runs(services, ended, given_back=restore_on_exit)
         return

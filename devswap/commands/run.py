@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from devswap import arguments, kept_terminal, options, outcome, session, several, swap
+from devswap import arguments, kept_terminal, locate, options, outcome, session, several, several_places, swap, way
 from devswap.commands import examples
+from devswap.host import Host
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -26,7 +28,7 @@ def run(
     machine: arguments.Machine = None,
     detach: arguments.Detach = False,  # noqa: FBT002
     foreground: arguments.Foreground = False,  # noqa: FBT002
-    terminal: arguments.Terminal = False,  # noqa: FBT002
+    terminal: arguments.Terminal = None,
     restore_on_exit: arguments.RestoreOnExit = False,  # noqa: FBT002
     take_over: arguments.TakeOver = False,  # noqa: FBT002
     wait: arguments.Wait = None,
@@ -47,18 +49,18 @@ def run(
 
     On this terminal, or under its web server where it was taken over with --apache.
     """
-    if terminal and not kept_terminal.is_inside():
-        options.check_terminal(detach=detach)
-        raise typer.Exit(kept_terminal.run_here(session.open_host(), services))
-    detach = detach and not terminal
+    host = session.open_host(wait=wait)
+    kept = options.keeps_terminal(
+        detach=detach, terminal=terminal, apache=detach and terminal is None and _is_hosted(host, services, machine)
+    )
     options.check(
         detach=detach,
-        wait=None if terminal else wait,
+        wait=wait,
         restore_on_exit=restore_on_exit,
         reload=reload,
         foreground=foreground,
+        kept=kept,
     )
-    foreground = foreground or terminal  # this run has one
     changes = options.changes(
         settings=settings,
         unset=unset,
@@ -72,9 +74,12 @@ def run(
         wait_for_client=wait_for_client,
         write_launch=write_launch,
     )
-    host = session.open_host(wait=wait)
     if len(services) > 1:
         options.check_several(reload=reload, debugger=debugger, listen=listen)
+    if kept and not kept_terminal.is_inside():
+        raise typer.Exit(kept_terminal.run_here(host, services))
+    detach, foreground = detach and not kept, foreground or kept
+    if len(services) > 1:
         runs = several.run(
             host,
             services,
@@ -84,6 +89,7 @@ def run(
             restore_on_exit=restore_on_exit,
             take_over=take_over,
             changes=changes,
+            kept=kept,
         )
         outcome.show_runs(services, runs, given_back=restore_on_exit)
         return
@@ -97,5 +103,12 @@ def run(
         take_over=take_over,
         changes=changes,
         reload=reload,
+        kept=kept,
     )
     outcome.show_run(host, services[0], ended, given_back=restore_on_exit)
+
+
+def _is_hosted(host: Host, services: Sequence[str], machine: str | None) -> bool:
+    """Whether a web server runs one of them, in which nobody has a terminal."""
+    find = several_places.swapped if len(services) > 1 else locate.swap
+    return any(way.is_under_web_server(find(host, name, machine).swap) for name in services)

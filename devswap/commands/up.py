@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import arguments, libraries, options, outcome, session, several, swap, tree_file
+from devswap import arguments, kept_terminal, libraries, options, outcome, session, several, swap, tree_file
 from devswap.commands import examples
 from devswap.tree_file import TreeFile
 from devswap.tuning import Changes
@@ -30,6 +30,7 @@ def up(
     detach: Annotated[
         bool | None, typer.Option("--detach/--foreground", help="In the background or not, whatever the file says.")
     ] = None,
+    terminal: arguments.Terminal = None,
     take_over: arguments.TakeOver = False,  # noqa: FBT002
     wait: arguments.Wait = None,
     dry_run: arguments.DryRun = False,  # noqa: FBT002
@@ -42,17 +43,23 @@ def up(
     host = session.open_host(yes=yes, wait=wait)
     told = tree_file.read(tree_file.find(tree.absolute()), host.home())
     background = told.flag("detach") if detach is None else detach
+    kept = options.keeps_terminal(detach=background, terminal=terminal) and not dry_run
     restores = told.flag("restore_on_exit") and not background
-    reload = told.flag("reload") and not background
-    options.check(detach=background, wait=wait, restore_on_exit=restores, reload=reload)
+    reload = told.flag("reload") and (kept or not background)
+    options.check(detach=background, wait=wait, restore_on_exit=restores, reload=reload, kept=kept)
     services = list(told.services)
+    if len(services) > 1:
+        options.check_several(reload=reload, debugger=None, listen=None)
+    if kept and not kept_terminal.is_inside():
+        raise typer.Exit(kept_terminal.run_here(host, services))
     wish = Wish(
         service=services[0],
         ref=str(told.folder),
         machine=machine,
         remote=None,
-        detach=background,
-        foreground=detach is False,
+        detach=background and not kept,
+        foreground=detach is False or kept,
+        kept=kept,
         restore_on_exit=restores,
         snapshot=told.flag("snapshot"),
         take_over=take_over,
@@ -63,8 +70,6 @@ def up(
         narrow=told.flag("narrow", default=True),
         only=told.flag("only"),
     )
-    if len(services) > 1:
-        options.check_several(reload=reload, debugger=None, listen=None)
     if dry_run:
         for planned in several.planned(host, services, wish) if len(services) > 1 else [swap.plan(host, wish)]:
             outcome.show_plan(planned, as_json=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from devswap.sandbox.changes import HARMLESS
 from tests.integration.asking import SERVICE, begin, begin_calls
 from tests.integration.cloud import TEMPLATE, Cloud, swaps, wait_until
 from tests.integration.people import Desk, seen
@@ -94,8 +95,10 @@ def test_a_save_starts_it_again_and_one_that_cannot_be_compiled_is_said(cloud: C
 
 def test_a_lost_connection_is_come_back_to_at_the_very_same_prompt(cloud: Cloud, taken: Desk) -> None:
     there = ("heat-engine", "--machine", cloud.heat)
-    kept = ("--detach", "--terminal", "--no-break", "--break", f"{SERVICE}.list_resource_types")
-    begun = taken.terminal("run", *there, *kept)
+    change = f"review/{cloud.change(HARMLESS).number}"
+    stops = ("--no-break", "--break", f"{SERVICE}.list_resource_types")
+    begun = taken.terminal("checkout", "heat-engine", change, "--machine", cloud.heat, "--detach", *stops)
+    begun.timeout = 240  # on a host that is busy with other tests
     begun.expect("answers from")
     begun.expect("in the background; devswap attach heat-engine comes back")
     begun.expect(pexpect.EOF)

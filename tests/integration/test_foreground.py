@@ -153,6 +153,20 @@ def test_a_service_that_ends_by_itself_leaves_exit_3_and_says_how_to_go_on(cloud
     assert cloud.engine_processes() == []
 
 
+@pytest.mark.eras("current")
+def test_in_the_background_at_a_terminal_what_does_not_come_up_is_rolled_back(cloud: Cloud, desk: Desk) -> None:
+    tree = desk.own_tree("ends")
+    desk.edit(tree / "heat/cmd/engine.py", MAIN, f"{MAIN}    raise SystemExit(7)\n")
+    terminal = desk.terminal("checkout", "heat-engine", str(tree), "--machine", cloud.heat, "--detach")
+    terminal.timeout = 240  # on a host that is busy with other tests
+    terminal.expect("heat-engine does not serve: it ended with code 7")
+    terminal.expect("production is back: [0-9]+ facts identical")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 1
+    assert "there is no terminal" in desk.devswap("attach").stdout
+
+
 @pytest.mark.parametrize("how", ["killed", "hung up"])
 def test_development_ends_with_its_devswap(cloud: Cloud, desk: Desk, how: str) -> None:
     terminal = take(desk, harmless(desk))

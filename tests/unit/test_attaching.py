@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from devswap import attaching, debugging, development
+from devswap import attaching, debugging, development, systemd
 from devswap import swap as swap_again
 from devswap.debugger import others, post_mortem, prompt
 from devswap.errors import DevswapError, UsageError
@@ -74,10 +74,45 @@ def test_a_file_that_would_lose_something_is_left_alone(tmp_path: Path, text: st
 def test_it_listens_where_no_stranger_comes_unless_somebody_says_so() -> None:
     chosen = Tuning(debugger="debugpy")
     assert debugging.with_address(chosen, ["8.8.8.8", "10.0.3.5"]).listen == "10.0.3.5:5678"
+    assert debugging.with_address(chosen, ["10.0.3.5"], {5678, 5679, 5681}).listen == "10.0.3.5:5680"
     with pytest.raises(UsageError, match="public address"):
         debugging.with_address(chosen, ["8.8.8.8"])
     assert debugging.with_address(Tuning(debugger="debugpy", listen="8.8.8.8:1"), []).listen == "8.8.8.8:1"
     assert debugging.with_address(Tuning(listen="8.8.8.8:1"), []).listen == ""
+
+
+def checkout(cloud: SimulatedCloud, service: str, **chosen: Any) -> Swap:
+    wish = Wish(service, "plain", None, None, detach=True, changes=Changes(debugger="debugpy", **chosen))
+    swap_again.checkout(cloud.host(), wish, cloud.makers)
+    return next(journal.swap for journal in cloud.host().journals.all() if journal.swap.service == service)
+
+
+def test_two_services_in_one_machine_have_a_port_each(cloud: SimulatedCloud) -> None:
+    ports = [Tuning.read(checkout(cloud, name).tuning).listen for name in ("heat-engine", "heat-api")]
+    address = cloud.machine(images.HEAT).addresses()[0]
+    assert ports == [f"{address}:5678", f"{address}:5679"]
+    assert f"port 5678 is taken in {images.HEAT}: debugpy listens on {address}:5679" in cloud.said
+    assert Tuning.read(checkout(cloud, "heat-api").tuning).listen == ports[1], "kept for the swap"
+
+
+SERVER = "[Service]\nExecStart=/usr/bin/python3 -m http.server {port} --bind 0.0.0.0\n"
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_how_to_attach_is_said_of_what_listens_and_else_that_it_does_not(
+    cloud: SimulatedCloud, *, listens: bool
+) -> None:
+    machine = cloud.machine(images.HEAT)
+    if listens:
+        images.put(machine.files, "/usr/bin/python3", "")
+        machine.write_text("/run/systemd/system/debugged.service", SERVER.format(port=5678))
+        systemd.reload(machine)
+        systemd.start(machine, "debugged.service")
+    said = checkout(cloud, "heat-engine", listen="10.0.0.1:5678")
+    assert (attaching.told(said) in cloud.said) == listens
+    assert any("debugpy does not listen in heat-engine: it makes way for eventlet" in line for line in cloud.said) != (
+        listens
+    )
 
 
 def test_a_service_that_waits_for_an_editor_is_given_time_in_the_background(
