@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
+from devswap.sandbox import changes
 from devswap.sandbox.changes import HARMLESS
 from tests.crash.exploration import EVERYTHING
 from tests.dap import Editor
@@ -18,7 +19,16 @@ from tests.integration.asking import SERVICE, begin, begin_calls
 from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import PROGRAM, Desk, seen
 from tests.integration.test_foreground import SETTINGS
-from tests.integration.test_web import ask, heat, stopping_tree  # noqa: F401 - a fixture is among them
+from tests.integration.test_web import (
+    EDITED,
+    application,
+    ask,
+    edit_paste,
+    heat,  # noqa: F401 - a fixture
+    keystone,  # noqa: F401 - a fixture
+    stop,
+    stopping_tree,
+)
 
 pytestmark = pytest.mark.sandbox
 MINUTES = pytest.mark.skipif(
@@ -130,21 +140,59 @@ def test_debugpy_makes_way_for_eventlet_and_says_so(cloud: Cloud, desk: Desk) ->
 
 
 @pytest.mark.eras("current")
-def test_an_editor_stops_a_request_to_heat_api(cloud: Cloud, desk: Desk, heat: str) -> None:  # noqa: F811
+def test_an_editor_stops_a_request_to_heat_api_which_no_save_starts_again_meanwhile(
+    cloud: Cloud,
+    desk: Desk,
+    heat: str,  # noqa: F811
+) -> None:
     tree = stopping_tree(desk)
-    taking = ("checkout", "heat-api", str(tree), "--machine", heat, "--detach")
-    desk.devswap(*taking, "--debugger", "debugpy", "--write-launch", ".vscode")
+    source = tree / "heat/api/versions.py"
+    chosen = ("--reload", "--debugger", "debugpy", "--write-launch", ".vscode")
+    terminal = desk.terminal("checkout", "heat-api", str(tree), "--machine", heat, *chosen, columns=200)
+    terminal.timeout = 240  # on a host that is busy with other tests
+    terminal.expect("answers from")
     editor = Editor(written(tree)).attach()
-    request = partial(ask, cloud, heat, 8004, "/?stop")
     asked = begin(cloud, heat, "python3", "-c", asking(cloud.containers[heat], 8004, "/?stop"))
     thread, frames = editor.stopped()
-    assert frames[0]["source"]["path"] == str(tree / "heat/api/versions.py")
+    assert frames[0]["source"]["path"] == str(source)
     assert "stop" in editor.evaluate("req.query_string", frames[0])
     editor.go_on(thread)
     assert asked.communicate(timeout=200)[0].split()[0] == "300"
-    editor.leave()
-    assert request().startswith("300 ")
+
+    asked = begin(cloud, heat, "python3", "-c", asking(cloud.containers[heat], 8004, "/?stop"))
+    thread, _ = editor.stopped()
+    source.write_text(source.read_text())
+    assert terminal.expect(["starting heat-api again", pexpect.TIMEOUT], timeout=4) == 1
+    editor.go_on(thread)
+    terminal.expect("heat/api/versions.py: starting heat-api again")
+    terminal.expect("answers from .*; since the save")
+    asked.communicate(timeout=200)
+    edit_paste(cloud, desk, heat)
+    terminal.expect("a file of /etc: starting heat-api again")
+    terminal.expect("answers from .*; since the save")
+    assert ask(cloud, heat, 8004, EDITED).startswith("200 ")
+    stop(terminal)
+    desk.devswap("edit", "heat-api", "--machine", heat, "--drop")
     desk.devswap("restore", "heat-api", "--machine", heat)
+
+
+@pytest.mark.eras("2015")
+def test_an_editor_stops_a_request_to_keystone(cloud: Cloud, desk: Desk, keystone: str) -> None:  # noqa: F811
+    change = changes.change("keystone", HARMLESS, cloud.era)
+    taking = ("checkout", "keystone", f"review/{change.number}", "--machine", keystone, "--detach", "--wait", "200")
+    desk.devswap(*taking, "--debugger", "debugpy", "--write-launch", ".vscode")
+    source = application(desk, change)
+    line = line_of(source, "response.headers['Vary'] = 'X-Auth-Token'")
+    entry = written(source.parents[3])
+    editor = Editor(entry).attach((str(source), line))
+    asked = begin(cloud, keystone, "python3", "-c", asking(cloud.containers[keystone], 5000, "/v3"))
+    thread, frames = editor.stopped()
+    assert (frames[0]["source"]["path"], frames[0]["line"]) == (str(source), line)
+    assert "Response" in editor.evaluate("type(response).__name__", frames[0])
+    editor.go_on(thread)
+    assert asked.communicate(timeout=200)[0].split()[0] == "200"
+    editor.leave()
+    desk.devswap("restore", "keystone", "--machine", keystone)
 
 
 def asking(host: str, port: int, path: str) -> str:

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.sandbox
 
 PROMPT = r"\(Pdb\) "
 HEADER = "X-Keystone-Change"
+EDITED = "/edited"
 # Times of files are part of it: a file that was written and put back is not the file that was there. Keys rotate.
 _LOOK = r"""
 exec 2>/dev/null
@@ -192,6 +193,17 @@ def at_a_prompt(terminal: pexpect.spawn[str], ask_it: Callable[[], str], *, seco
     return heads[0]
 
 
+def edit_paste(cloud: Cloud, desk: Desk, container: str) -> None:
+    """heat-api's development alone has a check of its health at another path, too."""
+    usual = "/healthcheck: healthcheck\n"
+    text = cloud.sh("cat /etc/heat/api-paste.ini", on=container) + "\n"
+    assert usual in text
+    line = ("edit", "heat-api", "api-paste.ini", "--machine", container, "--from", "-")
+    with desk.start(*line, feed=text.replace(usual, f"{usual}{EDITED}: healthcheck\n", 1)) as process:
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, out + err
+
+
 def stopping_tree(desk: Desk) -> Path:
     """Of heat, with a breakpoint that is met in a request for /?stop."""
     tree = desk.own_tree("stops")
@@ -214,9 +226,14 @@ def test_heat_api_on_a_terminal_with_a_breakpoint_in_a_request_and_then_detached
     assert at_a_prompt(terminal, request, seconds=seconds).startswith("300 ")
     ended = stop(terminal)
     report(f"{cloud.era}: Ctrl-C ended heat-api on a terminal in {ended:.1f} s")
+    edit_paste(cloud, desk, heat)
     desk.devswap("run", "heat-api", "--machine", heat, "--detach")
     assert "timeout server 1h" not in cloud.sh("cat /etc/haproxy/haproxy.cfg", on=on)
     assert ask(cloud, heat, 8004, "/").startswith("300 ")
+    assert ask(cloud, heat, 8004, EDITED).startswith("200 ")
+    assert EDITED not in cloud.sh("cat /etc/heat/api-paste.ini", on=heat)
+    assert "most recent call first" in desk.devswap("dump", "heat-api", "--machine", heat).stdout
+    desk.devswap("edit", "heat-api", "--machine", heat, "--drop")
     assert "serving (http://" in desk.devswap("status").stdout
     desk.devswap("restore", "heat-api", "--machine", heat)
 
