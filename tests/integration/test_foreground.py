@@ -10,6 +10,7 @@ import pexpect
 import pytest
 
 from devswap.sandbox.changes import DIES, HARMLESS
+from tests.crash.exploration import EVERYTHING
 from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import PROGRAM, Desk, seen
 
@@ -32,6 +33,12 @@ def alive(terminal: pexpect.spawn[str]) -> bool:
     """Also of one whose terminal is closed already, of which pexpect itself does not speak any more."""
     found: bool = terminal.ptyproc.isalive()  # type: ignore[attr-defined]
     return found
+
+
+def hang_up(terminal: pexpect.spawn[str]) -> None:
+    """Its window is closed."""
+    terminal.ptyproc.fileobj.close()  # type: ignore[attr-defined]
+    terminal.closed = True
 
 
 def with_breakpoint(desk: Desk) -> str:
@@ -176,23 +183,37 @@ def test_development_ends_with_its_devswap(cloud: Cloud, desk: Desk, how: str) -
         assert terminal.pid is not None
         os.kill(terminal.pid, signal.SIGKILL)
     else:
-        terminal.ptyproc.fileobj.close()  # type: ignore[attr-defined]
-        terminal.closed = True
+        hang_up(terminal)
     wait_until(lambda: cloud.engine_processes() == [], "development ends", seconds=10)
     wait_until(lambda: not alive(terminal), "devswap ends", seconds=10)
     assert ": stopped, not serving" in desk.devswap("status").stdout
     assert "facts identical" in desk.restore().stdout
 
 
-@pytest.mark.eras("current")
-def test_production_comes_back_by_itself_after_a_kill_where_that_was_asked_for(cloud: Cloud, desk: Desk) -> None:
-    at = ("--machine", cloud.heat)
-    terminal = desk.terminal("checkout", "heat-engine", harmless(desk), *at, "--restore-on-exit")
-    terminal.expect("answers from")
+@pytest.mark.parametrize("how", ["killed", "hung up", "Ctrl-C", "ends by itself"])
+def test_production_comes_back_by_itself_where_that_was_asked_for(cloud: Cloud, desk: Desk, how: str) -> None:
+    if not EVERYTHING and (how in ("killed", "hung up")) == (cloud.era == "2015"):
+        pytest.skip("its like runs on the other era: DEVSWAP_TEST_EVERYTHING=1")
+    change = cloud.change(DIES if how == "ends by itself" else HARMLESS)
+    at = ("--machine", cloud.heat, "--restore-on-exit")
+    terminal = desk.terminal("checkout", "heat-engine", f"review/{change.number}", *at)
+    terminal.expect(change.patchsets[-1].shows if how == "ends by itself" else "answers from")
     assert terminal.pid is not None
-    os.kill(terminal.pid, signal.SIGKILL)
+    if how == "killed":
+        os.kill(terminal.pid, signal.SIGKILL)
+    elif how == "hung up":
+        hang_up(terminal)
+    elif how == "Ctrl-C":
+        assert "production is back" in stop(terminal, seconds=60)
+    else:
+        terminal.expect("production is back")
+        terminal.expect(pexpect.EOF)
+        terminal.close()
+        assert terminal.exitstatus == 0
     wait_until(lambda: "nothing is swapped" in desk.devswap("status").stdout, "production is back", seconds=60)
     assert "nothing is swapped" in desk.devswap("restore").stdout
+    wait_until(lambda: not alive(terminal), "devswap ends", seconds=10)
+    cloud.wait_for_production()
 
 
 def test_ctrl_c_while_it_prepares_costs_production_nothing(cloud: Cloud, desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -272,7 +273,7 @@ def test_a_keystone_that_does_not_import_costs_no_outage(cloud: Cloud, desk: Des
 def test_keystone_on_a_terminal_with_a_breakpoint_in_a_request_and_then_detached_with_a_migration(
     cloud: Cloud, desk: Desk, keystone: str, under_load: UnderLoad, report: Callable[[str], None]
 ) -> None:
-    change = changes.change("keystone", HARMLESS, cloud.era)
+    change, on, whole = changes.change("keystone", HARMLESS, cloud.era), balancer(cloud), look(cloud, keystone)
     with under_load("checkout on a terminal"):
         terminal = desk.terminal("checkout", "keystone", f"review/{change.number}", "--machine", keystone)
         terminal.expect("answers from")
@@ -301,9 +302,15 @@ def test_keystone_on_a_terminal_with_a_breakpoint_in_a_request_and_then_detached
     assert "`ix_actor_id`" in before
     wait_for_token(cloud, header(migration))
     script = journal_of(cloud, "keystone", keystone).with_name("restore.sh")
-    by_hand = subprocess.run(["sh", str(script)], capture_output=True, text=True, check=False)
+    narrowed = cloud.sh(FILES, on=on)
+    without = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    assert shutil.which("devswap", path=without["PATH"]) is None
+    by_hand = subprocess.run(["sh", str(script)], env=without, capture_output=True, text=True, check=False)
     assert by_hand.returncode == 0, by_hand.stderr
     assert cloud.schema("keystone") == before
+    assert cloud.sh(FILES, on=on) != narrowed
+    found = clouds.differences(whole, look(cloud, keystone))
+    assert [line for line in found if not re.search(r": (--- |\+\+\+ |@@ |\+/run/\S+ 0:0 755$)", line)] == []
     assert HEADER.lower() not in token(cloud).lower()
     desk.devswap("restore", "keystone", "--machine", keystone)
 
