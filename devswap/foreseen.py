@@ -144,9 +144,18 @@ def require_last_word(deployment: Deployment) -> None:
             )
 
 
-def require_scripts(deployment: Deployment, built: Overlay, sync: SyncDatabase | None) -> None:
-    """Raise where what production starts is not there to be started: found after the stop it would be an outage."""
-    missing = plan.missing_scripts(deployment, [path.name for path in (built.folder / "bin").iterdir()], sync)
+def scripts_of(built: Overlay) -> list[str]:
+    return [path.name for path in (built.folder / "bin").iterdir()]
+
+
+def require_scripts(deployment: Deployment, built: Overlay, sync: SyncDatabase | None, *, served: bool) -> None:
+    """Raise where what production starts is not there to be started: found after the stop it would be an outage.
+
+    `served`: the service's own script is not needed.
+    """
+    missing = plan.missing_scripts(deployment, scripts_of(built), sync)
+    if served:
+        missing = [name for name in missing if name not in plan.missing_scripts(deployment, (), None)]
     if missing:
         names = ", ".join(missing)
         raise DevswapError(

@@ -10,7 +10,7 @@ from devswap.database_parts import Part
 from devswap.database_source import Source
 from devswap.deployment import MODULE, Deployment
 from devswap.development import Command
-from devswap.service import Database
+from devswap.service import Database, Service
 from devswap.slot import NOTHING, Made, Slot
 from devswap.steps.apache import LetGo, PointSite, RefreshFront
 from devswap.steps.database import SYNC_SECONDS, SyncDatabase
@@ -28,8 +28,11 @@ def slot(service: str, number: int) -> Slot:
     return Slot(checkout=f"{folder}/checkout", overlay=f"{folder}/overlay")
 
 
-def command(deployment: Deployment, place: Slot, made: Made = NOTHING) -> Command:
-    """Production's own command with the overlay's interpreter and script, and settings that suit a terminal."""
+def command(deployment: Deployment, place: Slot, made: Made = NOTHING, *, served_at: str = "") -> Command:
+    """Production's own command with the overlay's interpreter and script, and settings that suit a terminal.
+
+    With `served_at` the application is served there, as one that Apache runs is: see own_server.py.
+    """
     path = deployment.environment.get("PATH", _PATH)
     environment = {
         **deployment.service.environment,
@@ -43,6 +46,11 @@ def command(deployment: Deployment, place: Slot, made: Made = NOTHING) -> Comman
         served += [f"{url}={folder}" for url, folder in made.aliases.items()]
         environment |= {"PYTHONPATH": made.python} if made.python else {}
         argv = [f"{place.overlay}/bin/python", "-m", "_devswap_serve", *served]
+    elif served_at:
+        program = f"{served_at}={place.checkout}/{module_file(deployment.service)}"
+        arguments = deployment.command[2:] if deployment.command[0] == MODULE else deployment.command[1:]
+        argv = [*_as_its_user(deployment), f"{place.overlay}/bin/python", "-m", "_devswap_serve", program, "--"]
+        argv += arguments
     elif told is None:
         argv = [*_as_its_user(deployment), f"{place.overlay}/bin/python", *_program(deployment, place)]
         on_terminal = deployment.service.on_terminal
@@ -89,7 +97,7 @@ def _overlay_scripts(deployment: Deployment, place: Slot) -> dict[str, str]:
         if script.startswith(own):
             found[script] = f"{place.overlay}/bin/{_name(script)}"
         elif script in _modules(deployment):
-            found[script] = f"{place.checkout}/{_module(deployment)}"
+            found[script] = f"{place.checkout}/{module_file(deployment.service)}"
     return found
 
 
@@ -100,13 +108,13 @@ def is_run_in_place(deployment: Deployment) -> bool:
 
 def _modules(deployment: Deployment) -> list[str]:
     """Where production's module of the application would be."""
-    module = _module(deployment)
+    module = module_file(deployment.service)
     return [f"{folder}/{module}" for folder in deployment.interpreter.site_folders] if module else []
 
 
-def _module(deployment: Deployment) -> str:
-    web = deployment.service.web
-    return f"{web.module.replace('.', '/')}.py" if web and web.module else ""
+def module_file(service: Service) -> str:
+    """The file of the module that holds the application, in a checkout or a folder of packages; empty without one."""
+    return f"{service.web.module.replace('.', '/')}.py" if service.web and service.web.module else ""
 
 
 def missing_scripts(deployment: Deployment, scripts: Collection[str], sync: SyncDatabase | None) -> list[str]:

@@ -22,6 +22,7 @@ from devswap import (
     overlay,
     overlay_of_swap,
     overlay_table,
+    own_server,
     patience,
     plan,
     production,
@@ -286,10 +287,13 @@ def _build(job: _Job) -> Prepared:
     overlay_of_swap.check(host, deployment, sources, built, place, installed=job.wish.install)
     tuning_of_swap.require_known(host, job.journal.swap, place.python, job.wish.changes, trees)
     databases: _OfDatabases = needed()
-    foreseen.require_scripts(deployment, built, databases.sync)
+    served_at = own_server.address(deployment, foreseen.scripts_of(built), sources.checkout.path)
+    foreseen.require_scripts(deployment, built, databases.sync, served=bool(served_at))
     hooked = hooks_of_swap.prepared(host, deployment, hooks, sources, built, place, job.journal.swap)
     in_apache = deployment.hosted is not None and job.wish.apache
-    command = plan.command(deployment, place, hooked.made)
+    command = plan.command(deployment, place, hooked.made, served_at=served_at)
+    if served_at:
+        host.say(own_server.told(deployment, served_at))
     command = replace(command, environment={**command.environment, **hooked.environment})
     if in_apache:
         command = replace(command, argv=())

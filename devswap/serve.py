@@ -1,9 +1,10 @@
 """Serves WSGI applications on a terminal, one request after the other in one process: what mod_wsgi has no prompt for.
 
-    python -m _devswap_serve HOST:PORT=FILE … [/URL=FOLDER …]
+    python -m _devswap_serve HOST:PORT=FILE … [/URL=FOLDER …] [-- ARGUMENT …]
 
 Copied into every overlay and run there in production's place, so it imports nothing of devswap. A file is loaded as
-mod_wsgi loads it; those with the same text share one application. What is below a URL is a file of its folder.
+mod_wsgi loads it; those with the same text share one application. What is below a URL is a file of its folder. The
+applications see the arguments as their own command line.
 """
 
 from __future__ import annotations
@@ -123,14 +124,17 @@ def _interrupted() -> list[int]:
 
 def main() -> None:
     wanted, folders = [], {}
-    for word in sys.argv[1:]:
+    words, arguments = sys.argv[1:], sys.argv[:0]
+    if "--" in words:
+        words, arguments = words[: words.index("--")], words[words.index("--") + 1 :]
+    for word in words:
         where, _, path = word.partition("=")
         if where.startswith("/"):
             folders[where] = path
             continue
         host, _, port = where.rpartition(":")
         wanted.append((host.strip("[]").replace("*", ""), int(port), path))
-    sys.argv[1:] = []
+    sys.argv[1:] = arguments
     with contextlib.suppress(KeyboardInterrupt):
         serve(wanted, folders)
     _leave()

@@ -67,6 +67,14 @@ def test_files_with_the_same_text_share_an_application_and_ctrl_c_ends_it(
     assert server.wait(10) == 0
 
 
+def test_applications_see_the_arguments_as_their_own_command_line(tmp_path: Path, ports: tuple[int, int]) -> None:
+    (tmp_path / "application").write_text(APPLICATION)
+    words = [f"127.0.0.1:{ports[0]}={tmp_path}/application", "--", "--config-file", "/etc/heat/heat.conf"]
+    with subprocess.Popen([sys.executable, serve.__file__, *words]) as run:
+        assert ask(ports[0]) == "1 ['--config-file', '/etc/heat/heat.conf'] /v3"
+        run.kill()
+
+
 def test_it_waits_for_a_port_that_somebody_is_about_to_let_go_of(
     tmp_path: Path, ports: tuple[int, int], request: pytest.FixtureRequest
 ) -> None:

@@ -1,0 +1,65 @@
+"""A checkout that has given up the script with which production serves its application."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from devswap import own_server, plan
+from devswap.deployment import Deployment
+from devswap.discovery import units
+from devswap.errors import DevswapError
+from devswap.service import load_catalogue
+from tests.simulated import images
+from tests.simulated.cloud import SimulatedCloud
+
+PLACE = plan.slot("heat-api-cfn", 1)
+CONFIG = ("--config-file", "/etc/heat/heat.conf")
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Deployment:
+    """heat-api-cfn, which its own script serves."""
+    machine = SimulatedCloud(tmp_path).machine(images.HEAT_CFN)
+    (found,) = units.find([load_catalogue().get("heat-api-cfn")], [machine])
+    examined = units.examine(found)
+    return replace(examined, command=(examined.command[0], *CONFIG))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    file = tmp_path / "checkout/heat/wsgi/cfn.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("application = None\n")
+    return tmp_path / "checkout"
+
+
+def test_its_application_is_served_where_productions_server_listened(deployment: Deployment, checkout: Path) -> None:
+    where = own_server.address(deployment, ["heat-engine"], checkout)
+    assert where == "0.0.0.0:8000"
+    argv = plan.command(deployment, PLACE, served_at=where).argv
+    program = f"0.0.0.0:8000={PLACE.checkout}/heat/wsgi/cfn.py"
+    assert argv == (f"{PLACE.overlay}/bin/python", "-m", "_devswap_serve", program, "--", *CONFIG)
+
+
+def test_the_configured_address_and_port_are_its(deployment: Deployment, checkout: Path) -> None:
+    machine = deployment.machine
+    text = f"{machine.read_text('/etc/heat/heat.conf')}[heat_api_cfn]\nbind_host = fd00::1\nbind_port = 8001\n"
+    machine.write_text("/etc/heat/heat.conf", text)
+    assert own_server.address(deployment, [], checkout) == "[fd00::1]:8001"
+
+
+def test_a_script_that_is_there_is_what_runs(deployment: Deployment, checkout: Path) -> None:
+    assert own_server.address(deployment, ["heat-api-cfn"], checkout) == ""
+
+
+def test_without_the_module_nothing_is_served(deployment: Deployment, tmp_path: Path) -> None:
+    assert own_server.address(deployment, [], tmp_path) == ""
+
+
+def test_tls_is_refused_with_what_to_do(deployment: Deployment, checkout: Path) -> None:
+    encrypted = replace(deployment, addresses=("https://127.0.0.1:8000",))
+    with pytest.raises(DevswapError, match="knows no TLS"):
+        own_server.address(encrypted, [], checkout)
