@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from devswap import coming_back, hooks_of_swap, preparation, running, swap, traffic, transaction
+from devswap import coming_back, database_claims, hooks_of_swap, preparation, running, swap, traffic, transaction
 from devswap.discovery.units import Found
 from devswap.errors import DevswapError, NotWhole
 from devswap.host import Host
@@ -133,10 +133,11 @@ def _back(host: Host, one: Prepared, begun: Mapping[str, _Before]) -> NotWhole |
 
 def _switch_back(host: Host, one: Prepared, before: _Before) -> None:
     """To the checkout that the swap had, running if it ran in the background."""
-    journal, cloud, was = one.journal, host.cloud(one.journal), before.swap
+    journal, was = one.journal, before.swap
     known = [from_json(entry.step) for entry in before.entries]
-    with host.journals.changing(seconds=None, say=host.say):
-        traffic.take_out(host, journal)
+    with database_claims.held(host, journal, "checkout"), host.changing(seconds=None) as changed:
+        cloud = changed.cloud(journal)
+        traffic.take_out(changed, journal)
         transaction.withdraw(journal, cloud, _starts)
         transaction.withdraw(journal, cloud, lambda step: isinstance(step, SyncDatabase) and step not in known)
         journal.describe(**{name: getattr(was, name) for name in (*one.description, "mode")})
@@ -159,6 +160,6 @@ def settle(host: Host, group: Sequence[Prepared]) -> None:
     """Nobody goes back to the checkouts before these any more."""
     for one in group:
         if one.replaces:
-            with host.journals.changing():
+            with host.changing():
                 outdated = replace(one, keeps_before=False).is_outdated
                 transaction.withdraw(one.journal, host.cloud(one.journal), outdated)

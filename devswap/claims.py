@@ -42,15 +42,15 @@ def held(host: Host, service: str, machine: str, doing: str, *, take_over: bool)
     """The claim on a swap, for as long as it is worked on."""
 
     def busy(found: Holder) -> None:
-        owner, where = found.owner, _where(found)
+        owner, told = found.owner, where(found)
         if found.doing == RESTORE:
-            host.say(f"waiting for the restore of {where}")
+            host.say(f"waiting for the restore of {told}")
             return
         if (owner.uid, owner.host) != (host.owner.uid, host.owner.host) and not take_over:
             raise DevswapError(
-                f"{service} is in the hands of {where}: devswap {found.doing}", hint="ask them, or say --take-over"
+                f"{service} is in the hands of {told}: devswap {found.doing}", hint="ask them, or say --take-over"
             )
-        host.say(f"ending devswap {found.doing} of {where}")
+        host.say(f"ending devswap {found.doing} of {told}")
         end(found)
 
     with claim(host.journals.claim_path(service, machine), Holder(host.owner, doing), busy=busy):
@@ -63,11 +63,11 @@ def held_if_free(host: Host, service: str, machine: str, doing: str) -> Iterator
 
     def busy(found: Holder) -> None:
         if found.doing == RESTORE:
-            host.say(f"waiting for the restore of {_where(found)}")
+            host.say(f"waiting for the restore of {where(found)}")
             return
         ours = (found.owner.uid, found.owner.host) == (host.owner.uid, host.owner.host)
         raise Busy(
-            f"devswap {found.doing} of {_where(found)} works on {service}, and devswap {doing} ends nothing",
+            f"devswap {found.doing} of {where(found)} works on {service}, and devswap {doing} ends nothing",
             hint=f"Ctrl-C there, or kill {found.owner.pid}; then try again" if ours else "ask them",
         )
 
@@ -75,21 +75,24 @@ def held_if_free(host: Host, service: str, machine: str, doing: str) -> Iterator
         yield
 
 
-def _where(found: Holder) -> str:
+def where(found: Holder) -> str:
+    """For a person: which process of whom."""
     owner = found.owner
     return f"{owner.user} on {owner.terminal or owner.host} (process {owner.pid})"
 
 
 @contextmanager
-def claim(path: Path, holder: Holder, *, busy: Callable[[Holder], None]) -> Iterator[None]:
+def claim(
+    path: Path, holder: Holder, *, busy: Callable[[Holder], None], seconds: float | None = _SECONDS
+) -> Iterator[None]:
     """Hold the claim `path`. `busy` is told who has it: it raises, or makes room, and then the claim is waited for.
 
-    A restore under way is waited for as long as it takes.
+    A restore under way is waited for as long as it takes, and everybody is without `seconds`.
     """
     make_private(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        _take(descriptor, path, busy)
+        _take(descriptor, path, busy, seconds)
         told = replace(holder, began=_began(holder.owner.pid))
         with suppress(OSError):  # a full disk: the claim is ours all the same, and a way back must go on
             os.ftruncate(descriptor, 0)
@@ -135,20 +138,21 @@ def _began(pid: int) -> str:
     return told.rpartition(")")[2].split()[19]  # its name, before that, may hold anything
 
 
-def _take(descriptor: int, path: Path, busy: Callable[[Holder], None]) -> None:
+def _take(descriptor: int, path: Path, busy: Callable[[Holder], None], seconds: float | None) -> None:
     if _try_for_a_while(descriptor, path, fcntl.LOCK_EX):
         return
     found = _read(path)
     if found is not None:
         busy(found)
-    deadline = time.monotonic() + _SECONDS
+    began = time.monotonic()
     while not _try(descriptor, fcntl.LOCK_EX):
         found = _read(path)
-        if time.monotonic() > deadline and not (found and found.doing == RESTORE):
+        late = seconds is not None and time.monotonic() > began + seconds
+        if late and not (found and found.doing == RESTORE):
             known = found is not None and _lives(found)
             who = f"process {found.owner.pid} of {found.owner.user}" if found and known else "another devswap"
             raise DevswapError(
-                f"{who} still works on this swap after {_SECONDS:.0f} s",
+                f"{who} still works on this swap after {seconds:.0f} s",
                 hint=f"kill -9 {found.owner.pid}, then try again" if found and known else "try again",
             )
         time.sleep(_PAUSE)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 
-from devswap import development, hooks_of_swap, proof, systemd, transaction, way
+from devswap import claims, database_claims, development, hooks_of_swap, proof, systemd, transaction, way
 from devswap.errors import DevswapError, NotWhole
 from devswap.host import Host
 from devswap.journal import Journal, Swap
 from devswap.proof import Restored
+from devswap.steps.beside import RunBeside
+from devswap.steps.mount import Mount
 from devswap.steps.step import NOTHING_KEPT, Kept, Step
 from devswap.undisturbed import undisturbed
 from devswap.watcher import Watcher
+
+_PREPARING = {Mount.kind, RunBeside.kind}
 
 
 def bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Restored:
@@ -21,15 +25,18 @@ def bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Resto
     swap, cloud = journal.swap, replace(host.cloud(journal), kept=kept)
     holding = {kind for kind, step in Step.known.items() if step.holds}
     untouched = swap.mode == "preparing" and not holding & set(swap.touched)
-    with transaction.whole_or_said(journal), host.journals.changing(seconds=None, say=host.say):
-        _end_preparations(host, swap)
-        if not untouched:
-            with suppress(OSError):  # a full disk: it only tells `run` that there is nothing to run any more
-                journal.describe(mode="restoring")
-        if _serves(host, journal):
-            cloud.outage.begin()
-        transaction.rollback(journal, cloud)
-    with transaction.whole_or_said(journal):
+    only_mounted = swap.mode == "preparing" and set(swap.touched) <= _PREPARING
+    # Who has not begun need not wait until others have done with the database.
+    databases = nullcontext() if only_mounted else database_claims.held(host, journal, claims.RESTORE)
+    with transaction.whole_or_said(journal), databases:
+        with host.changing(seconds=None) as changed:
+            _end_preparations(changed, swap)
+            if not untouched:
+                with suppress(OSError):  # a full disk: it only tells `run` that there is nothing to run any more
+                    journal.describe(mode="restoring")
+            if _serves(host, journal):
+                cloud.outage.begin()
+            transaction.rollback(journal, replace(cloud, aside=changed.aside))
         restored = proof.prove(host, journal, cloud)
     if not untouched:
         hooks_of_swap.restored(host, swap)
@@ -42,7 +49,8 @@ def _end_preparations(host: Host, swap: Swap) -> None:
         machine = host.machine(swap.machine)
         for unit in development.preparing_units(swap.service):
             if machine.is_running() and machine.exists(f"/run/systemd/transient/{unit}"):
-                systemd.stop(machine, unit)
+                with host.aside():
+                    systemd.stop(machine, unit)
 
 
 def _serves(host: Host, journal: Journal) -> bool:

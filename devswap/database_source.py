@@ -97,10 +97,13 @@ class Source:
 
     def is_same_as(self, other: Source) -> bool:
         """Whether both lead to one schema of one server, whatever that is called."""
-        if self.name != other.name:
-            return False
-        there = self.address == other.address and (not self.is_loopback or self.client == other.client)
-        return there or self.server == other.server != ""
+        return not self.names.isdisjoint(other.names)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What tells it from every other database: two that are the same have one of these in common."""
+        there = f"{self.address} of {self.client}" if self.is_loopback else self.address
+        return frozenset([f"{self.name} at {there}", *([f"{self.name} on {self.server}"] if self.server else [])])
 
     @property
     def is_loopback(self) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devswap.hooks import Hook
@@ -36,6 +37,8 @@ class Host:
     now: Callable[[], str]
     """ISO 8601 with zone, to the microsecond."""
     say: Callable[[str], None]
+    aside: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Within it the host's lock is let go, where it is held: see host_lock.py."""
 
     @property
     def state(self) -> Path:
@@ -44,6 +47,12 @@ class Host:
     @property
     def journals(self) -> Journals:
         return Journals(self.state)
+
+    @contextmanager
+    def changing(self, *, seconds: float | None = 300.0) -> Iterator[Host]:
+        """The host's lock is held; what takes long in the host that is yielded lets it go meanwhile."""
+        with self.journals.changing(seconds=seconds, say=self.say) as lock:
+            yield replace(self, aside=lock.aside)
 
     def cloud(self, journal: Journal) -> Cloud:
         return Cloud(
@@ -54,6 +63,7 @@ class Host:
             saves=self.state / "saved",
             say=self.say,
             now=self.now,
+            aside=self.aside,
             entries=lambda: journal.entries,
             other_swaps=lambda: [each.entries for each in self.journals.all() if each.folder != journal.folder],
         )

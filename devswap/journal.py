@@ -9,19 +9,19 @@ or a full disk there is always the journal before or the journal after, never a 
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shlex
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from devswap.errors import DevswapError, NotWhole
+from devswap import host_lock
+from devswap.errors import NotWhole
+from devswap.host_lock import HostLock
 
 VERSION = 1
 
@@ -215,18 +215,13 @@ class Journals:
         return [path.parent for path in sorted(self._state.glob("swaps/*/journal.json"))]
 
     @contextmanager
-    def changing(self, *, seconds: float | None = 300.0, say: Callable[[str], None] | None = None) -> Iterator[None]:
-        """Hold the host's one lock for the time of an apply or an undo; the kernel drops it when its holder dies.
-
-        Waits at most `seconds`; None: as long as it takes, as a way back must.
-        """
+    def changing(
+        self, *, seconds: float | None = 300.0, say: Callable[[str], None] | None = None
+    ) -> Iterator[HostLock]:
+        """Hold the host's one lock for the seconds of an apply or an undo: see host_lock.py."""
         make_private(self._state)
-        descriptor = os.open(self._state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            _lock(descriptor, seconds, say)
-            yield
-        finally:
-            os.close(descriptor)
+        with host_lock.held(self._state / "lock", seconds=seconds, say=say) as lock:
+            yield lock
 
 
 def _load_if_there(folder: Path) -> Journal | NotWhole | None:
@@ -237,25 +232,6 @@ def _load_if_there(folder: Path) -> Journal | NotWhole | None:
         return None
     except NotWhole as error:
         return error
-
-
-def _lock(descriptor: int, seconds: float | None, say: Callable[[str], None] | None) -> None:
-    began = time.monotonic()
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if seconds is not None and time.monotonic() - began > seconds:
-                raise DevswapError(
-                    f"another devswap has been changing this host for {seconds:.0f} s",
-                    hint="devswap status shows whose; try again when it is done",
-                ) from error
-            if say is not None:
-                say("waiting for another devswap that changes this host")
-                say = None
-            time.sleep(0.05)
-        else:
-            return
 
 
 def make_private(folder: Path) -> None:

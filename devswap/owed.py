@@ -27,7 +27,8 @@ def settle(cloud: Cloud) -> list[str]:
             machine = cloud.machine(on)
             if machine.is_running():  # one that is stopped starts its units itself when it comes back
                 systemd.reset_failed(machine, unit)
-                systemd.start(machine, unit)
+                with cloud.aside():
+                    systemd.start(machine, unit)
         except MachineGone:
             continue
         except DevswapError as error:

@@ -34,6 +34,7 @@ from devswap import (
     way,
 )
 from devswap.database_sharing import shared_database
+from devswap.database_source import Source
 from devswap.deployment import Deployment
 from devswap.discovery import units
 from devswap.discovery.units import Found
@@ -96,6 +97,11 @@ class Prepared:
     @property
     def _place(self) -> Slot:
         return plan.slot(self.journal.swap.service, self.description["slot"])
+
+    @property
+    def databases(self) -> list[Source]:
+        """Those that its steps work on."""
+        return [each for step in (self.put_back, self.sync) if step is not None for each in step.databases]
 
     def steps(self, drop_in: str) -> list[Step]:
         own = plan.takeover(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from devswap import baseline, fingerprint, foreseen, meanwhile, peers, remembered, systemd, traffic
+from devswap import baseline, database_claims, fingerprint, foreseen, meanwhile, peers, remembered, systemd, traffic
 from devswap.database_sharing import shared_database
 from devswap.deployment import Deployment
 from devswap.errors import DevswapError
@@ -42,7 +42,12 @@ def look(host: Host, deployment: Deployment, wish: Wish, beside: Beside = meanwh
     )
     host.say(f"taking the fingerprint of production's {service.name}")
     # A restore of another swap may stop this service for an instant: that is not how production was.
-    with host.journals.changing(say=host.say), remembered.at_this_instant():
+    databases = [each for each in (watched.database, *watched.others) if each is not None]
+    with (
+        database_claims.of(host, lambda: databases, f"checkout of {service.name}"),
+        host.changing(),
+        remembered.at_this_instant(),
+    ):
         foreseen.require_not_stopped(host, deployment)
         require_at_rest(machine, unit, systemd.settled(machine, unit))
         before = fingerprint.take(watched, host.machine, beside=beside)

@@ -69,6 +69,7 @@ def prove(host: Host, journal: Journal, cloud: Cloud) -> Restored:
     kept, held = cloud.kept, list(transaction.held_by_others(journal, cloud))
     try:
         after = _settled(host, journal, cloud)
+        held = list(dict.fromkeys((*held, *transaction.held_by_others(journal, cloud))))  # or taken meanwhile
     except MachineGone as error:
         if error.address != swap.machine:
             raise
@@ -120,6 +121,8 @@ def _settled(host: Host, journal: Journal, cloud: Cloud) -> dict[str, str]:
 def _taken(host: Host, journal: Journal, cloud: Cloud, seconds: float) -> dict[str, str]:
     """Without the database where it stays as it is and cannot be asked: the user may leave it for just that."""
     watched, like = watched_from_json(journal.swap.watched), journal.swap.fingerprint
+    if any(transaction.held_by_others(journal, cloud)):  # it may be at work on it for minutes
+        watched = replace(watched, database=None, others=())
     try:
         return fingerprint.take(watched, host.machine, seconds=seconds, like=like, answered=cloud.outage.end)
     except DevswapError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from devswap import import_check, plan, transaction
+from devswap import database_claims, import_check, plan, transaction
 from devswap.errors import DevswapError
 from devswap.host import Host
 from devswap.journal import Journal
@@ -19,8 +19,8 @@ def refresh(host: Host, journal: Journal) -> None:
     place = plan.slot(swap.service, swap.slot)
     if place.checkout not in machine.mounted(place.checkout):
         host.say(f"{machine.name} was restarted: doing the steps of the swap again")
-        with host.journals.changing():
-            transaction.repeat(journal, host.cloud(journal))
+        with database_claims.held(host, journal, "run"), host.changing() as changed:
+            transaction.repeat(journal, changed.cloud(journal))
     import_check.check_origin(
         machine,
         place,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 
-from devswap import coming_back, running, swap, systemd, traffic, transcript
+from devswap import changing, coming_back, running, swap, systemd, traffic, transcript
 from devswap.announcement import Announcement
 from devswap.errors import NotServing
 from devswap.foreground import Ended
@@ -60,9 +60,9 @@ class Runs:
             for start in self._starts:
                 with (
                     coming_back.still_held(self._names),
-                    self._host.journals.changing(seconds=None, say=self._host.say),
+                    changing.traffic(self._host, start.journal, "run") as changed,
                 ):
-                    traffic.take_out(self._host, start.journal)
+                    traffic.take_out(changed, start.journal)
 
     def _show(self, within: float | None) -> Endings:
         shown = Together(self._parts)

@@ -10,8 +10,10 @@ from functools import partial
 from typing import Any
 
 from devswap import (
+    changing,
     claims,
     coming_back,
+    database_claims,
     database_needs,
     development,
     edits,
@@ -40,7 +42,7 @@ from devswap.proof import Restored
 from devswap.pty import Terminal
 from devswap.running import Start
 from devswap.shared import Shelf
-from devswap.steps.step import NOTHING_KEPT, Kept, from_json
+from devswap.steps.step import NOTHING_KEPT, Kept, Step, from_json
 from devswap.tuning import DEBUGPY, UNCHANGED, Changes, Tuning
 from devswap.undisturbed import undisturbed
 from devswap.wish import MAKERS, Makers, Wish
@@ -211,8 +213,8 @@ def _detached_again(host: Host, journal: Journal, question: Question | None) -> 
     try:
         detached(host, start_again(host, journal, None, question))
     except BaseException:
-        with host.journals.changing():
-            traffic.take_out(host, journal)
+        with changing.traffic(host, journal, "run") as changed:
+            traffic.take_out(changed, journal)
         raise
 
 
@@ -241,17 +243,16 @@ def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool, w
             raise
         raise
     finally:
-        with coming_back.still_held(journal.called), host.journals.changing(seconds=None, say=host.say):
-            traffic.take_out(host, journal)
+        with coming_back.still_held(journal.called), changing.traffic(host, journal, "run") as changed:
+            traffic.take_out(changed, journal)
 
 
 def _put_in(host: Host, journal: Journal, *, foreground: bool) -> None:
     """Development answers, and gets the requests that HAProxy has for it."""
     wanted = journal.swap.traffic.get("breakpoints")
-    # What serves is not given up because another swap's migration takes its time.
-    with host.journals.changing(seconds=None, say=host.say):
+    with changing.traffic(host, journal, "run") as changed:
         stops = foreground or Tuning.read(journal.swap.tuning).debugger == DEBUGPY
-        traffic.put_in(host, journal, patient=stops if wanted is None else bool(wanted))
+        traffic.put_in(changed, journal, patient=stops if wanted is None else bool(wanted))
 
 
 def put_in_while_shown(host: Host, journal: Journal, say: Callable[[str], None]) -> None:
@@ -283,13 +284,14 @@ def restore(host: Host, journal: Journal, *, take_over: bool = False, kept: Kept
 def take_over(host: Host, prepared: Prepared, terminal: Terminal | None, question: Question | None) -> Start:
     """From production serving to development allowed to start: the outage begins here."""
     journal = prepared.journal
-    with host.journals.changing():
+    with database_claims.held(host, journal, "checkout", prepared.databases), host.changing() as host:
         if not prepared.replaces:
             try:
                 production.require_unchanged(host, prepared.deployment, journal.swap.fingerprint)
             except DevswapError:
                 preparation.abandon(host, prepared)
                 raise
+        steps = [] if prepared.replaces else _first_steps(host, prepared, terminal)
         transaction.apply(prepared.patient, journal, host.cloud(journal))
         host.say(f"stopping {journal.swap.service} in {journal.swap.machine}")
         stopped_at = time.monotonic()
@@ -297,12 +299,17 @@ def take_over(host: Host, prepared: Prepared, terminal: Terminal | None, questio
             _switch(host, prepared)
         else:
             journal.describe(**prepared.description, stopped=host.now())
-            steps = prepared.steps(running.drop_in_text(host, journal.swap, terminal))
             transaction.apply(steps, journal, host.cloud(journal))
         running.write_drop_in(host, journal.swap, terminal)
         # Only now: `run` goes by it, and would else start what nothing can undo.
         journal.describe(mode=_mode(journal, terminal))
     return Start(journal, stopped_at, question)
+
+
+def _first_steps(host: Host, prepared: Prepared, terminal: Terminal | None) -> list[Step]:
+    """What development shall be told is found out before production stops."""
+    taken = replace(prepared.journal.swap, **prepared.description)
+    return prepared.steps(running.drop_in_text(host, taken, terminal))
 
 
 def _mode(journal: Journal, terminal: Terminal | None) -> str:
@@ -327,20 +334,21 @@ def _switch(host: Host, prepared: Prepared) -> None:
 
 def start_again(host: Host, journal: Journal, terminal: Terminal | None, question: Question | None) -> Start:
     swap, machine = journal.swap, host.machine(journal.swap.machine)
-    with host.journals.changing():
+    with database_claims.held(host, journal, "run"), host.changing() as changed:
         stopped_at = time.monotonic()
         if way.is_in_apache(swap):
-            traffic.rest(host, journal)
+            traffic.rest(changed, journal)
         else:
-            traffic.take_out(host, journal)
-            systemd.stop(machine, development.guard_unit(swap.service))
-            systemd.stop(machine, swap.unit)
-            for line in leftovers.end(machine, swap.service, swap.unit):
-                host.say(line)
+            traffic.take_out(changed, journal)
+            with changed.aside():
+                systemd.stop(machine, development.guard_unit(swap.service))
+                systemd.stop(machine, swap.unit)
+                for line in leftovers.end(machine, swap.service, swap.unit):
+                    host.say(line)
         running.write_drop_in(host, swap, terminal)
         for step in (from_json(entry.step) for entry in journal.entries):
             if step.runs:
-                step.do(host.cloud(journal))
+                step.do(changed.cloud(journal))
         journal.describe(mode=_mode(journal, terminal), owner=host.owner)
     return Start(journal, stopped_at, question)
 

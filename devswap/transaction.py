@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import shlex
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -35,11 +35,16 @@ class _Unnoted(Exception):
 
 
 def apply(steps: Iterable[Step], journal: Journal, cloud: Cloud) -> None:
-    """Do each step once what undoes it is on disk. A failing step is left to `rollback`, its entry included."""
+    """Do each step once what undoes it is on disk. A failing step is left to `rollback`, its entry included.
+
+    Here and in what follows the caller holds the claims of the databases that are worked on, and of what other swaps
+    touch as well the host's lock.
+    """
     for step in steps:
-        journal.push(Entry(step.as_json(), _capture(step, journal, cloud)))
-        way_back.write(journal, cloud)
-        step.do(cloud)
+        with _aside(step, cloud):
+            journal.push(Entry(step.as_json(), _capture(step, journal, cloud)))
+            way_back.write(journal, cloud)
+            step.do(cloud)
 
 
 def repeat(journal: Journal, cloud: Cloud) -> None:
@@ -63,7 +68,7 @@ def rollback(journal: Journal, cloud: Cloud) -> None:
         if record.name in waiting:
             continue
         try:
-            with _guarded(journal, from_json(record.step), cloud.moot):
+            with _guarded(journal, from_json(record.step), cloud.moot), cloud.aside():
                 _leave(record, journal, cloud)
         except _Unnoted as error:
             _say_unnoted(journal, error.cause)
@@ -87,8 +92,13 @@ def _foresee(journal: Journal, cloud: Cloud) -> None:
                 continue
             step, captured = from_json(record.step), record.captured
             place = replace(cloud, vault=Shelf(cloud.shared).vault(record.name))
-        with _guarded(journal, step):
+        with _guarded(journal, step), _aside(step, cloud):
             step.foresee(place, captured)
+
+
+def _aside(step: Step, cloud: Cloud) -> AbstractContextManager[None]:
+    """What is shared is a database: it may take minutes, and has a claim that is held meanwhile."""
+    return cloud.aside() if step.shared is not None else nullcontext()
 
 
 def _settle(journal: Journal, cloud: Cloud) -> None:
@@ -137,7 +147,7 @@ def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool]) -> 
         if not chosen(step):
             continue
         try:
-            with _guarded(journal, step, cloud.moot):
+            with _guarded(journal, step, cloud.moot), _aside(step, cloud):
                 _undo(step, entry, journal, cloud)
         except _Unnoted as error:
             unwritten = error.cause

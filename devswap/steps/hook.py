@@ -33,10 +33,12 @@ class RunHook(Step):
 
     def do(self, cloud: Cloud) -> None:
         cloud.say(f"running the hook {self.hook.path}")
-        hook_run.call(self.hook, cloud.machine(self.on), json.loads(self.told), cloud.say)
+        with cloud.aside():
+            hook_run.call(self.hook, cloud.machine(self.on), json.loads(self.told), cloud.say)
 
     def undo(self, cloud: Cloud, captured: Any) -> None:  # noqa: ARG002
-        systemd.stop(cloud.machine(self.on), hook_run.unit(self.service))
+        with cloud.aside():
+            systemd.stop(cloud.machine(self.on), hook_run.unit(self.service))
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
         return [f"{shell(self.on, 'systemctl', 'stop', hook_run.unit(self.service))} || true  # fails where none runs"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -53,6 +54,8 @@ class Cloud:
     """The journal of this swap, as it is now."""
     other_swaps: Callable[[], Sequence[Sequence[Entry]]] = tuple
     """The journals of the others."""
+    aside: Callable[[], AbstractContextManager[None]] = nullcontext
+    """For what takes long, and nobody else works on: others may change the host within it (see host_lock.py)."""
     outage: Outage = field(default_factory=Outage)
     """Of the service that is given back."""
     moot: list[str] = field(default_factory=list)

@@ -87,7 +87,8 @@ class HoldUnit(Step):
         machine.write_text(development.path(self.unit), self.text)
         systemd.reload(machine)
         self._assert_ours(machine)
-        systemd.stop(machine, self.unit)
+        with cloud.aside():
+            systemd.stop(machine, self.unit)
 
     def undo(self, cloud: Cloud, captured: Any) -> None:
         """What runs now is production: development was stopped by `RunDevelopment`, which comes after this step.
@@ -102,7 +103,8 @@ class HoldUnit(Step):
         found = systemd.state(machine, self.unit)
         if captured["active"] and not found.is_active:
             systemd.reset_failed(machine, self.unit)  # development may have used up how often it may start
-            systemd.start(machine, self.unit)
+            with cloud.aside():
+                systemd.start(machine, self.unit)
         elif found.active == "failed" and captured["state"] != "failed":
             systemd.reset_failed(machine, self.unit)
 
@@ -210,6 +212,10 @@ class RunDevelopment(Step):
         cloud.machine(self.on).write_text(development.gate(self.service), "")
 
     def undo(self, cloud: Cloud, captured: Any) -> None:  # noqa: ARG002
+        with cloud.aside():
+            self._end(cloud)
+
+    def _end(self, cloud: Cloud) -> None:
         machine = cloud.machine(self.on)
         systemd.stop(machine, development.guard_unit(self.service))
         systemd.stop(machine, development.beside_units(self.service))

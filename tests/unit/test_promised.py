@@ -16,6 +16,7 @@ import pytest
 from devswap import proof, session, swap, systemd
 from devswap.database import Database
 from devswap.errors import DevswapError
+from devswap.host_lock import HostLock
 from devswap.journal import Journals
 from devswap.steps.step import NOTHING_KEPT
 from devswap.wish import Wish
@@ -179,7 +180,7 @@ def test_what_serves_is_kept_while_another_swap_changes_the_host(
     asked: list[float | None] = []
     changing = Journals.changing
 
-    def noting(self: Journals, *, seconds: float | None = 300.0, **more: Any) -> AbstractContextManager[None]:
+    def noting(self: Journals, *, seconds: float | None = 300.0, **more: Any) -> AbstractContextManager[HostLock]:
         asked.append(seconds)
         return changing(self, seconds=seconds, **more)
 

@@ -1,0 +1,22 @@
+"""Which locks a change needs that moves a service's work from one process to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+from devswap import database_claims
+from devswap.host import Host
+from devswap.journal import Journal
+
+
+@contextmanager
+def traffic(host: Host, journal: Journal, doing: str) -> Iterator[Host]:
+    """For what development gets once it serves, and gives back before it stops: HAProxy's requests, peers' messages.
+
+    Peers use the project's database: they are neither stopped nor started while another swap loads it. Who stops none
+    need not wait for that. What serves is not given up because this takes its time.
+    """
+    databases = database_claims.held(host, journal, doing) if journal.swap.traffic.get("only") else nullcontext()
+    with databases, host.changing(seconds=None) as changed:
+        yield changed

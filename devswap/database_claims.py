@@ -1,0 +1,89 @@
+"""One devswap at a time works on a database, for as long as that takes: a dump, a migration, a load.
+
+    STATE/databases/KEY/lock    one for each way to tell the database from others; says who has it and for what
+
+The second swap of a project waits for the first one's migration, whichever of them is checked out or restored; a swap
+of another project does not notice: the host's lock is let go meanwhile (see host_lock.py). So these come first, and who
+holds that lock never waits for one of these.
+
+With the database goes all that others could do to its users: who takes over, restores or looks at a service holds the
+claims of its databases, so that no load under way has stopped it just then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from devswap import claims
+from devswap.claims import Holder
+from devswap.database_sharing import captured_sources
+from devswap.database_source import Source
+from devswap.fingerprint import watched_from_json
+from devswap.host import Host
+from devswap.journal import Journal
+from devswap.shared import Shelf
+from devswap.steps.step import from_json
+
+# What a journal of another devswap may hold that this one cannot read.
+_UNREAD = (KeyError, TypeError, ValueError, AttributeError)
+
+
+@contextmanager
+def held(host: Host, journal: Journal, doing: str, more: Iterable[Source] = ()) -> Iterator[None]:
+    """The claims on all databases of a swap, and on `more`. Waited for as long as it takes: Ctrl-C ends that."""
+    also = tuple(more)
+    with of(host, lambda: (*of_swap(host, journal), *also), f"{doing} of {journal.swap.service}"):
+        yield
+
+
+@contextmanager
+def of(host: Host, databases: Callable[[], Iterable[Source]], doing: str) -> Iterator[None]:
+    """The claims on `databases`, which are asked for again once they are had: a capture may name more by then."""
+    while True:
+        with ExitStack() as taken:
+            wanted = _names(databases())
+            for name in sorted(wanted):  # in one order, so that no two wait for each other
+                taken.enter_context(_claimed(host, name, doing))
+            if _names(databases()) <= wanted:
+                yield
+                return
+
+
+def of_swap(host: Host, journal: Journal) -> Iterator[Source]:
+    """Those that its fingerprint looks at, that its steps have changed, and that were captured for them.
+
+    What cannot be read is in the way of nothing else: whoever undoes it says so.
+    """
+    with suppress(*_UNREAD):
+        watched = watched_from_json(journal.swap.watched)
+        yield from (each for each in (watched.database, *watched.others) if each is not None)
+    shelf = Shelf(host.state / "shared")
+    for entry in journal.entries:
+        with suppress(*_UNREAD):
+            step = from_json(entry.step)
+            yield from getattr(step, "databases", ())
+            record = shelf.find(step.shared) if step.shared else None
+            yield from captured_sources(record) if record is not None else ()
+    for record in shelf.held_by(journal.folder.name):
+        with suppress(*_UNREAD):
+            yield from captured_sources(record)
+
+
+def _names(databases: Iterable[Source]) -> set[str]:
+    return {name for each in databases for name in each.names}
+
+
+@contextmanager
+def _claimed(host: Host, name: str, doing: str) -> Iterator[None]:
+    def busy(found: Holder) -> None:
+        host.say(f"waiting for {claims.where(found)}: its {found.doing} works on the database {name}")
+
+    with claims.claim(_path(host.state, name), Holder(host.owner, doing), busy=busy, seconds=None):
+        yield
+
+
+def _path(state: Path, name: str) -> Path:
+    return state / "databases" / hashlib.sha256(name.encode()).hexdigest()[:16] / "lock"

@@ -1,0 +1,350 @@
+"""The host's lock is held for seconds, and each database is worked on by one devswap at a time.
+
+What another devswap does in the midst of a change is done by the same thread here, at that very instant.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devswap import coming_back, database_claims, preparation, several, swap, systemd
+from devswap.database import Database
+from devswap.database_sharing import captured_sources
+from devswap.database_source import Source
+from devswap.errors import DevswapError, NotWhole
+from devswap.hooks import read
+from devswap.host import Host
+from devswap.journal import Journal, Journals
+from devswap.shared import Shelf
+from devswap.steps.database import SyncDatabase
+from devswap.steps.step import Step
+from devswap.wish import Wish
+from tests.simulated import images, nova
+from tests.simulated.cloud import SimulatedCloud
+from tests.simulated.comparison import differences
+from tests.simulated.snapshot import Snapshot
+
+ENGINE, API = "heat-engine", "heat-api"
+
+
+class Waits(Exception):
+    """Somebody would have to wait."""
+
+
+def impatient(host: Host) -> Host:
+    def say(text: str) -> None:
+        if text.startswith("waiting for"):
+            raise Waits(text)
+        host.say(text)
+
+    return replace(host, say=say)
+
+
+def check_out(host: Host, cloud: SimulatedCloud, service: str, ref: str, **options: Any) -> None:
+    swap.checkout(host, Wish(service, ref, None, None, detach=True, **options), cloud.makers)
+
+
+def journal(cloud: SimulatedCloud, service: str) -> Journal:
+    (found,) = [each for each in cloud.host().journals.all() if each.swap.service == service]
+    return found
+
+
+def restore(host: Host, cloud: SimulatedCloud, service: str) -> None:
+    swap.restore(host, journal(cloud, service))
+
+
+@contextmanager
+def in_the_midst_of(
+    monkeypatch: pytest.MonkeyPatch, where: object, name: str, act: Callable[[], None], *, of: str = ""
+) -> Iterator[list[str]]:
+    """`act` once, just before the first call of `name` whose arguments name `of`."""
+    done: list[str] = []
+    real = getattr(where, name)
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        if not done and (not of or of in map(str, arguments)):
+            done.append(name)
+            act()
+        return real(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(where, name, call)
+        yield done
+
+
+# --- a stranger does not notice -------------------------------------------------------------------------------------
+
+UNIT = f"{ENGINE}.service"
+LONG = {
+    "the dump": (Database, "dump", ""),
+    "the migration": (SyncDatabase, "_migrate", ""),
+    "the stop of production": (systemd, "stop", UNIT),
+    "a hook": (systemd, "run_in_unit", f"devswap-{ENGINE}-hook.service"),
+}
+LONG_BACK = {
+    "the save": (Database, "dump", ""),
+    "the load": (Database, "load", ""),
+    "the wait for statements": (Database, "wait_for_statements", ""),
+    "the stop of another user": (systemd, "begin_to_stop", f"{API}.service"),
+    "the stop of development": (systemd, "stop", UNIT),
+    "the start of production": (systemd, "start", UNIT),
+}
+
+
+@pytest.mark.parametrize("what", LONG)
+def test_another_project_is_taken_over_and_given_back_in_the_midst_of_a_takeover(
+    cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    cloud.hooks = [read("/hooks/heat/stopped", "stopped", 0, "#!/bin/sh\n# devswap: run-on = machine\ntrue\n")]
+    cloud.with_keystone()
+    start = cloud.take()
+    where, name, of = LONG[what]
+    with in_the_midst_of(monkeypatch, where, name, lambda: pass_by(cloud), of=of) as done:
+        check_out(cloud.host(), cloud, ENGINE, "migrates")
+    assert done
+    restore(cloud.host(), cloud, ENGINE)
+    assert differences(cloud, start) == []
+
+
+@pytest.mark.parametrize("what", LONG_BACK)
+def test_another_project_is_taken_over_and_given_back_in_the_midst_of_a_restore(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    cloud.with_keystone()
+    start = cloud.take()
+    check_out(cloud.host(), cloud, ENGINE, "migrates")
+    where, name, of = LONG_BACK[what]
+    with in_the_midst_of(monkeypatch, where, name, lambda: pass_by(cloud), of=of) as done:
+        restore(cloud.host(), cloud, ENGINE)
+    assert done
+    assert differences(cloud, start) == []
+
+
+def test_another_project_goes_on_while_development_is_stopped_for_another_run(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.with_keystone()
+    check_out(cloud.host(), cloud, ENGINE, "plain")
+    with in_the_midst_of(monkeypatch, systemd, "stop", lambda: pass_by(cloud), of=UNIT) as done:
+        swap.run(cloud.host(), ENGINE, None, detach=True)
+    assert done
+
+
+def pass_by(cloud: SimulatedCloud) -> None:
+    """Somebody who takes keystone over and gives it back, and does not wait for anybody."""
+    stranger = impatient(cloud.host(user="ben", uid=1000))
+    check_out(stranger, cloud, "keystone", "plain")
+    restore(stranger, cloud, "keystone")
+
+
+# --- the second of a project waits ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "doing"), [("dump", "checkout"), ("load", "restore")])
+def test_another_swap_of_the_database_waits_and_is_told_for_whom_and_for_what(
+    cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch, name: str, doing: str
+) -> None:
+    told: list[str] = []
+
+    def second() -> None:
+        before = cloud.take()
+        with pytest.raises(Waits) as waits:
+            check_out(impatient(cloud.host(user="ben", uid=1000)), cloud, API, "migrates")
+        told.append(str(waits.value))
+        assert [line for line in differences(cloud, before) if not line.startswith("left on")] == []
+        assert [each.swap.service for each in cloud.host().journals.all()] == [ENGINE]
+
+    with in_the_midst_of(monkeypatch, Database, name, second):
+        check_out(cloud.host(), cloud, ENGINE, "migrates")
+        restore(cloud.host(), cloud, ENGINE)
+    (said,) = told
+    assert said.startswith(
+        f"waiting for ada on pts/0 (process 4242): its {doing} of heat-engine works on the database "
+    )
+    assert differences(cloud, whole) == []
+
+
+def test_a_restore_waits_for_the_migration_of_another_swap_of_the_database(
+    cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.checkout("further", revisions=("a1", "b2", "c3"))
+    check_out(cloud.host(), cloud, API, "migrates")
+
+    def second() -> None:
+        with pytest.raises(NotWhole, match="its checkout of heat-engine works on the database heat "):
+            restore(impatient(cloud.host()), cloud, API)
+
+    with in_the_midst_of(monkeypatch, SyncDatabase, "_migrate", second) as done:
+        check_out(cloud.host(), cloud, ENGINE, "further")
+    assert done
+    for service in (API, ENGINE):
+        restore(cloud.host(), cloud, service)
+    assert differences(cloud, whole) == []
+
+
+def test_who_is_interrupted_while_waiting_has_production_back_at_once(
+    cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prepared before the other one's migration began: only what is mounted must go, and that waits for nobody."""
+    ben, wish = cloud.host(user="ben", uid=1000), Wish(API, "plain", None, None, detach=True)
+    prepared = preparation.prepare(ben, wish, preparation.locate_place(ben, wish), cloud.makers)
+
+    def interrupted(text: str) -> None:
+        if text.startswith("waiting for"):
+            raise KeyboardInterrupt
+
+    def second() -> None:
+        hasty = replace(ben, say=interrupted)
+        with pytest.raises(KeyboardInterrupt), coming_back.or_back(hasty, prepared.journal):
+            swap.take_over(hasty, prepared, None, None)
+        assert [each.swap.service for each in ben.journals.all()] == [ENGINE]
+
+    with in_the_midst_of(monkeypatch, SyncDatabase, "_migrate", second) as done:
+        check_out(cloud.host(), cloud, ENGINE, "migrates")
+    assert done
+    restore(cloud.host(), cloud, ENGINE)
+    assert differences(cloud, whole) == []
+
+
+def test_the_second_of_two_that_migrate_at_once_shares_the_capture_of_the_first(
+    cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two at the same time for once: the first goes on when the second has begun to wait."""
+    waits, failed = threading.Event(), list[BaseException]()
+    real = SyncDatabase._migrate
+
+    def slow(self: SyncDatabase, *arguments: Any) -> None:
+        if self.service == ENGINE:
+            begun.set()
+            assert waits.wait(30)
+        real(self, *arguments)
+
+    def first() -> None:
+        try:
+            check_out(cloud.host(), cloud, ENGINE, "migrates")
+        except BaseException as error:
+            failed.append(error)
+
+    begun = threading.Event()
+    ben = replace(cloud.host(user="ben", uid=1000), say=lambda text: waits.set() if "waiting for ada" in text else None)
+    monkeypatch.setattr(SyncDatabase, "_migrate", slow)
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert begun.wait(30)
+    check_out(ben, cloud, API, "migrates")
+    thread.join(30)
+    assert not failed
+    (record,) = Shelf(cloud.state / "shared").all()
+    assert {holder.partition("@")[0] for holder in record.holders} == {ENGINE, API}
+    for service in (ENGINE, API):
+        restore(cloud.host(), cloud, service)
+    assert differences(cloud, whole) == []
+
+
+def test_requests_come_to_what_answers_while_another_swap_migrates_the_same_database(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.balance()
+    check_out(cloud.host(), cloud, API, "plain")
+
+    def again() -> None:
+        swap._put_in(impatient(cloud.host()), journal(cloud, API), foreground=False)
+
+    with in_the_midst_of(monkeypatch, SyncDatabase, "_migrate", again) as done:
+        check_out(cloud.host(), cloud, ENGINE, "migrates")
+    assert done
+
+
+# --- the order of locks ---------------------------------------------------------------------------------------------
+
+
+def test_nobody_waits_for_a_database_with_the_hosts_lock_in_hand(
+    cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.add_peer()
+    real, asked = database_claims._claimed, list[str]()
+
+    def claimed(host: Host, name: str, doing: str) -> Any:
+        assert is_free(host.state / "lock")
+        asked.append(f"{doing} {name}")
+        return real(host, name, doing)
+
+    monkeypatch.setattr(database_claims, "_claimed", claimed)
+    start, here = cloud.take(), f"lxc:{images.HEAT}"
+    swap.checkout(cloud.host(), Wish(ENGINE, "plain", here, None, detach=True, only=True), cloud.makers)
+    check_out(cloud.host(), cloud, API, "migrates")
+    wish = Wish("", "migrates", here, None, detach=True)
+    several.checkout(cloud.host(), (ENGINE, API), wish, cloud.makers)
+    swap.run(cloud.host(), ENGINE, here, detach=True)
+    for service in (ENGINE, API):
+        restore(cloud.host(), cloud, service)
+    assert differences(cloud, start) == []
+    assert {line.split(" of ")[0] for line in asked} == {"checkout", "run", "restore"}
+
+
+def is_free(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def test_each_kind_of_step_that_is_shared_names_the_databases_that_are_claimed_for_it() -> None:
+    shared = [kind for kind in Step.known.values() if kind.shared is not Step.shared]
+    assert shared
+    assert all(isinstance(getattr(kind, "databases", None), property) for kind in shared)
+
+
+def test_a_cell_that_is_listed_while_its_claims_are_waited_for_is_claimed_as_well(cloud: SimulatedCloud) -> None:
+    first, second = (Source("lxc:x", "x.service", (), "", "", "lxc:db", name, "db:3306") for name in ("one", "two"))
+    answers = iter([[first], [first, second], [first, second], [first, second]])
+    with database_claims.of(cloud.host(), lambda: next(answers), "restore of x"):
+        for each in (first, second):
+            assert not is_free(database_claims._path(cloud.state, *each.names))
+    assert is_free(database_claims._path(cloud.state, *second.names))
+
+
+def test_all_databases_of_a_project_are_claimed(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud.with_nova()
+    nova.checkout(cloud, "newer, migrates", api=("p1", "p2"), main=("n1", "n2"))
+    held: list[bool] = []
+
+    def look() -> None:
+        (record,) = [each for each in Shelf(cloud.state / "shared").all() if each.step["kind"] == SyncDatabase.kind]
+        databases = captured_sources(record)
+        assert len(databases) == 4
+        held.extend(not is_free(database_claims._path(cloud.state, name)) for each in databases for name in each.names)
+
+    with in_the_midst_of(monkeypatch, SyncDatabase, "_migrate", look):
+        check_out(cloud.host(), cloud, nova.CONDUCTOR, "newer, migrates")
+    assert held
+    assert all(held)
+
+
+def test_the_lock_is_let_go_aside_and_held_again_whatever_goes_wrong_there(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with Journals(tmp_path).changing() as held:
+        assert not is_free(lock)
+        with held.aside():
+            with held.aside():
+                assert is_free(lock)
+            assert is_free(lock)
+        with pytest.raises(DevswapError), held.aside():
+            raise DevswapError("the load fails")
+        assert not is_free(lock)
+    with held.aside():  # nobody holds it any more
+        assert is_free(lock)
+    assert is_free(lock)
