@@ -202,12 +202,19 @@ def _prepare_first(host: Host, deployment: Deployment, wish: Wish, makers: Maker
     return replace(built, leaving=tuple(traffic.leaving(found.served, deployment.machine.address)))
 
 
-def show(host: Host, prepared: Prepared) -> None:
-    """What the overlay holds besides production's packages, as a table, and whom a migration concerns."""
-    if prepared.sync is not None:
-        database_needs.tell_neighbours(host, prepared.sync)
-    if locked := prepared.description["overlay"]["packages"]:
-        for line in table.lines(overlay_table.HEADER, overlay_table.rows(locked)):
+def show(host: Host, *prepared: Prepared) -> None:
+    """What the overlays hold besides production's packages, as tables, and whom a migration concerns."""
+    tables: dict[tuple[str, ...], list[str]] = {}
+    for one in prepared:
+        if one.sync is not None:
+            database_needs.tell_neighbours(host, one.sync)
+        if locked := one.description["overlay"]["packages"]:
+            lines = tuple(table.lines(overlay_table.HEADER, overlay_table.rows(locked)))
+            tables.setdefault(lines, []).append(one.journal.swap.service)
+    for lines, services in tables.items():
+        if len(tables) > 1:
+            host.say(f"for {', '.join(services)}:")
+        for line in lines:
             host.say(line)
 
 

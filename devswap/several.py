@@ -43,8 +43,8 @@ def _prepared(host: Host, places: Sequence[Found], wish: Wish, makers: Makers) -
             claimed.enter_context(claims.held(host, *where, "checkout", take_over=bool(wish.take_over)))
             claimed.enter_context(coming_back.cleaned_up(host, *where))
         group = all_or_none.prepared(host, places, wish, makers)
+        preparation.show(host, *group)
         for one in group:
-            preparation.show(host, one)
             edits.offer(host, one.journal.swap)
         yield group
 

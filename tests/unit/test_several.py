@@ -12,7 +12,9 @@ import pytest
 from devswap import coming_back, running, several, swap
 from devswap.errors import DevswapError, NotWhole, UsageError
 from devswap.host import Host
+from devswap.installer import Installed
 from devswap.journal import Journal
+from devswap.overlay import Overlay
 from devswap.wish import Makers, Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
@@ -88,6 +90,19 @@ def test_the_checkout_is_fetched_once_so_that_both_have_the_same(cloud: Simulate
     several.checkout(cloud.host(), BOTH, wish("plain"), Makers(fetch, cloud.makers.build))
     assert fetched == ["plain"]
     assert len({journal.swap.commit for journal in cloud.host().journals.all()}) == 1
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_packages_are_told_once_unless_they_differ(cloud: SimulatedCloud, *, same: bool) -> None:
+    versions = iter(("1.0", "1.0" if same else "2.0"))
+
+    def build(*arguments: Any, **options: Any) -> Overlay:
+        made = Installed("humanize", next(versions), None, "public index", "heat needs humanize")
+        return replace(cloud.makers.build(*arguments, **options), installed=(made,))
+
+    several.checkout(cloud.host(), BOTH, wish("plain"), replace(cloud.makers, build=build))
+    told = [line.split()[1] for line in cloud.said if line.startswith(("humanize ", "for "))]
+    assert told == (["-"] if same else ["heat-api:", "-", "heat-engine:", "-"])
 
 
 @pytest.mark.parametrize("ref", ["dies", "mute"])
