@@ -10,6 +10,7 @@ from devswap import claims, database_claims, development, hooks_of_swap, proof, 
 from devswap.errors import DevswapError, NotWhole
 from devswap.host import Host
 from devswap.journal import Journal, Swap
+from devswap.outage import Outage
 from devswap.proof import Restored
 from devswap.steps.beside import RunBeside
 from devswap.steps.mount import Mount
@@ -22,7 +23,8 @@ _PREPARING = {Mount.kind, RunBeside.kind}
 
 def bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Restored:
     """Undo everything, then compare; the caller has the claim."""
-    swap, cloud = journal.swap, replace(host.cloud(journal), kept=kept)
+    swap = journal.swap
+    cloud = replace(host.cloud(journal), kept=kept, outage=Outage((swap.machine, swap.unit)))
     holding = {kind for kind, step in Step.known.items() if step.holds}
     untouched = swap.mode == "preparing" and not holding & set(swap.touched)
     only_mounted = swap.mode == "preparing" and set(swap.touched) <= _PREPARING

@@ -25,6 +25,7 @@ def stop(cloud: Cloud, users: Iterable[tuple[str, str]]) -> None:
     active = [(on, unit) for on, unit in stopped if _is_active(cloud, on, unit)]
     for on, unit in active:
         cloud.say(f"stopping {unit} in {on} while the database is loaded")
+        cloud.outage.begin_if_stopped(on, unit)
         systemd.begin_to_stop(cloud.machine(on), unit)
     for on, unit in active:  # a service takes seconds to stop: all of them at once, and then each is waited for
         systemd.stop(cloud.machine(on), unit)

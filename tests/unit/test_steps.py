@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 import devswap.steps
-from devswap import apache, development, owed, systemd
+from devswap import apache, database_users, development, owed, systemd
 from devswap.database_source import Listed, Source
 from devswap.errors import DevswapError
 from devswap.hooks import Hook
+from devswap.outage import Outage
 from devswap.steps.apache import LetGo, PointSite, RefreshFront
 from devswap.steps.beside import RunBeside
 from devswap.steps.database import SyncDatabase
@@ -374,6 +375,18 @@ def test_what_is_left_as_it_is_keeps_its_dump_and_starts_its_users(simulated: Si
     assert simulated.machine(images.HEAT).init.is_active("heat-api.service")
     assert [path.name for path in cloud.saves.iterdir()] == ["before-heat-engine-now.sql.gz"]
     assert (cloud.vault / "database.sql.gz").exists()
+
+
+def test_the_stop_of_what_answers_begins_its_outage_and_that_of_another_does_not(cloud: Cloud) -> None:
+    """A graceful reload of a web server has none, but the load of a database stops the web server, too."""
+    on = f"lxc:{images.HEAT}"
+    own, other = (on, "heat-engine.service"), (on, "heat-api.service")
+    for stopped, is_told in ((other, False), (own, True)):
+        watched = replace(cloud, outage=Outage(own))
+        database_users.stop(watched, [stopped])
+        database_users.start(watched)
+        watched.outage.end()
+        assert (watched.outage.seconds is not None) == is_told
 
 
 def test_what_was_asked_beforehand_is_not_asked_in_the_outage(simulated: SimulatedCloud, cloud: Cloud) -> None:
