@@ -13,7 +13,7 @@ from devswap.discovery.units import Found
 from devswap.errors import DevswapError, NotWhole
 from devswap.host import Host
 from devswap.journal import Entry, Swap
-from devswap.preparation import Prepared
+from devswap.prepared import Prepared
 from devswap.source import Checkout
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Step, from_json

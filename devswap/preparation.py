@@ -8,10 +8,10 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
 
 from devswap import (
     database_needs,
+    database_plan,
     debugging,
     edits,
     fingerprint,
@@ -34,101 +34,26 @@ from devswap import (
     way,
 )
 from devswap.database_sharing import shared_database
-from devswap.database_source import Source
 from devswap.deployment import Deployment
 from devswap.discovery import units
 from devswap.discovery.units import Found
 from devswap.errors import DevswapError, PackagesRefused
 from devswap.fingerprint import Watched
-from devswap.hooks_of_swap import Hooked
 from devswap.host import Host
 from devswap.journal import Journal, Swap
 from devswap.masking import mask
-from devswap.overlay import Overlay
+from devswap.prepared import Prepared
 from devswap.production import Production
 from devswap.shared import Shelf
 from devswap.slot import Slot
 from devswap.source import Checkout
 from devswap.sources import Sources, gather
-from devswap.steps.apache import RefreshFront
-from devswap.steps.database import SyncDatabase
-from devswap.steps.haproxy import MoveTraffic
 from devswap.steps.mount import Mount
-from devswap.steps.patience import LengthenWait
-from devswap.steps.step import Cloud, Step
+from devswap.steps.step import Cloud
 from devswap.steps.unit import require_unedited
-from devswap.steps.values import PutBackValues
 from devswap.tuning import PDB
 from devswap.undisturbed import undisturbed
 from devswap.wish import MAKERS, Makers, Wish
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Everything is ready; only production must make way."""
-
-    journal: Journal
-    deployment: Deployment
-    overlay: Overlay
-    description: dict[str, Any]
-    """What the swap says of itself once it is taken over."""
-    sync: SyncDatabase | None
-    """None where the database has all that the checkout needs."""
-    put_back: PutBackValues | None
-    """None where nothing is, or where it is noted already."""
-    database_returns_first: bool
-    """The checkout before this one migrated the database away from what this one can use."""
-    replaces: bool
-    """The service is swapped already: only its checkout changes."""
-    hooked: Hooked
-    leaving: tuple[MoveTraffic, ...] = ()
-    """HAProxy's servers that are drained and taken out before production stops."""
-
-    fronts: tuple[RefreshFront, ...] = ()
-    """Of the applications that are stopped while the database is loaded on the way back."""
-
-    patient: tuple[LengthenWait, ...] = ()
-    """Its callers are restarted, so that they wait: before anything is stopped, with an outage of their own."""
-    in_apache: bool = False
-    """Apache runs development, as it does production."""
-    keeps_before: bool = False
-    """What the checkout before this one used stays mounted: the switch may have to be taken back."""
-
-    @property
-    def _place(self) -> Slot:
-        return plan.slot(self.journal.swap.service, self.description["slot"])
-
-    @property
-    def databases(self) -> list[Source]:
-        """Those that its steps work on."""
-        return [each for step in (self.put_back, self.sync) if step is not None for each in step.databases]
-
-    def steps(self, drop_in: str) -> list[Step]:
-        own = plan.takeover(
-            self.deployment,
-            drop_in,
-            self._place,
-            between=self._between,
-            in_apache=self.in_apache,
-            made=self.hooked.made,
-        )
-        return [*self.fronts, *self.leaving, *own]
-
-    def switch_steps(self) -> list[Step]:
-        run = plan.run_step(self.deployment, self._place, in_apache=self.in_apache, made=self.hooked.made)
-        return [*self.fronts, *self._between, run]
-
-    @property
-    def _between(self) -> list[Step]:
-        """Between production's stop and development's start."""
-        database = [step for step in (self.put_back, self.sync) if step is not None]
-        return [*self.hooked.stopped, *database, *self.hooked.migrated]
-
-    def is_outdated(self, step: Step) -> bool:
-        """Whether `step` mounts what the checkout before this one used."""
-        if self.keeps_before:
-            return False
-        return isinstance(step, Mount) and not step.target.startswith(self._place.checkout.rpartition("/")[0] + "/")
 
 
 def locate_place(host: Host, wish: Wish) -> Found:
@@ -296,10 +221,21 @@ def _build(job: _Job) -> Prepared:
     own = hooks_of_swap.mounts(overlay_of_swap.cache(host), deployment, hooks, sources, place, (uid, gid))
     mounts = (*mounts, edits.mount(host, deployment.service.name, deployment.machine.address, place), *own)
     transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
-    needed = job.makers.beside(partial(_needed_of_databases, job))
+    needed = job.makers.beside(
+        partial(
+            database_plan.needed,
+            host,
+            deployment,
+            job.journal,
+            sources.checkout,
+            job.watched,
+            place,
+            snapshot=job.wish.snapshot,
+        )
+    )
     overlay_of_swap.check(host, deployment, sources, built, place, installed=job.wish.install)
     tuning_of_swap.require_known(host, job.journal.swap, place.python, job.wish.changes, trees)
-    databases: _OfDatabases = needed()
+    databases: database_plan.Needed = needed()
     served_at = own_server.address(deployment, foreseen.scripts_of(built), sources.checkout.path)
     foreseen.require_scripts(deployment, built, databases.sync, served=bool(served_at))
     hooked = hooks_of_swap.prepared(host, deployment, hooks, sources, built, place, job.journal.swap)
@@ -343,29 +279,6 @@ def _build(job: _Job) -> Prepared:
         in_apache=in_apache,
         hooked=hooked,
     )
-
-
-@dataclass(frozen=True)
-class _OfDatabases:
-    """What a checkout needs of them: see Prepared."""
-
-    sync: SyncDatabase | None
-    put_back: PutBackValues | None
-    returns_first: bool = False
-    fronts: tuple[RefreshFront, ...] = ()
-
-
-def _needed_of_databases(job: _Job) -> _OfDatabases:
-    """Looks only."""
-    host, deployment, checkout, snapshot = job.host, job.deployment, job.sources.checkout, job.wish.snapshot
-    database, others = job.watched.database, job.watched.others
-    put_back = database_needs.put_back(host, deployment, job.journal, [database, *others] if database else [])
-    if database is None:
-        database_needs.require_nothing_pending(host, deployment, checkout, snapshot=snapshot)
-        return _OfDatabases(None, put_back)
-    needs = database_needs.Needs(host, deployment, checkout, job.journal, database, others)
-    sync, first = needs.migration(job.place, snapshot=snapshot)
-    return _OfDatabases(sync, put_back, first, needs.fronts(sync) if sync else ())
 
 
 def _patience_so_far(swap: Swap) -> int:

@@ -12,7 +12,7 @@ from devswap.errors import UsageError
 from devswap.foreground import Ended
 from devswap.host import Host
 from devswap.journal import Journal
-from devswap.preparation import Prepared
+from devswap.prepared import Prepared
 from devswap.several_runs import Endings, Runs
 from devswap.swap import Planned
 from devswap.tuning import UNCHANGED, Changes

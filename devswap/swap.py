@@ -36,7 +36,7 @@ from devswap.errors import DevswapError, NotServing
 from devswap.foreground import Ended
 from devswap.host import Host
 from devswap.journal import Journal
-from devswap.preparation import Prepared
+from devswap.prepared import Prepared
 from devswap.probe import Question
 from devswap.proof import Restored
 from devswap.pty import Terminal

@@ -27,6 +27,7 @@ FLOORS = (
     "unit_tests",
     "coming_back",
     "preparation",
+    "prepared",
     "production",
     "foreseen",
     "baseline",

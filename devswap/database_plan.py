@@ -1,0 +1,47 @@
+"""What a checkout needs of its project's databases: looked at beside its import, since both take a while."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from devswap import database_needs
+from devswap.deployment import Deployment
+from devswap.fingerprint import Watched
+from devswap.host import Host
+from devswap.journal import Journal
+from devswap.slot import Slot
+from devswap.source import Checkout
+from devswap.steps.apache import RefreshFront
+from devswap.steps.database import SyncDatabase
+from devswap.steps.values import PutBackValues
+
+
+@dataclass(frozen=True)
+class Needed:
+    """See prepared.py."""
+
+    sync: SyncDatabase | None
+    put_back: PutBackValues | None
+    returns_first: bool = False
+    fronts: tuple[RefreshFront, ...] = ()
+
+
+def needed(
+    host: Host,
+    deployment: Deployment,
+    journal: Journal,
+    checkout: Checkout,
+    watched: Watched,
+    place: Slot,
+    *,
+    snapshot: bool,
+) -> Needed:
+    """Looks only. Raises DevswapError for a checkout that the databases as they are cannot serve."""
+    database, others = watched.database, watched.others
+    put_back = database_needs.put_back(host, deployment, journal, [database, *others] if database else [])
+    if database is None:
+        database_needs.require_nothing_pending(host, deployment, checkout, snapshot=snapshot)
+        return Needed(None, put_back)
+    needs = database_needs.Needs(host, deployment, checkout, journal, database, others)
+    sync, first = needs.migration(place, snapshot=snapshot)
+    return Needed(sync, put_back, first, needs.fronts(sync) if sync else ())
