@@ -64,13 +64,13 @@ class _Process:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self._end = select.poll()
-        descriptor = os.pidfd_open(pid)
-        weakref.finalize(self, os.close, descriptor)
-        self._end.register(descriptor, select.POLLIN)
+        self._descriptor = os.pidfd_open(pid)
+        weakref.finalize(self, os.close, self._descriptor)
 
     def lives(self) -> bool:
-        return not self._end.poll(0)
+        end = select.poll()  # one for each question: two threads may not ask the same one at once
+        end.register(self._descriptor, select.POLLIN)
+        return not end.poll(0)
 
 
 def running() -> list[Lxc]:
