@@ -9,6 +9,7 @@ import shlex
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ from tests.simulated.snapshot import Snapshot, World
 NOW = "2026-01-01T00:00:00.000+00:00"
 _SERVED_BY = {"8004": "heat-api.service", "8000": "heat-api-cfn.service"}
 _MIGRATIONS = "heat/db/migrations/versions"
+# Once for all tests, since thousands of commands read it.
+_catalogue = cache(load_catalogue)
 
 
 class SimulatedCloud:
@@ -139,7 +142,7 @@ class SimulatedCloud:
         """As a new process sees it."""
         return Host(
             settings=Settings(state_dir=self.state, wait=1.0),
-            catalogue=load_catalogue,
+            catalogue=_catalogue,
             hooks=lambda project, service: tuple(self.hooks),
             home=lambda: UserHome(user, uid, None, self.folder, self.folder / "home"),
             owner=Owner(user=user, uid=uid, host="aio1", terminal="pts/0", pid=4242),
