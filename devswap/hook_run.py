@@ -132,6 +132,7 @@ def _in_machine(hook: Hook, machine: Machine, told: Mapping[str, Any], given: st
             "PrivateTmp": "yes",
             "NoNewPrivileges": "yes",
             "RuntimeMaxSec": str(hook.seconds + 2 * _GRACE),
+            "TimeoutStopSec": str(_GRACE),
             **({"ReadWritePaths": told["places"][MACHINE]["made"]} if hook.makes and hook.stage != RESTORED else {}),
         },
         input=given,
