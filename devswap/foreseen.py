@@ -18,6 +18,7 @@ from devswap.steps import apache
 from devswap.steps.apache import LetGo
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import from_json
+from devswap.steps.unit import require_not_held
 from devswap.tuning import UNCHANGED
 from devswap.wish import Wish
 
@@ -103,7 +104,11 @@ def require_own_sites(host: Host, deployment: Deployment) -> None:
 
 
 def require_nothing_left(host: Host, deployment: Deployment) -> None:
-    """Raise where an earlier swap was forgotten by hand, but not its capture: this one would take it for its own."""
+    """Raise where an earlier swap was forgotten by hand, but not its capture: this one would take it for its own.
+
+    Or not the drop-in that held production, or one that stands in its place by its user's word.
+    """
+    require_not_held(deployment.machine, deployment.unit)
     service, shelf = deployment.service.name, Shelf(host.state / "shared")
     name = host.journals.folder(service, deployment.machine.address).name
     for record in shelf.held_by(name):

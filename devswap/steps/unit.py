@@ -76,8 +76,7 @@ class HoldUnit(Step):
 
     def capture(self, cloud: Cloud) -> Any:
         machine = cloud.machine(self.on)
-        if machine.exists(development.path(self.unit)):
-            raise DevswapError(f"{self.unit} in {machine.name} is held by a drop-in of devswap that no swap knows of")
+        require_not_held(machine, self.unit)
         found = systemd.settled(machine, self.unit)
         require_at_rest(machine, self.unit, found)
         return {"active": found.is_active, "state": found.active, "enabled": found.enabled}
@@ -176,6 +175,17 @@ def require_at_rest(machine: Machine, unit: str, found: UnitState) -> None:
         raise DevswapError(
             f"{unit} in {machine.name} is {found.active} ({found.sub}): it neither runs nor has it stopped",
             hint=f"try again when it does, or stop it: {shell(machine.address, 'systemctl', 'stop', unit)}",
+        )
+
+
+def require_not_held(machine: Machine, unit: str) -> None:
+    """Raise where our drop-in has no place: one is there whose swap is lost, or that a restore has left to somebody."""
+    path = development.path(unit)
+    if machine.exists(path):
+        away = shell(machine.address, "mv", path, "/root/")
+        raise DevswapError(
+            f"{unit} in {machine.name} has a drop-in of devswap's name that no swap knows of: {path}",
+            hint=f"keep it elsewhere: {away}, then {shell(machine.address, 'systemctl', 'daemon-reload')}",
         )
 
 

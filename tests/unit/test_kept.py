@@ -73,6 +73,26 @@ def test_kept_as_the_hint_says_production_runs_with_it(cloud: SimulatedCloud, pe
     assert cloud.host().journals.all() == []
 
 
+def test_one_that_was_kept_refuses_the_next_checkout_before_anything_is_touched(
+    cloud: SimulatedCloud, person: Person, whole: Snapshot
+) -> None:
+    take_over(cloud, "plain")
+    cloud.machine(images.HEAT).write_text(DROP_IN, "[Service]\nEnvironment=MINE=1\n")
+    person.types(commands(person.is_told("restore").hint)[0])
+    before = cloud.take()
+    cloud.calls.begin()
+    with pytest.raises(DevswapError, match="that no swap knows of") as caught:
+        take_over(cloud, "plain")
+    assert [name for name in cloud.calls.names if name.startswith(("file write", "file mount"))] == []
+    assert [line for line in differences(cloud, before) if not line.startswith("left on the disk")] == []
+    for line in commands(caught.value.hint):
+        person.types(line)
+    take_over(cloud, "plain")
+    person.types("devswap restore")
+    cloud.machine(images.HEAT).remove("/root/zz-devswap.conf")
+    assert differences(cloud, whole) == []
+
+
 def test_one_that_would_not_let_production_start_is_said_to(cloud: SimulatedCloud, person: Person) -> None:
     take_over(cloud, "plain")
     edit_drop_in(cloud, "Environment=MINE=1\n")
