@@ -23,9 +23,9 @@ def mark_networks(mark: str) -> Edit:
     """Networks, ports, agents and what those run show who has shown or made them.
 
     The API has `mark` behind the names of networks and ports, the RPC server says that it has heard of an agent, and
-    each agent that it has reported. The agent of layer 2 has noted it at each port that it has wired, and metadata has
-    it at a path of its own. What runs as root shows itself too: a device that privileged code has changed has the mark
-    as its alias, and dnsmasq has it in its environment, for which rootwrap has a filter.
+    each agent that it has reported. The agent of layer 2 has noted it at each port that it has wired, and that of
+    metadata says who has not found a nova to ask. What runs as root shows itself too: a device that privileged code
+    has changed has the mark as its alias, and dnsmasq has it in its environment, for which rootwrap has a filter.
     """
 
     def edit(tree: Tree) -> Tree:
@@ -41,10 +41,9 @@ def mark_networks(mark: str) -> Edit:
             tree = replace_once(tree, path, first, first.replace("{", f"{{'reported': '{mark}',", 1))
         wired = "        port_other_config.update(vlan_mapping)\n"
         tree = replace_once(tree, _OVS_AGENT, wired, f"{wired}        port_other_config['change'] = '{mark}'\n")
-        asked = "            instance_id, project_id = self._get_instance_and_project_id(req)\n            if"
-        shown = f"            if req.path_info == '/change':\n                return webob.Response(text='{mark}')\n"
-        told = asked.replace("            if", f"{shown}            if")
-        tree = replace_once(tree, "neutron/agent/metadata/proxy_base.py", asked, told)
+        told = "            title = '503 Service Unavailable'\n"
+        named = told.replace("Unavailable", f"Unavailable by {mark}")
+        tree = replace_once(tree, "neutron/common/metadata.py", told, named)
         return _with_marks_of_root(tree, mark)
 
     return edit

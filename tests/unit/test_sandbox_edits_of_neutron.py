@@ -15,7 +15,7 @@ _AGENTS = {
     "neutron/agent/metadata/agent.py": "'metadata_proxy_socket'",
 }
 _OVS = "neutron/plugins/ml2/drivers/openvswitch/agent/ovs_neutron_agent.py"
-_METADATA = "neutron/agent/metadata/proxy_base.py"
+_METADATA = "neutron/common/metadata.py"
 _LINKS, _PROCESSES = "neutron/privileged/agent/linux/ip_lib.py", "neutron/agent/linux/external_process.py"
 _FILTERS, _MODEL = "etc/neutron/rootwrap.d/rootwrap.filters", "neutron/db/models/agent.py"
 _FILES = {
@@ -28,8 +28,7 @@ _FILES = {
     **{path: f"            'configurations': {{\n                {first}: 1,\n" for path, first in _AGENTS.items()},
     _OVS: "            'configurations': {'bridge_mappings': self.bridge_mappings,\n"
     "        port_other_config.update(vlan_mapping)\n",
-    _METADATA: "            instance_id, project_id = self._get_instance_and_project_id(req)\n"
-    "            if instance_id:\n",
+    _METADATA: "            title = '503 Service Unavailable'\n",
     _LINKS: '    _run_iproute_link("set", device, namespace, **attributes)\n',
     _PROCESSES: "        self.cmd_addl_env[PROCESS_TAG] = process_tag\n",
     _FILTERS: "dnsmasq_env: EnvFilter, env, root, PROCESS_TAG=, dnsmasq\n",
@@ -53,7 +52,7 @@ def test_servers_and_agents_and_what_runs_as_root_leave_their_marks() -> None:
     assert heard.index("['agent_state']\n") < heard.index("['heard'] = 'mark-1'\n") < heard.index("self._check_clock")
     assert all("'configurations': {'reported': 'mark-1'," in texts[path] for path in (*_AGENTS, _OVS))
     assert "(vlan_mapping)\n        port_other_config['change'] = 'mark-1'\n" in texts[_OVS]
-    assert texts[_METADATA].endswith("webob.Response(text='mark-1')\n            if instance_id:\n")
+    assert texts[_METADATA].endswith("'503 Service Unavailable by mark-1'\n")
     assert texts[_LINKS].index('["ifalias"] = "mark-1"') < texts[_LINKS].index("_run_iproute_link")
     assert "['CHANGE_TAG'] = 'mark-1'\n" in texts[_PROCESSES]
     assert "root, PROCESS_TAG=, CHANGE_TAG=, dnsmasq\n" in texts[_FILTERS]
