@@ -82,16 +82,28 @@ class Source:
             raise DevswapError(f"cannot reach the database {self.name} of {self.on}: {self.client} has another one")
         return found
 
+    def text(self, machine: Callable[[str], Machine]) -> str:
+        """Its URL as the service itself reads it, password and all."""
+        here = machine(self.on)
+        if self.listed is None:
+            return options_of(here, self).get(self.group, self.option) or ""
+        row = self._row(read_url(here, self), here, machine(self.client), self.listed)
+        return text_of(here, self, self.listed, row)
+
     def _url(self, here: Machine, client: Machine) -> Url:
         url = read_url(here, self)
         if self.listed is None:
             return url
+        return url_of(here, self, self.listed, self._row(url, here, client, self.listed))
+
+    def _row(self, url: Url, here: Machine, client: Machine, listed: Listed) -> str:
+        """What it has of this one, asked of the database at `url`."""
         index = connect(url, [here] if url.is_local else [client, here])
-        for value, text in rows_of(index, self.listed):
-            if value == self.listed.value:
-                return url_of(here, self, self.listed, text)
+        for value, text in rows_of(index, listed):
+            if value == listed.value:
+                return text
         raise DevswapError(
-            f"cannot find the database {self.name}: {self.listed.table} of {url.name} has it no more",
+            f"cannot find the database {self.name}: {listed.table} of {url.name} has it no more",
             hint="--keep-database leaves it as it is",
         )
 
@@ -133,8 +145,12 @@ def rows_of(index: Database, listed: Listed) -> list[tuple[str, str]]:
 
 def url_of(machine: Machine, source: Source, listed: Listed, text: str) -> Url:
     """The URL that a row has as `text`."""
-    url = parse(filled(text, options_of(machine, source).get(listed.group, listed.option)))
+    url = parse(text_of(machine, source, listed, text))
     return replace(url, on=machine.address) if url.is_local else url
+
+
+def text_of(machine: Machine, source: Source, listed: Listed, text: str) -> str:
+    return filled(text, options_of(machine, source).get(listed.group, listed.option))
 
 
 def options_of(machine: Machine, source: Source) -> Configuration:

@@ -225,17 +225,13 @@ def sync_database(
     """The project's migration commands, run from the overlay as the service's user."""
     database = deployment.service.database
     assert database is not None  # noqa: S101 - only asked for services that have one
-    named = [word for file in _named_files(deployment) for word in ("--config-file", file)]
-    commands = tuple(
-        (f"{place.overlay}/bin/python", f"{place.overlay}/bin/{tool}", *named, *arguments)
-        for tool, *arguments in _sync(database, others)
-    )
+    listed = database.index.listed_sync if database.index and any(each.listed for each in others) else ()
     return SyncDatabase(
         on=deployment.machine.address,
         service=deployment.service.name,
         project=deployment.service.project,
         source=source,
-        commands=commands,
+        commands=_from_overlay(deployment, place, _sync(database, others)),
         user=deployment.user,
         group=deployment.group,
         environment=tuple(sorted(deployment.service.environment.items())),
@@ -243,6 +239,17 @@ def sync_database(
         digest=digest,
         seconds=seconds,
         others=tuple(map(Part, others)),
+        listed=_from_overlay(deployment, place, listed),
+    )
+
+
+def _from_overlay(
+    deployment: Deployment, place: Slot, commands: Sequence[tuple[str, ...]]
+) -> tuple[tuple[str, ...], ...]:
+    named = [word for file in _named_files(deployment) for word in ("--config-file", file)]
+    return tuple(
+        (f"{place.overlay}/bin/python", f"{place.overlay}/bin/{tool}", *named, *arguments)
+        for tool, *arguments in commands
     )
 
 

@@ -77,6 +77,7 @@ DATABASE: Forms = {
         "group": _LINE,
         "option": _OPTION_NAME,
         "sync": _COMMANDS,
+        "listed_sync": _COMMANDS,
         "migrations": _FOLDERS,
         **_COLUMN,
     },

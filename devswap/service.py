@@ -61,6 +61,11 @@ class Index:
     sync: tuple[tuple[str, ...], ...]
     """What comes before the other commands."""
     migrations: tuple[str, ...]
+    listed_sync: tuple[tuple[str, ...], ...]
+    """What migrates one of those that it lists, told its URL by the environment, as if it were the project's own.
+
+    None where the other commands reach all.
+    """
     urls: Column
     """Each row has the URL of one more schema like the project's own, or a template of it."""
 
@@ -259,6 +264,7 @@ def _index(table: Mapping[str, Any]) -> Index:
         option=table["option"],
         sync=tuple(tuple(command) for command in table["sync"]),
         migrations=tuple(table["migrations"]),
+        listed_sync=tuple(tuple(command) for command in table.get("listed_sync", ())),
         urls=_column(table),
     )
 

@@ -115,13 +115,20 @@ def environment_lent(machine: Machine, unit: str, path: str) -> Iterator[list[st
     Those of production, and `path` for what stands in its unit: root's alone, and gone afterwards.
     """
     settings, files = _environment(machine, unit)
+    with settings_lent(machine, settings, path) as own:
+        yield [*own, *files]
+
+
+@contextmanager
+def settings_lent(machine: Machine, settings: Mapping[str, str], path: str) -> Iterator[list[str]]:
+    """`path` in a list, with `settings` for a unit: root's alone, and gone afterwards. No file where there are none."""
     if not settings:
-        yield files
+        yield []
         return
     lines = [f"{name}={_quoted(value)}\n" for name, value in settings.items()]
     machine.write_text(path, "".join(lines), mode=0o600)
     try:
-        yield [path, *files]
+        yield [path]
     finally:
         machine.remove(path)
 

@@ -9,18 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from devswap import database_by_hand, database_parts, database_source, database_users, development, systemd
+from devswap import database_by_hand, database_parts, database_source, database_users
 from devswap.database import Database
 from devswap.database_by_hand import Load
 from devswap.database_parts import Part, Saved, part_from_json
 from devswap.database_sharing import require_one_name, shared_database
 from devswap.database_source import Source
-from devswap.errors import CommandFailed, CommandTimeout, DevswapError, MachineGone
+from devswap.errors import DevswapError
 from devswap.journal import flush_folder, make_private
 from devswap.machine import Machine
-from devswap.masking import mask
+from devswap.migrating import Migrating
 from devswap.shared import Shelf
-from devswap.steps.mount import remove_empty
 from devswap.steps.step import Cloud, Step, from_json, shell
 
 _STATEMENT_SECONDS = 600.0
@@ -56,6 +55,8 @@ class SyncDatabase(Step):
 
     First what others are found through.
     """
+    listed: tuple[tuple[str, ...], ...] = ()
+    """Commands that migrate one of `others` that is listed in another, and is told by its URL."""
 
     kind: ClassVar[str] = "sync-database"
     facts: ClassVar[tuple[str, ...]] = ("database ",)
@@ -111,7 +112,9 @@ class SyncDatabase(Step):
         if self.commands:
             cloud.say("migrating the database")
         for command in self.commands:
-            self._migrate(cloud, command)
+            self._migrating.run(cloud, command)
+        if self.commands and self.listed:
+            self._migrate_listed(cloud)
 
     def foresee(self, cloud: Cloud, captured: Any) -> None:
         """What is in the database now is saved before the load, which is certain where the revision is another one."""
@@ -129,22 +132,14 @@ class SyncDatabase(Step):
 
         It would land after the restore.
         """
-        self._end_unit(cloud)
+        self._migrating.end(cloud)
         self.source.open(cloud.machine).wait_for_statements(seconds=_STATEMENT_SECONDS)
         for part in self.others:
             with suppress(DevswapError):  # what it is found through may be half loaded, and nothing works on it then
                 part.source.open(cloud.machine).wait_for_statements(seconds=_STATEMENT_SECONDS)
 
-    def _end_unit(self, cloud: Cloud) -> None:
-        with suppress(MachineGone):  # it went with its machine
-            machine = cloud.machine(self.on)
-            systemd.stop(machine, self._sync_unit)
-            machine.remove(self._lent)
-            machine.remove(development.half_written(self._lent))
-            remove_empty(machine, development.folder(self.service))
-
     def undo(self, cloud: Cloud, captured: Any) -> None:
-        self._end_unit(cloud)
+        self._migrating.end(cloud)
         saved = self._saved(captured, cloud)
         if database_parts.is_half_loaded(cloud.vault):
             database_users.stop(cloud, self.users)
@@ -173,7 +168,7 @@ class SyncDatabase(Step):
 
         One that is half loaded is neither as it was nor as it is: it becomes again what it was before that load.
         """
-        self._end_unit(cloud)
+        self._migrating.end(cloud)
         saved = self._saved(captured, cloud)
         if database_parts.is_half_loaded(cloud.vault):
             self._unload(cloud, [one for one in saved if one.is_half_loaded or (cloud.saves / one.save).exists()])
@@ -207,43 +202,24 @@ class SyncDatabase(Step):
         for each in halves:
             each.note_loaded()
 
-    def _migrate(self, cloud: Cloud, command: tuple[str, ...]) -> None:
-        machine = cloud.machine(self.on)
-        try:
-            with systemd.environment_lent(machine, self.source.unit, self._lent) as files:
-                systemd.run_in_unit(
-                    machine,
-                    self._sync_unit,
-                    development.overriding(command, dict(self.environment)),
-                    user=self.user,
-                    group=self.group,
-                    cwd="/",
-                    environment_files=files,
-                    timeout=self.seconds,
-                )
-        except CommandTimeout as error:
-            raise DevswapError(
-                f"cannot migrate the database of {self.project}: {' '.join(command[1:])} had not ended after "
-                f"{self.seconds / 60:.0f} minutes; the server {self._works_on(cloud)}"
-            ) from error
-        except CommandFailed as error:
-            raise DevswapError(
-                f"cannot migrate the database of {self.project}: {' '.join(command[1:])} failed\n{error.result.tail}"
-            ) from error
-
-    def _works_on(self, cloud: Cloud) -> str:
-        try:
-            statements = self.source.open(cloud.machine).running_statements()
-        except DevswapError as error:
-            return f"cannot be asked what it works on: {error.message}"
-        return f"works on {'; '.join(mask(text)[:200] for text in statements.values()) or 'nothing'}"
+    def _migrate_listed(self, cloud: Cloud) -> None:
+        """Those that the commands before have not reached: nova's cells besides its own and cell0."""
+        wanted = self.source.open(cloud.machine).revisions()
+        for part in self.others:
+            if part.source.listed is None or part.source.open(cloud.machine).revisions() == wanted:
+                continue
+            cloud.say(f"migrating {part.source.name}")
+            for command in self.listed:
+                self._migrating.run(cloud, command, of=part.source)
+            if part.source.open(cloud.machine).revisions() != wanted:
+                cloud.say(f"{part.source.name} is not migrated: this checkout's command was told of it, and left it")
 
     def of_capture(self, first: Step) -> Step:
         assert isinstance(first, SyncDatabase)  # noqa: S101 - of the same name
         return replace(self, source=replace(first.source, unit=self.source.unit), others=first.others)
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:
-        stop = f"{shell(self.on, 'systemctl', 'stop', self._sync_unit)} || true"
+        stop = f"{shell(self.on, 'systemctl', 'stop', self._migrating.unit)} || true"
         return [stop, *self._by_hand(captured, vault)[:-1]]
 
     def by_hand_at_last(self, captured: Any, vault: Path) -> list[str]:
@@ -284,12 +260,10 @@ class SyncDatabase(Step):
             raise DevswapError(f"the database of {self.project} is not as it was after its dump was loaded")
 
     @property
-    def _lent(self) -> str:
-        return development.lent_environment(self.service, "db-sync")
-
-    @property
-    def _sync_unit(self) -> str:
-        return f"devswap-{self.service}-db-sync.service"
+    def _migrating(self) -> Migrating:
+        return Migrating(
+            self.on, self.service, self.project, self.source, self.user, self.group, self.environment, self.seconds
+        )
 
     def describe(self) -> tuple[str, str]:
         commands = ", ".join(" ".join(command[1:]).rpartition("/")[2] for command in self.commands)

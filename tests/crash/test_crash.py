@@ -177,7 +177,7 @@ def test_production_comes_back_from_a_restore_whose_journal_was_half_written(clo
 @pytest.fixture
 def with_nova(cloud: SimulatedCloud) -> SimulatedCloud:
     """Several databases that one command after the other migrates, and records that newer code raises."""
-    cloud.with_nova()
+    nova.add(cloud)
     nova.checkout(cloud, "newer")
     nova.checkout(cloud, "newer, migrates", api=("p1", "p2"), main=("n1", "n2"))
     nova.checkout(cloud, "newer, dies", api=("p1", "p2"), main=("n1", "n2"), fate="dies")
@@ -194,7 +194,7 @@ def test_several_databases_come_back_from_any_interruption_of_a_checkout(with_no
 def test_records_in_a_database_of_others_come_back_from_any_interruption_of_a_checkout(
     with_nova: SimulatedCloud,
 ) -> None:
-    with_nova.with_compute()
+    nova.add_compute(with_nova)
     start = with_nova.take()
     explore(with_nova, start, checkout(with_nova, "newer, dies", service=nova.COMPUTE), start)
 

@@ -72,12 +72,13 @@ def test_the_migration_commands_exist_and_know_their_arguments(
 ) -> None:
     assert service.database
     for wheel in wheels[service.distribution]:
-        first = service.database.index.sync if service.database.index else ()
+        index = service.database.index
+        first = (*index.sync, *index.listed_sync) if index else ()
         for tool, *arguments in (*first, *service.database.sync):
             assert tool in wheel.scripts, wheel
             known = wheel.words(wheel.scripts[tool])
             for word in own_arguments(arguments):
-                assert word.lstrip("-") in known or (word in REVISIONS and "revision" in known), (
+                assert {word, word.lstrip("-")} & known or (word in REVISIONS and "revision" in known), (
                     f"{tool} {word} of {wheel}"
                 )
 

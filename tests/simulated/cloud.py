@@ -30,6 +30,7 @@ from devswap.systemd import run_in_unit
 from devswap.wish import Makers
 from tests.simulated import images, nova, web
 from tests.simulated.calls import Calls
+from tests.simulated.files import Files
 from tests.simulated.haproxy import Haproxy
 from tests.simulated.init import behind_env
 from tests.simulated.machine import MachineState, SimulatedMachine
@@ -60,6 +61,8 @@ class SimulatedCloud:
         """Whether a foreground run ends without anybody's Ctrl-C."""
         self.tested: list[tuple[str, ...]] = []
         """The runs of unit tests: the checkout on the host, and what was run."""
+        self.deaf = False
+        """Whether programs of checkouts do not read their options from the environment, as before oslo.config did."""
         self.options: dict[str, object] | None = None
         """What oslo.config's lists say, where there are any: see known_options.py."""
         self._polls = 0
@@ -74,6 +77,11 @@ class SimulatedCloud:
             self.world.machines[name] = MachineState(files)
             SimulatedMachine(self, name).boot()
         self.world.servers[images.DATABASE_HOST] = images.server()
+
+    def boot(self, name: str, files: Files) -> None:
+        """Let there be a machine with these files."""
+        self.world.machines[name] = MachineState(files)
+        self.machine(name).boot()
 
     def add_peer(self) -> SimulatedMachine:
         """A second machine with heat-engine, which consumes the same queue."""
@@ -90,19 +98,6 @@ class SimulatedCloud:
         """Let there be a machine in which Apache runs keystone."""
         self.world.machines[images.KEYSTONE] = MachineState(images.keystone())
         self.machine(images.KEYSTONE).boot()
-
-    def with_nova(self) -> None:
-        """Let there be a machine with nova, whose databases are beside heat's."""
-        server = self.world.servers[images.DATABASE_HOST]
-        server.accounts.update(nova.ACCOUNTS)
-        server.schemas.update(nova.schemas())
-        self.world.machines[nova.MACHINE] = MachineState(nova.files(nova.CONDUCTOR, nova.SCHEDULER))
-        self.machine(nova.MACHINE).boot()
-
-    def with_compute(self, driver: str = "fake.FakeDriver") -> None:
-        """Let there be a machine with nova-compute besides."""
-        self.world.machines[nova.COMPUTE_MACHINE] = MachineState(nova.compute(driver))
-        self.machine(nova.COMPUTE_MACHINE).boot()
 
     def put_front(self) -> None:
         """Let a web server stand before heat-api-cfn."""
@@ -337,7 +332,8 @@ class SimulatedCloud:
         """What a project's own migration command executes, where `call` is one."""
         argv = behind_env(list(call.argv))[0]
         if len(argv) > 2 and argv[1].endswith("/nova-manage"):
-            return nova.migration(self, self._checkout_of(machine, argv[0]), argv[2:])
+            url = call.env.get("OS_DATABASE__CONNECTION", "")
+            return nova.migration(self, self._checkout_of(machine, argv[0]), argv[2:], url)
         if len(argv) < 3 or not argv[1].endswith("/heat-manage") or argv[-1] != "db_sync":
             return None
         source = machine.files.find(argv[0].replace("/overlay/bin/python", "/checkout"))

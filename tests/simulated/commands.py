@@ -162,7 +162,10 @@ def _systemd_run(machine: SimulatedMachine, arguments: list[str], call: Invocati
         return Outcome(1, stderr=f"Failed to start transient service unit: Unit {unit} was already loaded.\n")
     inner = Invocation(
         argv=tuple(argv),
-        env=dict(value.split("=", 1) for name, value in named if name == "--setenv"),
+        env={
+            **dict(value.split("=", 1) for name, value in named if name == "--setenv"),
+            **_read_by_systemd(machine, [value for name, value in named if name == "--property"]),
+        },
         user=given.get("--uid", "root"),
         cwd=given.get("--working-directory", "/"),
         stdin=call.stdin,
@@ -177,6 +180,14 @@ def _expanded(word: str) -> str:
     """A word of ExecStart= where no variable is set; one that is alone would be gone altogether."""
     assert not re.match(r"\$\w+$", word), f"systemd-run would drop {word!r}"
     return re.sub(r"\$\$|\$\{\w*\}", lambda match: "$" if match[0] == "$$" else "", word)
+
+
+def _read_by_systemd(machine: SimulatedMachine, properties: list[str]) -> dict[str, str]:
+    """Of EnvironmentFile=, which systemd reads as root."""
+    paths = [value for name, _, value in (each.partition("=") for each in properties) if name == "EnvironmentFile"]
+    texts = [(machine.files.read(path.removeprefix("-")) or b"").decode() for path in paths]
+    named = [line.partition("=") for text in texts for line in text.splitlines() if "=" in line]
+    return {name: value.strip('"').replace("\\", "") for name, _, value in named}
 
 
 def _bound(options: list[tuple[str, str]]) -> dict[str, str]:

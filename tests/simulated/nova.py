@@ -56,6 +56,19 @@ _CELLS = (
 )
 
 
+def add(cloud: SimulatedCloud) -> None:
+    """Let there be a machine with nova, whose databases are beside heat's."""
+    server = cloud.world.servers[images.DATABASE_HOST]
+    server.accounts.update(ACCOUNTS)
+    server.schemas.update(schemas())
+    cloud.boot(MACHINE, files(CONDUCTOR, SCHEDULER))
+
+
+def add_compute(cloud: SimulatedCloud, driver: str = "fake.FakeDriver") -> None:
+    """Let there be a machine with nova-compute besides."""
+    cloud.boot(COMPUTE_MACHINE, compute(driver))
+
+
 def schemas() -> dict[str, Schema]:
     return {
         "nova_api": Schema(
@@ -141,11 +154,20 @@ def _old_migration(cloud: SimulatedCloud, checkout: Path, which: str) -> list[tu
     return [(where, f"ALTER TABLE `{table}` ADD COLUMN `note` int"), (where, move)]
 
 
-def migration(cloud: SimulatedCloud, checkout: Path, words: Sequence[str]) -> list[tuple[Where, str]]:
-    """nova-manage api_db sync, or db sync: of cell0, which it finds through the API's, and of its own cell."""
+def migration(cloud: SimulatedCloud, checkout: Path, words: Sequence[str], url: str = "") -> list[tuple[Where, str]]:
+    """nova-manage api_db sync, or db sync: of cell0, which it finds through the API's, and of its own cell.
+
+    With --local_cell of its own alone, which is the one at `url` where it is told so.
+    """
+    if words[-1] == "--local_cell":
+        own = CELL1 if not url or cloud.deaf else next(each for each in ALL if url.endswith(f"/{each[3]}"))
+        return _missing(cloud, checkout, (own,), "main")
     if not (checkout / "nova/db/main").exists():
         return _old_migration(cloud, checkout, {"api_db": "api", "db": "main"}[words[-2]])
-    where, folder = {"api_db": ((API,), "api"), "db": ((CELL0, CELL1), "main")}[words[-2]]
+    return _missing(cloud, checkout, *{"api_db": ((API,), "api"), "db": ((CELL0, CELL1), "main")}[words[-2]])
+
+
+def _missing(cloud: SimulatedCloud, checkout: Path, where: tuple[Where, ...], folder: str) -> list[tuple[Where, str]]:
     tree = migrations.read(checkout, [FOLDERS[folder]])
     todo = []
     for each in where:

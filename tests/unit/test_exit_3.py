@@ -289,7 +289,7 @@ def test_an_undo_that_fails_for_good_can_be_left(cloud: SimulatedCloud, person: 
 
 
 def test_values_that_cannot_be_put_back(cloud: SimulatedCloud, person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    cloud.with_nova()
+    nova.add(cloud)
     nova.checkout(cloud, "newer")
     swap.checkout(cloud.host(), Wish(nova.CONDUCTOR, "newer", None, None, detach=True), cloud.makers)
     query = Database.query

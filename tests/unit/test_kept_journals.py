@@ -74,7 +74,7 @@ def take_over(cloud: SimulatedCloud, found: list[Journal]) -> None:
 @pytest.mark.parametrize(("kept", "order"), ORDERS, ids=lambda value: getattr(value, "stem", str(value)))
 def test_it_is_given_back(cloud: SimulatedCloud, kept: Path, order: tuple[int, ...]) -> None:
     if "databases" in kept.stem:
-        cloud.with_nova()
+        nova.add(cloud)
         nova.checkout(cloud, "newer", api=("p1", "p2"), main=("n1", "n2"))
     before = cloud.take()
     found = put_on_disk(cloud, kept)

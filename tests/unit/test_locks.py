@@ -24,6 +24,7 @@ from devswap.errors import DevswapError, NotWhole
 from devswap.hooks import read
 from devswap.host import Host
 from devswap.journal import Journal, Journals
+from devswap.migrating import Migrating
 from devswap.shared import Shelf
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Step
@@ -86,7 +87,7 @@ def in_the_midst_of(
 UNIT = f"{ENGINE}.service"
 LONG = {
     "the dump": (Database, "dump", ""),
-    "the migration": (SyncDatabase, "_migrate", ""),
+    "the migration": (Migrating, "run", ""),
     "the stop of production": (systemd, "stop", UNIT),
     "a hook": (systemd, "run_in_unit", f"devswap-{ENGINE}-hook.service"),
 }
@@ -183,7 +184,7 @@ def test_a_restore_waits_for_the_migration_of_another_swap_of_the_database(
         with pytest.raises(NotWhole, match="its checkout of heat-engine works on the database heat "):
             restore(impatient(cloud.host()), cloud, API)
 
-    with in_the_midst_of(monkeypatch, SyncDatabase, "_migrate", second) as done:
+    with in_the_midst_of(monkeypatch, Migrating, "run", second) as done:
         check_out(cloud.host(), cloud, ENGINE, "further")
     assert done
     for service in (API, ENGINE):
@@ -208,7 +209,7 @@ def test_who_is_interrupted_while_waiting_has_production_back_at_once(
             swap.take_over(hasty, prepared, None, None)
         assert [each.swap.service for each in ben.journals.all()] == [ENGINE]
 
-    with in_the_midst_of(monkeypatch, SyncDatabase, "_migrate", second) as done:
+    with in_the_midst_of(monkeypatch, Migrating, "run", second) as done:
         check_out(cloud.host(), cloud, ENGINE, "migrates")
     assert done
     restore(cloud.host(), cloud, ENGINE)
@@ -220,9 +221,9 @@ def test_the_second_of_two_that_migrate_at_once_shares_the_capture_of_the_first(
 ) -> None:
     """Two at the same time for once: the first goes on when the second has begun to wait."""
     waits, failed = threading.Event(), list[BaseException]()
-    real = SyncDatabase._migrate
+    real = Migrating.run
 
-    def slow(self: SyncDatabase, *arguments: Any) -> None:
+    def slow(self: Migrating, *arguments: Any) -> None:
         if self.service == ENGINE:
             begun.set()
             assert waits.wait(30)
@@ -236,7 +237,7 @@ def test_the_second_of_two_that_migrate_at_once_shares_the_capture_of_the_first(
 
     begun = threading.Event()
     ben = replace(cloud.host(user="ben", uid=1000), say=lambda text: waits.set() if "waiting for ada" in text else None)
-    monkeypatch.setattr(SyncDatabase, "_migrate", slow)
+    monkeypatch.setattr(Migrating, "run", slow)
     thread = threading.Thread(target=first)
     thread.start()
     assert begun.wait(30)
@@ -259,7 +260,7 @@ def test_requests_come_to_what_answers_while_another_swap_migrates_the_same_data
     def again() -> None:
         swap._put_in(impatient(cloud.host()), journal(cloud, API), foreground=False)
 
-    with in_the_midst_of(monkeypatch, SyncDatabase, "_migrate", again) as done:
+    with in_the_midst_of(monkeypatch, Migrating, "run", again) as done:
         check_out(cloud.host(), cloud, ENGINE, "migrates")
     assert done
 
@@ -318,7 +319,7 @@ def test_a_cell_that_is_listed_while_its_claims_are_waited_for_is_claimed_as_wel
 
 
 def test_all_databases_of_a_project_are_claimed(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    cloud.with_nova()
+    nova.add(cloud)
     nova.checkout(cloud, "newer, migrates", api=("p1", "p2"), main=("n1", "n2"))
     held: list[bool] = []
 
@@ -328,7 +329,7 @@ def test_all_databases_of_a_project_are_claimed(cloud: SimulatedCloud, monkeypat
         assert len(databases) == 4
         held.extend(not is_free(database_claims._path(cloud.state, name)) for each in databases for name in each.names)
 
-    with in_the_midst_of(monkeypatch, SyncDatabase, "_migrate", look):
+    with in_the_midst_of(monkeypatch, Migrating, "run", look):
         check_out(cloud.host(), cloud, nova.CONDUCTOR, "newer, migrates")
     assert held
     assert all(held)

@@ -132,7 +132,7 @@ def simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simul
     found = SimulatedCloud(tmp_path)
     found.balance()
     found.with_keystone()
-    found.with_nova()
+    nova.add(found)
     found.checkout("migrates", revisions=("a1", "b2"))
     machine = found.machine(images.HEAT)
     machine.mount(tmp_path / "checkouts" / "migrates", f"{SLOT}/checkout", readonly=True)
