@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 
 from devswap import claims, database_claims, development, hooks_of_swap, proof, systemd, transaction, way
-from devswap.errors import DevswapError, NotWhole
+from devswap.errors import DevswapError, MachineGone, NotWhole
 from devswap.host import Host
 from devswap.journal import Journal, Swap
 from devswap.outage import Outage
@@ -32,13 +32,15 @@ def bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Resto
     databases = nullcontext() if only_mounted else database_claims.held(host, journal, claims.RESTORE)
     with transaction.whole_or_said(journal), databases:
         with host.changing(seconds=None) as changed:
-            _end_preparations(changed, swap)
+            with suppress(DevswapError, OSError):
+                _end_preparations(changed, swap)
             if not untouched:
                 with suppress(OSError):  # a full disk: it only tells `run` that there is nothing to run any more
                     journal.describe(mode="restoring")
             if _serves(host, journal):
                 cloud.outage.begin()
             transaction.rollback(journal, replace(cloud, aside=changed.aside))
+            _end_preparations(changed, swap)  # what could not be ended is said when production is back
         restored = proof.prove(host, journal, cloud)
     if not untouched:
         hooks_of_swap.restored(host, swap)
@@ -47,7 +49,7 @@ def bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Resto
 
 def _end_preparations(host: Host, swap: Swap) -> None:
     """What a killed devswap was building, checking or having made: it would go on in mounts that nobody sees."""
-    with suppress(DevswapError, OSError):
+    with suppress(MachineGone):  # it went with its machine
         machine = host.machine(swap.machine)
         for unit in development.preparing_units(swap.service):
             if machine.is_running() and machine.exists(f"/run/systemd/transient/{unit}"):

@@ -70,6 +70,13 @@ def require_unchanged(host: Host, deployment: Deployment, before: Mapping[str, s
             hint=f"find out by whom, then type the same again; devswap logs {deployment.service.name} shows its log",
         )
 
+    site = deployment.hosted
+    if site is not None and (machine.read_text(site.path) or "") != site.text:
+        raise DevswapError(
+            f"{site.path} in {machine.name} was changed while this was prepared, and is shared with others",
+            hint="type the same again",
+        )
+
 
 def _peers(host: Host, deployment: Deployment, *, only: bool) -> list[peers.Peer]:
     found, queue = peers.of(host, deployment), deployment.service.queue

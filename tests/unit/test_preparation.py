@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from devswap import meanwhile, status, swap, systemd
-from devswap.errors import DevswapError, PackagesRefused
+from devswap.discovery import sites
+from devswap.errors import DevswapError, NotWhole, PackagesRefused
 from devswap.installer import Installed
+from devswap.machine import Machine
 from devswap.overlay import Overlay
 from devswap.service import Catalogue, load_catalogue
 from devswap.wish import Makers, Wish
@@ -213,3 +215,54 @@ def test_what_somebody_stops_while_the_takeover_is_prepared_is_not_taken_over(tm
     assert cloud.host().journals.all() == []
     machine.run(["systemctl", "start", "--", "heat-engine.service"])
     swap.checkout(cloud.host(), wish, cloud.makers)
+
+
+def test_a_site_that_somebody_edits_while_the_takeover_is_prepared_is_not_covered_as_it_was(tmp_path: Path) -> None:
+    """Apache would serve the others of it from before the edit."""
+    cloud = SimulatedCloud(tmp_path)
+    cloud.with_keystone()
+    cloud.checkout("plain")
+    machine = cloud.machine(images.KEYSTONE)
+    (site,) = [path for path in sites.files(machine) if "keystone" in path]
+    before = machine.read_text(site)
+    assert before is not None
+
+    def build(*what: Any, **how: Any) -> Any:
+        machine.write_text(site, f"{before}# an edit\n")
+        return cloud.makers.build(*what, **how)
+
+    wish = Wish("keystone", "plain", None, None, detach=True)
+    with pytest.raises(DevswapError, match="was changed while this was prepared") as refused:
+        swap.checkout(cloud.host(), wish, replace(cloud.makers, build=build))
+    assert refused.value.hint == "type the same again"
+    assert cloud.host().journals.all() == []
+    swap.checkout(cloud.host(), wish, cloud.makers)
+
+
+def test_a_build_that_cannot_be_ended_is_said_once_production_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was left by a devswap that was killed, and would go on where nobody sees it."""
+    cloud = SimulatedCloud(tmp_path)
+    cloud.checkout("plain")
+    whole = cloud.take()
+    with no_waiting(monkeypatch):
+        swap.checkout(cloud.host(), Wish("heat-engine", "plain", None, None, detach=True), cloud.makers)
+    machine, build = cloud.machine(images.HEAT), "devswap-heat-engine-overlay.service"
+    machine.make_transient(build, ["sleep", "infinity"])
+    (journal,) = cloud.host().journals.all()
+    real = systemd.stop
+
+    def stop(where: Machine, unit: str, **how: Any) -> None:
+        if unit == build:
+            raise DevswapError(f"cannot stop {unit}: it waits for a disk")
+        real(where, unit, **how)
+
+    with monkeypatch.context() as now:
+        now.setattr(systemd, "stop", stop)
+        with pytest.raises(NotWhole, match="it waits for a disk") as told:
+            swap.restore(cloud.host(), journal)
+    assert "devswap restore heat-engine goes on" in str(told.value.hint)
+    assert machine.init.unit("heat-engine.service").argv[0].startswith(images.VENV)
+    swap.restore(cloud.host(), cloud.host().journals.all()[0])
+    assert differences(cloud, whole) == []
