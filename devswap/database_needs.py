@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from devswap import database_source, database_url, databases, migrations, plan
+from devswap import database_source, database_url, databases, migrating, migrations, plan
 from devswap.database_parts import is_half_loaded
 from devswap.database_sharing import captured_sources, require_one_name, shared_database
 from devswap.database_source import Source
@@ -120,6 +120,7 @@ class Needs:
         everything = (self.source, *self.others)
         require_one_name(Shelf(self.host.state / "shared"), SyncDatabase.kind, everything)
         self._require_loaded()
+        self._require_ended()
         self._require_captured()
         wanted = self.deployment.service.database
         assert wanted is not None  # noqa: S101 - a source was found through it
@@ -173,6 +174,17 @@ class Needs:
                 f"the {record.name} is half loaded: what was bringing it back was interrupted",
                 hint=f"devswap restore {record.holders[0].partition('@')[0]}, then try again",
             )
+
+    def _require_ended(self) -> None:
+        """The caller has the databases' claims: what migrates one now was left by a devswap that was killed."""
+        record = self._record()
+        for journal in self.host.journals.all() if record is not None else ():
+            swap, shares = journal.swap, record is not None and journal.folder.name in record.holders
+            if shares and migrating.is_at_work(self.host.machine, swap.machine, swap.service):
+                raise DevswapError(
+                    f"a devswap that was killed has left the migration of {swap.service} running",
+                    hint=f"devswap restore {journal.called}, then try again",
+                )
 
     def _require_captured(self) -> None:
         """A load of the index takes away the cell that was made since, which nobody could compare then."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from devswap import database_needs
+from devswap import database_claims, database_needs
 from devswap.deployment import Deployment
 from devswap.fingerprint import Watched
 from devswap.host import Host
@@ -36,7 +36,24 @@ def needed(
     *,
     snapshot: bool,
 ) -> Needed:
-    """Looks only. Raises DevswapError for a checkout that the databases as they are cannot serve."""
+    """Looks only, while no living devswap works on them.
+
+    Raises DevswapError for a checkout that the databases as they are cannot serve.
+    """
+    with database_claims.held(host, journal, "checkout"):
+        return _needed(host, deployment, journal, checkout, watched, place, snapshot=snapshot)
+
+
+def _needed(
+    host: Host,
+    deployment: Deployment,
+    journal: Journal,
+    checkout: Checkout,
+    watched: Watched,
+    place: Slot,
+    *,
+    snapshot: bool,
+) -> Needed:
     database, others = watched.database, watched.others
     put_back = database_needs.put_back(host, deployment, journal, [database, *others] if database else [])
     if database is None:

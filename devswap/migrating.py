@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from devswap import development, systemd
 from devswap.database_source import Source
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError, MachineGone
+from devswap.machine import Machine
 from devswap.masking import mask
 from devswap.steps.mount import remove_empty
 from devswap.steps.step import Cloud
+
+
+def is_at_work(at: Callable[[str], Machine], on: str, service: str) -> bool:
+    """Whether a migration for `service` runs in the machine `on`; in one that is gone or stopped nothing does."""
+    try:
+        machine = at(on)
+        return machine.is_running() and systemd.state(machine, _unit(service)).is_active
+    except MachineGone:
+        return False
+
+
+def _unit(service: str) -> str:
+    return f"devswap-{service}-db-sync.service"
 
 
 @dataclass(frozen=True)
@@ -28,7 +43,7 @@ class Migrating:
 
     @property
     def unit(self) -> str:
-        return f"devswap-{self.service}-db-sync.service"
+        return _unit(self.service)
 
     @property
     def _lent(self) -> str:

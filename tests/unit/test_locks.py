@@ -9,7 +9,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -249,6 +249,47 @@ def test_the_second_of_two_that_migrate_at_once_shares_the_capture_of_the_first(
     for service in (ENGINE, API):
         restore(cloud.host(), cloud, service)
     assert differences(cloud, whole) == []
+
+
+def test_what_a_database_needs_is_found_out_while_nobody_migrates_it(cloud: SimulatedCloud, whole: Snapshot) -> None:
+    """The other one begins after this one has looked at production, and while it builds."""
+    check_out(cloud.host(), cloud, API, "migrates")
+    other, ben = journal(cloud, API), cloud.host(user="ben", uid=1000)
+    with ExitStack() as working:
+
+        def build(*what: Any, **how: Any) -> Any:
+            working.enter_context(database_claims.held(ben, other, "checkout"))
+            return cloud.makers.build(*what, **how)
+
+        wish = Wish(ENGINE, "plain", None, None, detach=True)
+        with pytest.raises(Waits, match="its checkout of heat-api works on the database heat "):
+            swap.checkout(impatient(cloud.host()), wish, replace(cloud.makers, build=build))
+    assert [each.swap.service for each in cloud.host().journals.all()] == [API]
+    restore(cloud.host(), cloud, API)
+    assert differences(cloud, whole) == []
+
+
+def test_a_migration_that_a_killed_devswap_has_left_running_is_not_joined(
+    cloud: SimulatedCloud, whole: Snapshot
+) -> None:
+    killed: list[Snapshot] = []
+
+    def look(what: str) -> None:
+        if what.startswith("within") and "heat-manage" in what:
+            killed.append(cloud.take())
+
+    cloud.calls.begin(instant=look)
+    check_out(cloud.host(), cloud, ENGINE, "migrates")
+    cloud.put_back(killed[0])
+    cloud.devswap_dies()
+    before = cloud.take()
+    with pytest.raises(DevswapError, match="has left the migration of heat-engine running") as refused:
+        check_out(cloud.host(), cloud, API, "migrates")
+    assert refused.value.hint == "devswap restore heat-engine, then try again"
+    assert [line for line in differences(cloud, before) if not line.startswith("left on")] == []
+    restore(cloud.host(), cloud, ENGINE)
+    assert differences(cloud, whole) == []
+    check_out(cloud.host(), cloud, API, "migrates")
 
 
 def test_requests_come_to_what_answers_while_another_swap_migrates_the_same_database(
