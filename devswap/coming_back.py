@@ -53,8 +53,7 @@ def _end_preparations(host: Host, swap: Swap) -> None:
         machine = host.machine(swap.machine)
         for unit in development.preparing_units(swap.service):
             if machine.is_running() and machine.exists(f"/run/systemd/transient/{unit}"):
-                with host.aside():
-                    systemd.stop(machine, unit)
+                systemd.stop(machine, unit, late=host.aside)
 
 
 def _serves(host: Host, journal: Journal) -> bool:

@@ -27,8 +27,7 @@ def settle(cloud: Cloud) -> list[str]:
             machine = cloud.machine(on)
             if machine.is_running():  # one that is stopped starts its units itself when it comes back
                 systemd.reset_failed(machine, unit)
-                with cloud.aside():
-                    systemd.start(machine, unit)
+                systemd.start(machine, unit, late=cloud.aside)
         except MachineGone:
             continue
         except DevswapError as error:

@@ -340,11 +340,10 @@ def start_again(host: Host, journal: Journal, terminal: Terminal | None, questio
             traffic.rest(changed, journal)
         else:
             traffic.take_out(changed, journal)
-            with changed.aside():
-                systemd.stop(machine, development.guard_unit(swap.service))
-                systemd.stop(machine, swap.unit)
-                for line in leftovers.end(machine, swap.service, swap.unit):
-                    host.say(line)
+            systemd.stop(machine, development.guard_unit(swap.service))
+            systemd.stop(machine, swap.unit, late=changed.aside)
+            for line in leftovers.end(machine, swap.service, swap.unit):
+                host.say(line)
         running.write_drop_in(host, swap, terminal)
         for step in (from_json(entry.step) for entry in journal.entries):
             if step.runs:

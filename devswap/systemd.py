@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 from devswap import remembered
@@ -17,7 +17,7 @@ from devswap.process import Result
 _NOT_LOADED = 5  # systemctl(1): the unit is not loaded, thus not running either
 _STOP_SECONDS = 120.0
 _LONGEST_STOP_SECONDS = 600.0
-_REMIND_SECONDS = 6.0
+_LATE_SECONDS = 6.0
 _SETTLE_SECONDS = 60.0
 _SETTLE_PAUSE = 0.2
 
@@ -149,30 +149,55 @@ def reload(machine: Machine) -> None:
     machine.run(["systemctl", "daemon-reload"])
 
 
-def start(machine: Machine, unit: str, *, wait_for_job: bool = True) -> None:
-    """Raises DevswapError with the unit's last words if it does not start."""
-    block = [] if wait_for_job else ["--no-block"]
+def start(
+    machine: Machine,
+    unit: str,
+    *,
+    wait_for_job: bool = True,
+    late: Callable[[], AbstractContextManager[None]] | None = None,
+) -> None:
+    """Raises DevswapError with the unit's last words if it does not start.
+
+    What takes more than a few seconds goes on within `late`, here and in `stop`: the host's lock is let go for it.
+    """
+    argv = ["systemctl", "start", *([] if wait_for_job else ["--no-block"]), "--", unit]
     try:
-        machine.run(["systemctl", "start", *block, "--", unit])
+        try:
+            machine.run(argv, timeout=_LATE_SECONDS if late else None)
+        except CommandTimeout:
+            assert late is not None  # noqa: S101 - else nothing ends it
+            with late():
+                machine.run(argv)
     except CommandFailed as error:
         said = f"{error.result.stderr.strip()}\n{journal_tail(machine, unit)}".rstrip()
         raise DevswapError(f"cannot start {unit} in {machine.name}: {said}") from error
 
 
-def stop(machine: Machine, unit: str, *, mercy: float | None = None) -> None:
+def stop(
+    machine: Machine,
+    unit: str,
+    *,
+    mercy: float | None = None,
+    late: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> None:
     """Stop `unit` and wait until all its processes are gone; a unit that does not exist is stopped.
 
     After `mercy` seconds, if given, what is left of it is killed; else it has the time that its own unit gives it.
     A failed unit stays failed (systemctl keeps that), which callers that compare states rely on.
     """
-    for _ in range(round((mercy or _STOP_SECONDS) / _REMIND_SECONDS)):
-        with suppress(CommandTimeout):
-            _stop(machine, unit, seconds=_REMIND_SECONDS)
-            return
+    with suppress(CommandTimeout):
+        _stop(machine, unit, seconds=_LATE_SECONDS)
+        return
+    with late():
+        for _ in range(1, round((mercy or _STOP_SECONDS) / _LATE_SECONDS)):
+            _remind(machine, unit)
+            with suppress(CommandTimeout):
+                _stop(machine, unit, seconds=_LATE_SECONDS)
+                return
         _remind(machine, unit)
-    if mercy is not None:
-        kill(machine, unit)
-    _stop(machine, unit, seconds=_LONGEST_STOP_SECONDS)
+        if mercy is not None:
+            kill(machine, unit)
+        _stop(machine, unit, seconds=_LONGEST_STOP_SECONDS)
 
 
 def _remind(machine: Machine, unit: str) -> None:

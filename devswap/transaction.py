@@ -68,7 +68,8 @@ def rollback(journal: Journal, cloud: Cloud) -> None:
         if record.name in waiting:
             continue
         try:
-            with _guarded(journal, from_json(record.step), cloud.moot), cloud.aside():
+            step = from_json(record.step)
+            with _guarded(journal, step, cloud.moot), _aside(step, cloud):
                 _leave(record, journal, cloud)
         except _Unnoted as error:
             _say_unnoted(journal, error.cause)
@@ -97,8 +98,8 @@ def _foresee(journal: Journal, cloud: Cloud) -> None:
 
 
 def _aside(step: Step, cloud: Cloud) -> AbstractContextManager[None]:
-    """What is shared is a database: it may take minutes, and has a claim that is held meanwhile."""
-    return cloud.aside() if step.shared is not None else nullcontext()
+    """Others may change the host meanwhile. Not for what is short: it would wait for them to have the lock again."""
+    return cloud.aside() if step.takes_long else nullcontext()
 
 
 def _settle(journal: Journal, cloud: Cloud) -> None:

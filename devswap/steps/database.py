@@ -61,6 +61,7 @@ class SyncDatabase(Step):
     kind: ClassVar[str] = "sync-database"
     facts: ClassVar[tuple[str, ...]] = ("database ",)
     outlives_restart: ClassVar[bool] = True
+    takes_long: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if isinstance(self.source, Mapping):  # read back from a journal

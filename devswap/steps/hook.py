@@ -37,8 +37,7 @@ class RunHook(Step):
             hook_run.call(self.hook, cloud.machine(self.on), json.loads(self.told), cloud.say)
 
     def undo(self, cloud: Cloud, captured: Any) -> None:  # noqa: ARG002
-        with cloud.aside():
-            systemd.stop(cloud.machine(self.on), hook_run.unit(self.service))
+        systemd.stop(cloud.machine(self.on), hook_run.unit(self.service), late=cloud.aside)
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
         return [f"{shell(self.on, 'systemctl', 'stop', hook_run.unit(self.service))} || true  # fails where none runs"]

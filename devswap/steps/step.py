@@ -83,6 +83,8 @@ class Step:
 
     So does everybody who starts after a load of the database.
     """
+    takes_long: ClassVar[bool] = False
+    """It works on databases, for minutes: the host's lock is let go meanwhile, and their claims are held."""
     known: ClassVar[dict[str, type[Step]]] = {}
 
     def __init_subclass__(cls) -> None:

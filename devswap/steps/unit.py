@@ -86,8 +86,7 @@ class HoldUnit(Step):
         machine.write_text(development.path(self.unit), self.text)
         systemd.reload(machine)
         self._assert_ours(machine)
-        with cloud.aside():
-            systemd.stop(machine, self.unit)
+        systemd.stop(machine, self.unit, late=cloud.aside)
 
     def undo(self, cloud: Cloud, captured: Any) -> None:
         """What runs now is production: development was stopped by `RunDevelopment`, which comes after this step.
@@ -102,8 +101,7 @@ class HoldUnit(Step):
         found = systemd.state(machine, self.unit)
         if captured["active"] and not found.is_active:
             systemd.reset_failed(machine, self.unit)  # development may have used up how often it may start
-            with cloud.aside():
-                systemd.start(machine, self.unit)
+            systemd.start(machine, self.unit, late=cloud.aside)
         elif found.active == "failed" and captured["state"] != "failed":
             systemd.reset_failed(machine, self.unit)
 
@@ -222,25 +220,22 @@ class RunDevelopment(Step):
         cloud.machine(self.on).write_text(development.gate(self.service), "")
 
     def undo(self, cloud: Cloud, captured: Any) -> None:  # noqa: ARG002
-        with cloud.aside():
-            self._end(cloud)
-
-    def _end(self, cloud: Cloud) -> None:
         machine = cloud.machine(self.on)
         systemd.stop(machine, development.guard_unit(self.service))
-        systemd.stop(machine, development.beside_units(self.service))
+        systemd.stop(machine, development.beside_units(self.service), late=cloud.aside)
         for name in machine.names(development.folder(self.service)):
             if name.lstrip(".").startswith("environment-"):  # lent to a unit that did not live to give it back
                 machine.remove(f"{development.folder(self.service)}/{name}")
         machine.remove(development.guard_pipe(self.service))
         held = machine.exists(development.path(self.unit))
         if not held and machine.exists(development.gate(self.service)):
-            systemd.stop(machine, self.unit, mercy=_MERCY)  # somebody took our drop-in away while development ran
+            # somebody took our drop-in away while development ran
+            systemd.stop(machine, self.unit, mercy=_MERCY, late=cloud.aside)
         machine.remove(development.gate(self.service))
         machine.remove(development.half_written(development.gate(self.service)))
         # With neither the unit is production's again (the machine was restarted): not ours to stop.
         if held:
-            systemd.stop(machine, self.unit, mercy=_MERCY)
+            systemd.stop(machine, self.unit, mercy=_MERCY, late=cloud.aside)
         for line in leftovers.end(machine, self.service, self.unit):
             cloud.say(line)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +20,12 @@ from devswap import coming_back, database_claims, preparation, several, swap, sy
 from devswap.database import Database
 from devswap.database_sharing import captured_sources
 from devswap.database_source import Source
-from devswap.errors import DevswapError, NotWhole
+from devswap.errors import CommandTimeout, DevswapError, NotWhole
 from devswap.hooks import read
 from devswap.host import Host
 from devswap.journal import Journal, Journals
 from devswap.migrating import Migrating
+from devswap.process import Result
 from devswap.shared import Shelf
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Step
@@ -32,6 +33,7 @@ from devswap.wish import Wish
 from tests.simulated import images, nova
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
+from tests.simulated.machine import SimulatedMachine
 from tests.simulated.snapshot import Snapshot
 
 ENGINE, API = "heat-engine", "heat-api"
@@ -82,28 +84,48 @@ def in_the_midst_of(
         yield done
 
 
+@contextmanager
+def in_a_slow_job_of(
+    monkeypatch: pytest.MonkeyPatch, verb: str, unit: str, act: Callable[[], None]
+) -> Iterator[list[str]]:
+    """`act` once, when `systemctl VERB UNIT` has taken longer than a few seconds."""
+    waited, done = list[float](), list[str]()
+    real = SimulatedMachine.run
+
+    def run(self: SimulatedMachine, argv: Sequence[str], *, timeout: float | None = None, **how: Any) -> Any:
+        if not done and list(argv) == ["systemctl", verb, "--", unit]:
+            if not waited:
+                assert timeout is not None
+                waited.append(timeout)
+                raise CommandTimeout("late", result=Result(tuple(argv), 124, "", ""))
+            done.append(unit)
+            act()
+        return real(self, argv, timeout=timeout, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SimulatedMachine, "run", run)
+        yield done
+
+
 # --- a stranger does not notice -------------------------------------------------------------------------------------
 
-UNIT = f"{ENGINE}.service"
+UNIT, HOOK = f"{ENGINE}.service", f"devswap-{ENGINE}-hook.service"
 LONG = {
     "the dump": (Database, "dump", ""),
     "the migration": (Migrating, "run", ""),
-    "the stop of production": (systemd, "stop", UNIT),
-    "a hook": (systemd, "run_in_unit", f"devswap-{ENGINE}-hook.service"),
+    "a hook": (systemd, "run_in_unit", HOOK),
 }
 LONG_BACK = {
     "the save": (Database, "dump", ""),
     "the load": (Database, "load", ""),
     "the wait for statements": (Database, "wait_for_statements", ""),
     "the stop of another user": (systemd, "begin_to_stop", f"{API}.service"),
-    "the stop of development": (systemd, "stop", UNIT),
-    "the start of production": (systemd, "start", UNIT),
 }
 
 
 @pytest.mark.parametrize("what", LONG)
 def test_another_project_is_taken_over_and_given_back_in_the_midst_of_a_takeover(
-    cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch, what: str
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     cloud.hooks = [read("/hooks/heat/stopped", "stopped", 0, "#!/bin/sh\n# devswap: run-on = machine\ntrue\n")]
     cloud.with_keystone()
@@ -130,14 +152,37 @@ def test_another_project_is_taken_over_and_given_back_in_the_midst_of_a_restore(
     assert differences(cloud, start) == []
 
 
-def test_another_project_goes_on_while_development_is_stopped_for_another_run(
-    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("verb", "during"), [("stop", "checkout"), ("stop", "run"), ("stop", "back"), ("start", "back")]
+)
+def test_another_project_goes_on_while_a_unit_takes_its_time(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, verb: str, during: str
 ) -> None:
     cloud.with_keystone()
+    start, host = cloud.take(), cloud.host()
+    commands: dict[str, Callable[[], object]] = {
+        "checkout": lambda: check_out(host, cloud, ENGINE, "plain"),
+        "run": lambda: swap.run(host, ENGINE, None, detach=True),
+        "back": lambda: restore(host, cloud, ENGINE),
+    }
+    for name, command in commands.items():
+        with in_a_slow_job_of(monkeypatch, verb if name == during else "", UNIT, lambda: pass_by(cloud)) as done:
+            command()
+        assert bool(done) == (name == during)
+    assert differences(cloud, start) == []
+
+
+@pytest.mark.parametrize("verb", ["stop", "start"])
+def test_the_lock_is_kept_for_what_is_done_at_once(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """To have it again may take as long as others hold it, and meanwhile nobody serves."""
     check_out(cloud.host(), cloud, ENGINE, "plain")
-    with in_the_midst_of(monkeypatch, systemd, "stop", lambda: pass_by(cloud), of=UNIT) as done:
-        swap.run(cloud.host(), ENGINE, None, detach=True)
-    assert done
+    held: list[bool] = []
+    look = lambda: held.append(not is_free(cloud.state / "lock"))  # noqa: E731
+    with in_the_midst_of(monkeypatch, systemd, verb, look, of=UNIT):
+        restore(cloud.host(), cloud, ENGINE)
+    assert held == [True]
 
 
 def pass_by(cloud: SimulatedCloud) -> None:
