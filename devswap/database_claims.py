@@ -23,7 +23,7 @@ from devswap.database_sharing import captured_sources
 from devswap.database_source import Source
 from devswap.fingerprint import watched_from_json
 from devswap.host import Host
-from devswap.journal import Journal
+from devswap.journal import Journal, make_private
 from devswap.shared import Shelf
 from devswap.steps.step import from_json
 
@@ -81,8 +81,20 @@ def _claimed(host: Host, name: str, doing: str) -> Iterator[None]:
     def busy(found: Holder) -> None:
         host.say(f"waiting for {claims.where(found)}: its {found.doing} works on the database {name}")
 
-    with claims.claim(_path(host.state, name), Holder(host.owner, doing), busy=busy, seconds=None):
+    path = _path(host.state, name)
+    if not _is_there(path):
         yield
+        return
+    with claims.claim(path, Holder(host.owner, doing), busy=busy, seconds=None):
+        yield
+
+
+def _is_there(path: Path) -> bool:
+    """What cannot be made, since the disk is full, nobody else has made and holds: a way back must go on."""
+    with suppress(OSError):
+        make_private(path.parent)
+        path.touch(mode=0o600)
+    return path.exists()
 
 
 def _path(state: Path, name: str) -> Path:

@@ -124,7 +124,7 @@ def require_nothing_left(host: Host, deployment: Deployment) -> None:
 def require_not_stopped(host: Host, deployment: Deployment) -> None:
     """Raise where production is stopped by a load that was interrupted: that is not how it is to come back.
 
-    The caller holds the lock for changes, so that no load is under way.
+    The caller holds the claims of its databases, so that no load is under way.
     """
     shelf, on, unit = Shelf(host.state / "shared"), deployment.machine.address, deployment.unit
     stopped = [record for record in shelf.all() if database_users.are_stopped(shelf.vault(record.name), on, unit)]

@@ -5,8 +5,10 @@ What another devswap does in the midst of a change is done by the same thread he
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -349,6 +351,24 @@ def test_requests_come_to_what_answers_while_another_swap_migrates_the_same_data
     with in_the_midst_of(monkeypatch, Migrating, "run", again) as done:
         check_out(cloud.host(), cloud, ENGINE, "migrates")
     assert done
+
+
+def test_a_full_disk_keeps_no_restore_from_a_swap_of_before_there_were_claims(
+    cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_out(cloud.host(), cloud, ENGINE, "migrates")
+    shutil.rmtree(cloud.state / "databases")
+    real = Path.mkdir
+
+    def mkdir(self: Path, *arguments: Any, **options: Any) -> None:
+        if "databases" in self.parts:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
+        real(self, *arguments, **options)
+
+    with monkeypatch.context() as now:
+        now.setattr(Path, "mkdir", mkdir)
+        restore(cloud.host(), cloud, ENGINE)
+    assert differences(cloud, whole) == []
 
 
 # --- the order of locks ---------------------------------------------------------------------------------------------
