@@ -273,12 +273,16 @@ class BackedMachine:
         mounts.attach(self._pid(), source, target, readonly=readonly)
 
     def unmount(self, target: str) -> None:
-        for point in mounts.points(self._pid(), target):
+        for point in self.mounted(target):
             if point == target:
                 mounts.detach(self._pid(), target)
 
     def mounted(self, below: str) -> list[str]:
-        return mounts.points(self._pid(), below)
+        pid = self._pid()
+        try:
+            return mounts.points(pid, below)
+        except OSError as error:  # it ends just now, and has left its mounts already
+            raise self._stopped() from error
 
     def open_terminal(self) -> pty.Terminal:
         with self._files() as files:
@@ -313,8 +317,11 @@ class BackedMachine:
     def _pid(self) -> int:
         pid = self._backend.init_pid()
         if pid is None:
-            raise DevswapError(f"cannot reach {self.address}: it is not running", hint=self._start_hint())
+            raise self._stopped()
         return pid
+
+    def _stopped(self) -> DevswapError:
+        return DevswapError(f"cannot reach {self.address}: it is not running", hint=self._start_hint())
 
     def _start_hint(self) -> str | None:
         return f"start it: lxc-start -n {self.name}" if self.address.startswith("lxc:") else None
