@@ -70,7 +70,7 @@ Terminal = Annotated[
     bool | None,
     typer.Option(
         "--terminal/--no-terminal",
-        help="With --detach: on a terminal that devswap attach comes back to; default: for a person at one.",
+        help="With --detach: on one that devswap attach comes back to; default: one service's, if you are at one.",
     ),
 ]
 Reload = Annotated[bool, typer.Option("--reload", help="Start it again when a file of the checkout is saved.")]

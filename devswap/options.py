@@ -42,8 +42,10 @@ def check(
         raise UsageError(f"--wait takes a number of seconds, not {wait}", hint="--wait 60")
 
 
-def keeps_terminal(*, detach: bool, terminal: bool | None, apache: bool = False) -> bool:
+def keeps_terminal(*, detach: bool, terminal: bool | None, apache: bool = False, services: int = 1) -> bool:
     """Whether the run shall have a terminal that outlives the person's: in the background, for a person at one.
+
+    Several services share one only where that is said: the restore of one of them ends it, for all.
 
     Raises UsageError where --terminal has no meaning.
     """
@@ -52,7 +54,7 @@ def keeps_terminal(*, detach: bool, terminal: bool | None, apache: bool = False)
     if terminal and not sys.stdin.isatty():
         raise UsageError("--terminal is for a person at one", hint="leave --terminal out")
     if terminal is None:
-        return detach and not apache and sys.stdin.isatty() and sys.stdout.isatty()
+        return detach and not apache and services == 1 and sys.stdin.isatty() and sys.stdout.isatty()
     return terminal
 
 

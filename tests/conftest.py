@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.everything import EVERYTHING, VARIABLE
+
 # The same examples each time, few enough for a commit; --hypothesis-profile thorough looks for new ones for longer.
 settings.register_profile("quick", derandomize=True, max_examples=80)
 settings.register_profile("thorough", max_examples=2000)
@@ -45,8 +47,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what --era and --no-cloud do not ask for, so that runs side by side do nothing twice.
 
-    And what is about services that no sandbox has unless --with asks for them.
+    And what is about services that no sandbox has unless --with asks for them. What takes minutes is skipped unless
+    everything is asked for.
     """
+    for item in items:
+        if not EVERYTHING and _takes_minutes(item):
+            item.add_marker(pytest.mark.skip(reason=f"it takes minutes: {VARIABLE}=1, as scripts/test --all"))
     wanted = {None} if config.getoption("--no-cloud") else set(config.getoption("--era") or ())
     added = set(config.getoption("--with"))
     meant = [item for item in items if (not wanted or _era(item) in wanted) and _added(item) <= added]
@@ -72,6 +78,11 @@ def _parts(items: list[pytest.Item], parts: int) -> list[set[Path]]:
 def _added(item: pytest.Item) -> set[str]:
     """What its sandbox must have besides."""
     return {name for mark in item.iter_markers("added") for name in mark.args}
+
+
+def _takes_minutes(item: pytest.Item) -> bool:
+    """On each era, or on those that the mark names."""
+    return any(not mark.args or _era(item) in mark.args for mark in item.iter_markers("minutes"))
 
 
 def _era(item: pytest.Item) -> str | None:

@@ -104,7 +104,8 @@ def checkout(
     """
     if not services:
         raise UsageError(f"which REF of {ref}?", hint=f"devswap checkout {ref} review/123")
-    kept = options.keeps_terminal(detach=detach, terminal=terminal, apache=apache) and not dry_run
+    kept = options.keeps_terminal(detach=detach, terminal=terminal, apache=apache, services=len(services))
+    kept = kept and not dry_run
     chosen = tuple(map(libraries.parse, with_ or []))
     options.check(
         detach=detach,

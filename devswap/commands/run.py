@@ -50,9 +50,8 @@ def run(
     On this terminal, or under its web server where it was taken over with --apache.
     """
     host = session.open_host(wait=wait)
-    kept = options.keeps_terminal(
-        detach=detach, terminal=terminal, apache=detach and terminal is None and _is_hosted(host, services, machine)
-    )
+    hosted = detach and terminal is None and _is_hosted(host, services, machine)
+    kept = options.keeps_terminal(detach=detach, terminal=terminal, apache=hosted, services=len(services))
     options.check(
         detach=detach,
         wait=wait,

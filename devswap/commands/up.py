@@ -43,7 +43,7 @@ def up(
     host = session.open_host(yes=yes, wait=wait)
     told = tree_file.read(tree_file.find(tree.absolute()), host.home())
     background = told.flag("detach") if detach is None else detach
-    kept = options.keeps_terminal(detach=background, terminal=terminal) and not dry_run
+    kept = options.keeps_terminal(detach=background, terminal=terminal, services=len(told.services)) and not dry_run
     restores = told.flag("restore_on_exit") and not background
     reload = told.flag("reload") and (kept or not background)
     options.check(detach=background, wait=wait, restore_on_exit=restores, reload=reload, kept=kept)

@@ -7,7 +7,6 @@ the tables hold for any number of interruptions in a row, not only for pairs.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,14 +14,14 @@ from dataclasses import dataclass, field
 from devswap import swap
 from devswap.errors import DevswapError, NotWhole
 from devswap.host import Host
+from tests.everything import EVERYTHING
 from tests.simulated.calls import Fault, Kind
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.snapshot import Snapshot
 
-# Takes minutes. Without it only calls that change something are made to fail, and restores are interrupted themselves
-# only where a test asks for that.
-EVERYTHING = os.environ.get("DEVSWAP_TEST_EVERYTHING", "") not in ("", "0")
+# Unless EVERYTHING is asked for only calls that change something are made to fail, and restores are interrupted
+# themselves only where a test asks for that.
 
 Command = Callable[[Host], object]
 

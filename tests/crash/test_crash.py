@@ -16,15 +16,12 @@ from devswap.hooks import STAGES, Hook, read
 from devswap.host import Host
 from devswap.libraries import Wanted
 from devswap.wish import Wish
-from tests.crash.exploration import EVERYTHING, TRIED, Command, Exploration, restore_everything
+from tests.crash.exploration import TRIED, Command, Exploration, restore_everything
 from tests.simulated import disk, images, nova
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
 from tests.simulated.snapshot import Snapshot
 
-minutes = pytest.mark.skipif(
-    not EVERYTHING, reason="it takes minutes: DEVSWAP_TEST_EVERYTHING=1, as scripts/test --all"
-)
 SERVICE, BALANCED = "heat-engine", "heat-api"
 
 
@@ -167,7 +164,7 @@ def test_production_comes_back_from_a_journal_that_was_half_written(cloud: Simul
     explore(cloud, start, checkout(cloud, "migrates"), start)
 
 
-@minutes
+@pytest.mark.minutes
 @pytest.mark.torn_writes
 def test_production_comes_back_from_a_restore_whose_journal_was_half_written(cloud: SimulatedCloud) -> None:
     whole = cloud.take()
@@ -184,13 +181,13 @@ def with_nova(cloud: SimulatedCloud) -> SimulatedCloud:
     return cloud
 
 
-@pytest.mark.parametrize("ref", [pytest.param("newer", marks=minutes), "newer, dies"])
+@pytest.mark.parametrize("ref", [pytest.param("newer", marks=pytest.mark.minutes), "newer, dies"])
 def test_several_databases_come_back_from_any_interruption_of_a_checkout(with_nova: SimulatedCloud, ref: str) -> None:
     start = with_nova.take()
     explore(with_nova, start, checkout(with_nova, ref, service=nova.CONDUCTOR), start)
 
 
-@minutes
+@pytest.mark.minutes
 def test_records_in_a_database_of_others_come_back_from_any_interruption_of_a_checkout(
     with_nova: SimulatedCloud,
 ) -> None:
@@ -199,21 +196,21 @@ def test_records_in_a_database_of_others_come_back_from_any_interruption_of_a_ch
     explore(with_nova, start, checkout(with_nova, "newer, dies", service=nova.COMPUTE), start)
 
 
-@minutes
+@pytest.mark.minutes
 def test_several_databases_come_back_from_any_interruption_of_a_second_checkout(with_nova: SimulatedCloud) -> None:
     whole = with_nova.take()
     start = swapped(with_nova, "newer", nova.CONDUCTOR)
     explore(with_nova, start, checkout(with_nova, "newer, dies", service=nova.CONDUCTOR), whole)
 
 
-@minutes
+@pytest.mark.minutes
 def test_several_databases_come_back_from_any_interruption_of_a_restore(with_nova: SimulatedCloud) -> None:
     whole = with_nova.take()
     start = swapped(with_nova, "newer, migrates", nova.CONDUCTOR)
     explore(with_nova, start, lambda host: restore_everything(with_nova), whole)
 
 
-@minutes
+@pytest.mark.minutes
 def test_several_databases_come_back_from_any_interruption_of_a_restore_of_two_services(
     with_nova: SimulatedCloud,
 ) -> None:
@@ -239,7 +236,7 @@ def test_callers_come_back_from_any_interruption_of_a_checkout_that_makes_them_w
     explore(cloud, start, lambda host: swap.checkout(host, wish, cloud.makers), start)
 
 
-@minutes
+@pytest.mark.minutes
 def test_production_comes_back_from_any_interruption_of_a_switch_of_two_services(cloud: SimulatedCloud) -> None:
     whole = cloud.take()
     both(cloud, "plain")(cloud.host())

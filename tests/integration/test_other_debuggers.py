@@ -13,12 +13,11 @@ import pytest
 
 from devswap.sandbox import changes
 from devswap.sandbox.changes import HARMLESS
-from tests.crash.exploration import EVERYTHING
 from tests.dap import Editor
 from tests.integration.asking import SERVICE, begin, begin_calls
 from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import PROGRAM, Desk, seen
-from tests.integration.test_foreground import SETTINGS
+from tests.integration.test_foreground import SETTINGS, stop
 from tests.integration.test_web import (
     EDITED,
     application,
@@ -26,14 +25,10 @@ from tests.integration.test_web import (
     edit_paste,
     heat,  # noqa: F401 - a fixture
     keystone,  # noqa: F401 - a fixture
-    stop,
     stopping_tree,
 )
 
 pytestmark = pytest.mark.sandbox
-MINUTES = pytest.mark.skipif(
-    not EVERYTHING, reason="it takes a minute or two: DEVSWAP_TEST_EVERYTHING=1, as scripts/test --all"
-)
 
 METHOD = f"{SERVICE}.list_resource_types"
 SOURCE = "heat/engine/service.py"
@@ -110,7 +105,7 @@ def test_an_editor_stops_a_worker_of_heat_engine_and_lets_it_go_on(cloud: Cloud,
 
 
 @pytest.mark.eras("current")
-@MINUTES
+@pytest.mark.minutes
 def test_in_the_background_it_waits_for_an_editor_as_long_as_that_takes(cloud: Cloud, desk: Desk, tree: Path) -> None:
     desk.checkout(str(tree), "--wait", "200", "--debugger", "debugpy", "--write-launch", ".vscode")
     entry = written(tree)
@@ -204,11 +199,10 @@ print(c.getresponse().status)
 """
 
 
+@pytest.mark.minutes("2015")
 def test_pudb_has_the_screen_in_the_main_process_in_a_worker_and_where_an_exception_came_from(
     cloud: Cloud, desk: Desk, tree: Path
 ) -> None:
-    if cloud.era == "2015" and not EVERYTHING:
-        pytest.skip("it takes two minutes: DEVSWAP_TEST_EVERYTHING=1, as scripts/test --all")
     terminal = desk.shell()
     terminal.timeout = 240  # on a host that is busy with other tests
     terminal.setwinsize(40, 120)

@@ -149,6 +149,8 @@ def test_who_is_at_a_prompt_has_all_the_time_there_is_and_the_service_its_own_af
         ({"detach": True, "terminal": True}, True, True),
         ({"detach": False, "terminal": None}, True, False),
         ({"detach": True, "terminal": None, "apache": True}, True, False),
+        ({"detach": True, "terminal": None, "services": 2}, True, False),
+        ({"detach": True, "terminal": True, "services": 2}, True, True),
     ],
 )
 def test_a_person_at_a_terminal_has_one_in_the_background(
