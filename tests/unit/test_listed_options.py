@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,19 +13,11 @@ from devswap.errors import UsageError
 from devswap.tuning import Changes, Tuning
 from devswap.wish import Wish
 from tests.simulated import images
-from tests.simulated.cloud import SimulatedCloud, no_waiting
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 
 SERVICE, DRIVER = "heat-engine", "oslo_messaging_notifications.driver"
 OWN = f"/run/credentials/{SERVICE}.service/devswap-settings"
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
-    found = SimulatedCloud(tmp_path)
-    found.checkout("plain")
-    with no_waiting(monkeypatch):
-        yield found
 
 
 def given(*words: str) -> Changes:

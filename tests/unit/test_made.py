@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +18,7 @@ from devswap.steps.apache import PointSite
 from devswap.steps.unit import OwnUnit
 from devswap.wish import Wish
 from tests.simulated import images
-from tests.simulated.cloud import SimulatedCloud, no_waiting
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 
 VENV = "/openstack/venvs/horizon-33.0.1"
@@ -170,14 +168,6 @@ def test_only_who_makes_something_declares_it_and_only_in_time() -> None:
 
 
 # --- in a swap -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
-    found = SimulatedCloud(tmp_path)
-    found.checkout("plain")
-    with no_waiting(monkeypatch):
-        yield found
 
 
 def take_over(cloud: SimulatedCloud, *found: Hook) -> None:

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,18 +17,10 @@ from devswap.commands import status as command
 from devswap.tuning import Changes
 from devswap.wish import Wish
 from tests.simulated import images
-from tests.simulated.cloud import SimulatedCloud, no_waiting
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.person import Person
 
 SERVICE = "heat-engine"
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
-    found = SimulatedCloud(tmp_path)
-    found.checkout("plain")
-    with no_waiting(monkeypatch):
-        yield found
 
 
 class Terminal(io.StringIO):
@@ -116,7 +107,6 @@ def test_what_is_well_and_what_is_not_stands_out_on_a_terminal(
 def test_what_two_swaps_have_changed_names_the_other(
     cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cloud.checkout("migrates", revisions=("a1", "b2"))
     for service in (SERVICE, "heat-api"):
         swap.checkout(cloud.host(), Wish(service, "migrates", None, None, detach=True), cloud.makers)
     capsys.readouterr()

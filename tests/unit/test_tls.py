@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +18,7 @@ from devswap.errors import DevswapError
 from devswap.probe_web import WebProbe
 from devswap.wish import Wish
 from tests.simulated import images, web
-from tests.simulated.cloud import SimulatedCloud, no_waiting
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 
 CFG, FRAGMENT = "/etc/haproxy/haproxy.cfg", "/etc/haproxy/conf.d/heat_api"
@@ -106,14 +105,6 @@ def test_a_server_of_haproxys_in_tls_is_heard_out(server: tuple[int, list[bytes]
 
 
 # --- taken over -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
-    found = SimulatedCloud(tmp_path)
-    found.checkout("plain")
-    with no_waiting(monkeypatch):
-        yield found
 
 
 def encrypt(cloud: SimulatedCloud) -> None:
