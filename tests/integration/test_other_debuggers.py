@@ -22,7 +22,7 @@ from tests.integration.test_web import (
     EDITED,
     application,
     ask,
-    edit_paste,
+    edited_paste,
     heat,  # noqa: F401 - a fixture
     keystone,  # noqa: F401 - a fixture
     stopping_tree,
@@ -127,7 +127,9 @@ def test_in_the_background_it_waits_for_an_editor_as_long_as_that_takes(cloud: C
 @pytest.mark.eras("2015")
 @pytest.mark.usefixtures("whole")
 def test_debugpy_makes_way_for_eventlet_and_says_so(cloud: Cloud, desk: Desk) -> None:
-    desk.take(HARMLESS, "--wait", "200", "--debugger", "debugpy", "--break", METHOD)
+    told = desk.take(HARMLESS, "--wait", "200", "--debugger", "debugpy", "--break", METHOD).stderr
+    assert "debugpy does not listen in heat-engine: it makes way for eventlet" in told
+    assert "VS Code" not in told
     said = cloud.sh("journalctl --unit heat-engine --output cat --since -5min")
     assert "debugpy listens no more: it does not work with eventlet" in said
     assert begin_calls(cloud).communicate(timeout=200)[0].split() == ["3"]
@@ -162,12 +164,13 @@ def test_an_editor_stops_a_request_to_heat_api_which_no_save_starts_again_meanwh
     terminal.expect("heat/api/versions.py: starting heat-api again")
     terminal.expect("answers from .*; since the save")
     asked.communicate(timeout=200)
-    edit_paste(cloud, desk, heat)
+    with edited_paste(cloud, desk, heat):
+        terminal.expect("a file of /etc: starting heat-api again")
+        terminal.expect("answers from .*; since the save")
+        assert ask(cloud, heat, 8004, EDITED).startswith("200 ")
     terminal.expect("a file of /etc: starting heat-api again")
     terminal.expect("answers from .*; since the save")
-    assert ask(cloud, heat, 8004, EDITED).startswith("200 ")
     stop(terminal)
-    desk.devswap("edit", "heat-api", "--machine", heat, "--drop")
     desk.devswap("restore", "heat-api", "--machine", heat)
 
 

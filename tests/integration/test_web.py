@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -194,8 +195,9 @@ def at_a_prompt(terminal: pexpect.spawn[str], ask_it: Callable[[], str], *, seco
     return heads[0]
 
 
-def edit_paste(cloud: Cloud, desk: Desk, container: str) -> None:
-    """heat-api's development alone has a check of its health at another path, too."""
+@contextmanager
+def edited_paste(cloud: Cloud, desk: Desk, container: str) -> Iterator[None]:
+    """heat-api's development alone has a check of its health at another path, too; nothing of it is offered later."""
     usual = "/healthcheck: healthcheck\n"
     text = cloud.sh("cat /etc/heat/api-paste.ini", on=container) + "\n"
     assert usual in text
@@ -203,6 +205,11 @@ def edit_paste(cloud: Cloud, desk: Desk, container: str) -> None:
     with desk.start(*line, feed=text.replace(usual, f"{usual}{EDITED}: healthcheck\n", 1)) as process:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, out + err
+    try:
+        assert EDITED not in cloud.sh("cat /etc/heat/api-paste.ini", on=container)
+        yield
+    finally:
+        desk.devswap("edit", "heat-api", "--machine", container, "--drop")
 
 
 def stopping_tree(desk: Desk) -> Path:
@@ -227,14 +234,12 @@ def test_heat_api_on_a_terminal_with_a_breakpoint_in_a_request_and_then_detached
     assert at_a_prompt(terminal, request, seconds=seconds).startswith("300 ")
     ended = stop(terminal)
     report(f"{cloud.era}: Ctrl-C ended heat-api on a terminal in {ended:.1f} s")
-    edit_paste(cloud, desk, heat)
-    desk.devswap("run", "heat-api", "--machine", heat, "--detach")
+    with edited_paste(cloud, desk, heat):
+        desk.devswap("run", "heat-api", "--machine", heat, "--detach")
+        assert ask(cloud, heat, 8004, EDITED).startswith("200 ")
     assert "timeout server 1h" not in cloud.sh("cat /etc/haproxy/haproxy.cfg", on=on)
     assert ask(cloud, heat, 8004, "/").startswith("300 ")
-    assert ask(cloud, heat, 8004, EDITED).startswith("200 ")
-    assert EDITED not in cloud.sh("cat /etc/heat/api-paste.ini", on=heat)
     assert "most recent call first" in desk.devswap("dump", "heat-api", "--machine", heat).stdout
-    desk.devswap("edit", "heat-api", "--machine", heat, "--drop")
     assert "serving (http://" in desk.devswap("status").stdout
     desk.devswap("restore", "heat-api", "--machine", heat)
 
