@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from devswap.sandbox.changes import HARMLESS
-from tests.integration.asking import SERVICE, begin
+from tests.integration.asking import SERVICE, begin, begin_calls
 from tests.integration.cloud import Cloud
 from tests.integration.people import Desk
 from tests.integration.test_foreground import PROMPT, stop
@@ -59,6 +59,10 @@ def test_a_caller_gives_up_at_a_prompt_unless_it_is_made_to_wait(cloud: Cloud, d
     said = asked.communicate(timeout=200)[0]  # while somebody is at the prompt
     assert asked.returncode != 0, said
     terminal.sendline("c")
+    waits_longer = begin_calls(cloud)
+    terminal.expect(PROMPT)
+    terminal.sendline("c")
+    assert waits_longer.communicate(timeout=200)[0].split() == ["3"]
     stop(terminal)
 
     terminal = desk.terminal(*taking, "--patient", columns=200)
