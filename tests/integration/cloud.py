@@ -22,7 +22,7 @@ import pytest
 from devswap import sandbox
 from devswap.sandbox import changes, releases
 from devswap.sandbox.changes import Change
-from tests.crash.exploration import EVERYTHING
+from tests.everything import EVERYTHING
 
 ENGINE = "heat-engine"
 STACKS = "integration-"

@@ -16,7 +16,6 @@ from tests.integration import cloud as clouds
 from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import Desk
 from tests.integration.test_haproxy import shown
-from tests.integration.test_other_debuggers import MINUTES
 from tests.integration.test_shared import BOTH
 from tests.integration.test_web import ask, keystone  # noqa: F401 - a fixture
 from tests.integration.through_haproxy import FILES, balancer
@@ -95,7 +94,7 @@ def answers(cloud: Cloud, container: str) -> bool:
     return cloud.run(["python3", "-c", script, url], on=container, ok=False).stdout == "200\n"
 
 
-@MINUTES
+@pytest.mark.minutes
 @pytest.mark.usefixtures("whole")
 def test_one_of_two_services_that_share_a_migration_is_destroyed(cloud: Cloud, desk: Desk) -> None:
     """Where both are in one machine, both are."""
@@ -112,7 +111,7 @@ def test_one_of_two_services_that_share_a_migration_is_destroyed(cloud: Cloud, d
     cloud.create_stack()
 
 
-@MINUTES
+@pytest.mark.minutes
 @pytest.mark.usefixtures("whole")
 def test_a_machine_that_is_destroyed_ends_the_run_on_a_terminal_with_what_to_type(cloud: Cloud, desk: Desk) -> None:
     schema, change = cloud.schema(), f"review/{cloud.change(MIGRATION).number}"
