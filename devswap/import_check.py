@@ -44,7 +44,8 @@ for top in [folder, *sorted(set(libraries.values()))]:
 """
 # The service imports more when it starts than its entry point does: what it would compile then, while nobody serves, is
 # compiled here, by a process of its own while this one imports. Loaders write bytecode as an import would; tests are
-# left out, and the last comes first, since the imports compile what they meet.
+# left out, and the last comes first, since the imports compile what they meet. A tree may hold pipes, devices and data
+# of any size under the name of a module: what nothing imports must neither stop this nor fill the memory.
 _COMPILE = """
 import importlib.machinery
 from os import waitpid as wait
@@ -53,11 +54,11 @@ def compile_all(tops):
         for parent, folders, names in os.walk(top):
             folders[:] = sorted((name for name in folders if name not in ("tests", "__pycache__")), reverse=True)
             for name in names:
-                if name.endswith(".py"):
-                    path = os.path.join(parent, name)
+                path = os.path.join(parent, name)
+                if name.endswith(".py") and os.path.isfile(path) and os.path.getsize(path) < 4 << 20:
                     try:
                         importlib.machinery.SourceFileLoader(name, path).get_code(name)
-                    except SyntaxError:
+                    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):
                         pass
 compiler = os.fork()
 if not compiler:

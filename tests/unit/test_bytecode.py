@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import devswap
-from devswap import inside, process
+from devswap import import_check, inside, process
 
 _ASK = """
 import os, runpy, sys
@@ -46,3 +46,33 @@ def test_a_build_compiles_meanwhile_what_the_service_will_look_for(tmp_path: Pat
     usual = Path(importlib.util.cache_from_source(str(package / "engine.py")))
     assert compiled.relative_to(tmp_path / "bytecode") == usual.relative_to(tmp_path / "checkout")
     assert not list((tmp_path / "checkout").rglob("*.pyc"))
+
+
+def _no_modules(package: Path) -> None:
+    """What may lie in a tree under the name of a module, before one that is a module."""
+    package.mkdir(parents=True)
+    os.mkfifo(package / "aaa.py")
+    (package / "aab.py").symlink_to("/dev/zero")
+    (package / "aac.py").symlink_to("nowhere")
+    (package / "aad.py").write_bytes(b"\0")
+    with (package / "aae.py").open("wb") as file:
+        file.truncate(5 << 30)
+    (package / "engine.py").write_text("WHOSE = 'development'\n")
+    for name in ("zaa.py", "zab.py"):  # the check compiles the last of a folder's names first, or in whatever order
+        (package / name).symlink_to("/dev/zero")
+
+
+def test_a_build_does_not_wait_for_what_only_has_the_name_of_a_module(tmp_path: Path) -> None:
+    _no_modules(tmp_path / "checkout/demo")
+    plan = {"checkout": f"{tmp_path}/checkout", "sources": "", "package": "demo", "bytecode": f"{tmp_path}/bytecode"}
+    inside._compile_meanwhile(plan)
+    assert os.wait()[1] == 0
+    assert [path.name.partition(".")[0] for path in (tmp_path / "bytecode").rglob("*.pyc")] == ["engine"]
+
+
+def test_a_check_does_not_wait_for_what_only_has_the_name_of_a_module(tmp_path: Path) -> None:
+    _no_modules(tmp_path / "demo")
+    compile_all = import_check._COMPILE.partition("compiler = ")[0]
+    code = f"import os, sys{compile_all}compile_all(sys.argv[1:])"
+    process.run([sys.executable, "-c", code, str(tmp_path)], timeout=30, env={"PYTHONPYCACHEPREFIX": ""})
+    assert [path.name.partition(".")[0] for path in tmp_path.rglob("*.pyc")] == ["engine"]
