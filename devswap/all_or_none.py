@@ -10,7 +10,7 @@ from typing import Any
 
 from devswap import coming_back, database_claims, hooks_of_swap, preparation, running, swap, traffic, transaction
 from devswap.discovery.units import Found
-from devswap.errors import DevswapError, NotWhole
+from devswap.errors import DevswapError, NotWhole, Untouched
 from devswap.host import Host
 from devswap.journal import Entry, Swap
 from devswap.prepared import Prepared
@@ -36,7 +36,8 @@ def prepared(host: Host, places: Sequence[Found], wish: Wish, makers: Makers) ->
                 preparation.abandon(host, one)
         raise
     found.sort(key=lambda one: one.replaces)
-    return _migrating_once([replace(one, keeps_before=not one.database_returns_first) for one in found])
+    names = frozenset(one.journal.folder.name for one in found)
+    return _migrating_once([replace(one, keeps_before=not one.database_returns_first, together=names) for one in found])
 
 
 def own(wish: Wish, place: Found) -> Wish:
@@ -104,6 +105,8 @@ def taking_over(host: Host, group: Sequence[Prepared]) -> Iterator[Callable[[Pre
         raise
     except BaseException as error:
         with undisturbed(host):
+            if isinstance(error, Untouched):
+                begun.pop(error.service)
             what = "all of them" if len(group) > 1 else "what was there"
             host.say(f"{coming_back.reason(error)}: bringing {what} back")
             failed = [why for one in reversed(group) if (why := _back(host, one, begun)) is not None]
@@ -115,14 +118,16 @@ def taking_over(host: Host, group: Sequence[Prepared]) -> Iterator[Callable[[Pre
 def _back(host: Host, one: Prepared, begun: Mapping[str, _Before]) -> NotWhole | None:
     """What keeps one of them from being as it was; the others must not suffer from it."""
     service, machine = one.journal.swap.service, one.journal.swap.machine
-    before = begun.get(service)
+    before, left = begun.get(service), host.journals.find(service, machine)
     try:
+        if left is None:  # it was given back on the way (--restore-on-exit), or had not begun
+            return None
         if one.replaces and before is None:
             preparation.abandon(host, one)
         elif one.keeps_before and one.replaces and before is not None:
             with coming_back.still_held(one.journal.called):
                 _switch_back(host, one, before)
-        elif (left := host.journals.find(service, machine)) is not None:
+        else:
             restored = coming_back.bring_back(host, left)
             if before is not None:
                 host.say(f"production's {service} is back: {restored.told}")

@@ -7,18 +7,18 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 
 from devswap import claims, database_claims, development, hooks_of_swap, proof, systemd, transaction, way
-from devswap.errors import DevswapError, MachineGone, NotWhole
+from devswap.errors import DevswapError, MachineGone, NotWhole, Untouched
 from devswap.host import Host
 from devswap.journal import Journal, Swap
 from devswap.outage import Outage
 from devswap.proof import Restored
 from devswap.steps.beside import RunBeside
-from devswap.steps.mount import Mount
+from devswap.steps.mount import Mount, MountPassing
 from devswap.steps.step import NOTHING_KEPT, Kept, Step
 from devswap.undisturbed import undisturbed
 from devswap.watcher import Watcher
 
-_PREPARING = {Mount.kind, RunBeside.kind}
+_PREPARING = {Mount.kind, MountPassing.kind, RunBeside.kind}
 
 
 def bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Restored:
@@ -73,7 +73,7 @@ def or_back(host: Host, journal: Journal) -> Iterator[None]:
     """Whatever goes wrong inside, an interrupt included: production comes back before anybody hears of it."""
     try:
         yield
-    except NotWhole:
+    except (NotWhole, Untouched):
         raise
     except BaseException as error:
         with undisturbed(host):

@@ -33,7 +33,7 @@ _UNREAD = (KeyError, TypeError, ValueError, AttributeError)
 
 @contextmanager
 def held(host: Host, journal: Journal, doing: str, more: Iterable[Source] = ()) -> Iterator[None]:
-    """The claims on all databases of a swap, and on `more`. Waited for as long as it takes: Ctrl-C ends that."""
+    """The claims on all databases of a swap, and on `more`; waited for as long as it takes."""
     also = tuple(more)
     with of(host, lambda: (*of_swap(host, journal), *also), f"{doing} of {journal.swap.service}"):
         yield
@@ -50,6 +50,19 @@ def of(host: Host, databases: Callable[[], Iterable[Source]], doing: str) -> Ite
             if _names(databases()) <= wanted:
                 yield
                 return
+
+
+def wait_for_others(host: Host, journal: Journal, doing: str) -> None:
+    """Until no other swap's work on these databases is under way: what runs of this swap serves meanwhile.
+
+    Whoever has this swap in hand is not waited for: it is about to be ended.
+    """
+    ours = claims.holder(host.journals.claim_path(journal.swap.service, journal.swap.machine))
+    for name in sorted(_names(of_swap(host, journal))):
+        found = claims.holder(path) if _is_there(path := _path(host.state, name)) else None
+        if found is not None and (ours is None or found.owner.pid != ours.owner.pid):
+            with _claimed(host, name, f"{doing} of {journal.swap.service}"):
+                pass
 
 
 def of_swap(host: Host, journal: Journal) -> Iterator[Source]:

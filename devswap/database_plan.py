@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from devswap import database_claims, database_needs
+from devswap.database_sharing import shared_database
 from devswap.deployment import Deployment
-from devswap.fingerprint import Watched
+from devswap.fingerprint import Watched, watched_from_json
 from devswap.host import Host
 from devswap.journal import Journal
+from devswap.shared import Record, Shelf
 from devswap.slot import Slot
 from devswap.source import Checkout
 from devswap.steps.apache import RefreshFront
@@ -24,6 +26,22 @@ class Needed:
     put_back: PutBackValues | None
     returns_first: bool = False
     fronts: tuple[RefreshFront, ...] = ()
+    seen: Record | None = None
+    """What earlier swaps have captured of the database, and who they are."""
+
+
+def is_outdated(host: Host, journal: Journal, seen: Record | None, together: frozenset[str]) -> bool:
+    """Whether others have migrated the database since `needed`, or have given it back; the caller has its claim.
+
+    `together` are the swaps that are taken over with this one: what those do was foreseen.
+    """
+    database = watched_from_json(journal.swap.watched).database
+    if database is None:
+        return False
+    ours = {journal.folder.name, *together}
+    now = Shelf(host.state / "shared").find(shared_database(database))
+    before, after = (each.captured if each and not ours.issuperset(each.holders) else None for each in (seen, now))
+    return bool(before != after)
 
 
 def needed(
@@ -61,4 +79,5 @@ def _needed(
         return Needed(None, put_back)
     needs = database_needs.Needs(host, deployment, checkout, journal, database, others)
     sync, first = needs.migration(place, snapshot=snapshot)
-    return Needed(sync, put_back, first, needs.fronts(sync) if sync else ())
+    seen = Shelf(host.state / "shared").find(shared_database(database))
+    return Needed(sync, put_back, first, needs.fronts(sync) if sync else (), seen)

@@ -68,6 +68,14 @@ class Postponed(DevswapError):
         self.cause = cause
 
 
+class Untouched(DevswapError):
+    """A takeover that was given up before it changed anything of `service`: what runs goes on."""
+
+    def __init__(self, message: str, *, service: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.service = service
+
+
 class NotServing(DevswapError):
     """A run that must serve ends with it; one that need not stays as it is."""
 

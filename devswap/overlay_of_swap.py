@@ -115,9 +115,19 @@ def mount_steps(deployment: Deployment, wanted: Sequence[Mounting]) -> list[Moun
 
 
 def check(
-    host: Host, deployment: Deployment, sources: Sources, built: Overlay, place: Slot, *, installed: bool = False
+    host: Host,
+    deployment: Deployment,
+    sources: Sources,
+    built: Overlay,
+    place: Slot,
+    *,
+    installed: bool = False,
+    served: bool = False,
 ) -> None:
-    """That the service's code comes from the checkouts, and can be imported; the latter once for each commit."""
+    """That the service's code comes from the checkouts, and can be imported; the latter once for each commit.
+
+    `served`: with the application's own module, which our server loads.
+    """
     service = deployment.service
     unit = f"devswap-{service.name}-check.service"
     wanted: dict[str, Any] = {
@@ -129,6 +139,8 @@ def check(
         "libraries": {name: library for library, names in built.libraries.items() for name in names},
     }
     application = deployment.uwsgi.module if deployment.uwsgi else None
+    if served and service.web is not None:
+        application = service.web.module
     modules = [*service.check, *filter(None, [application])]
     note = cache(host) / "imported" / _digest(built.key, *sources.identity, *modules)
     if sources.dirty or not note.exists():

@@ -20,12 +20,13 @@ _ANY = "0.0.0.0"  # noqa: S104 - where the servers of these projects listen by t
 def address(deployment: Deployment, scripts: Collection[str], checkout: Path) -> str:
     """HOST:PORT where the application of `checkout` is to be served; empty where it brings its script, or nothing.
 
-    `scripts` are those of the overlay. Raises DevswapError for an application that is served with TLS.
+    Empty, too, where the catalogue does not know where its own server would have listened. `scripts` are those of the
+    overlay. Raises DevswapError for an application that is served with TLS.
     """
     service, web = deployment.service, deployment.service.web
     if deployment.hosted or deployment.uwsgi or web is None or not plan.missing_scripts(deployment, scripts, None):
         return ""
-    if not web.module or not (checkout / plan.module_file(service)).is_file():
+    if not (web.group and web.port and web.module) or not (checkout / plan.module_file(service)).is_file():
         return ""
     if any(url.startswith("https:") for url in deployment.addresses):
         raise DevswapError(

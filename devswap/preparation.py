@@ -233,10 +233,10 @@ def _build(job: _Job) -> Prepared:
             snapshot=job.wish.snapshot,
         )
     )
-    overlay_of_swap.check(host, deployment, sources, built, place, installed=job.wish.install)
+    served_at = own_server.address(deployment, foreseen.scripts_of(built), sources.checkout.path)
+    overlay_of_swap.check(host, deployment, sources, built, place, installed=job.wish.install, served=bool(served_at))
     tuning_of_swap.require_known(host, job.journal.swap, place.python, job.wish.changes, trees)
     databases: database_plan.Needed = needed()
-    served_at = own_server.address(deployment, foreseen.scripts_of(built), sources.checkout.path)
     foreseen.require_scripts(deployment, built, databases.sync, served=bool(served_at))
     hooked = hooks_of_swap.prepared(host, deployment, hooks, sources, built, place, job.journal.swap)
     in_apache = deployment.hosted is not None and job.wish.apache
@@ -275,6 +275,7 @@ def _build(job: _Job) -> Prepared:
         database_returns_first=databases.returns_first,
         replaces=job.replaces,
         fronts=databases.fronts,
+        seen=databases.seen,
         patient=patient,
         in_apache=in_apache,
         hooked=hooked,

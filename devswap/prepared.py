@@ -11,6 +11,7 @@ from devswap.deployment import Deployment
 from devswap.hooks_of_swap import Hooked
 from devswap.journal import Journal
 from devswap.overlay import Overlay
+from devswap.shared import Record
 from devswap.slot import Slot
 from devswap.steps.apache import RefreshFront
 from devswap.steps.database import SyncDatabase
@@ -49,6 +50,10 @@ class Prepared:
     """Its callers are restarted, so that they wait: before anything is stopped, with an outage of their own."""
     in_apache: bool = False
     """Apache runs development, as it does production."""
+    seen: Record | None = None
+    """What earlier swaps had captured of its database when that was looked at: see database_plan.py."""
+    together: frozenset[str] = frozenset()
+    """The swaps that are taken over with this one."""
     keeps_before: bool = False
     """What the checkout before this one used stays mounted: the switch may have to be taken back."""
 

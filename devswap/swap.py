@@ -15,6 +15,7 @@ from devswap import (
     coming_back,
     database_claims,
     database_needs,
+    database_plan,
     development,
     edits,
     hooks_of_swap,
@@ -32,7 +33,7 @@ from devswap import (
     way,
 )
 from devswap.discovery.units import Found
-from devswap.errors import DevswapError, NotServing
+from devswap.errors import DevswapError, NotServing, Untouched
 from devswap.foreground import Ended
 from devswap.host import Host
 from devswap.journal import Journal
@@ -167,6 +168,7 @@ def run(
     """
     here = foreground or restore_on_exit or reload
     found = locate.swap(host, service, machine)
+    database_claims.wait_for_others(host, found, "run")
     with claims.held(host, service, found.swap.machine, "run", take_over=take_over):
         journal, tuned = ready(host, service, found.swap.machine, take_over=take_over, changes=changes)
         if here:
@@ -271,6 +273,7 @@ def restore(host: Host, journal: Journal, *, take_over: bool = False, kept: Kept
     NotWhole with what is left or with what differs.
     """
     swap = journal.swap
+    database_claims.wait_for_others(host, journal, claims.RESTORE)
     with (
         claims.held(host, swap.service, swap.machine, claims.RESTORE, take_over=take_over),
         undisturbed(host),
@@ -285,6 +288,14 @@ def take_over(host: Host, prepared: Prepared, terminal: Terminal | None, questio
     """From production serving to development allowed to start: the outage begins here."""
     journal = prepared.journal
     with database_claims.held(host, journal, "checkout", prepared.databases), host.changing() as host:
+        if database_plan.is_outdated(host, journal, prepared.seen, prepared.together):
+            preparation.abandon(host, prepared)
+            service = journal.swap.service
+            raise Untouched(
+                f"others have migrated the database of {service}, or given it back, while this was prepared",
+                hint="type the same again",
+                service=service,
+            )
         if not prepared.replaces:
             try:
                 production.require_unchanged(host, prepared.deployment, journal.swap.fingerprint)

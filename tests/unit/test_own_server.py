@@ -63,3 +63,12 @@ def test_tls_is_refused_with_what_to_do(deployment: Deployment, checkout: Path) 
     encrypted = replace(deployment, addresses=("https://127.0.0.1:8000",))
     with pytest.raises(DevswapError, match="knows no TLS"):
         own_server.address(encrypted, [], checkout)
+
+
+@pytest.mark.parametrize("name", ["aodh-api", "barbican-api", "placement-api", "keystone"])
+def test_nothing_is_served_where_it_is_not_known_where(deployment: Deployment, tmp_path: Path, name: str) -> None:
+    one = replace(deployment, service=load_catalogue().get(name))
+    file = tmp_path / "c" / plan.module_file(one.service)
+    file.parent.mkdir(parents=True)
+    file.write_text("application = None\n")
+    assert own_server.address(one, [], tmp_path / "c") == ""
