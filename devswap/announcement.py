@@ -45,7 +45,7 @@ class Announcement:
         self._arrived, self._ask_now = arrived, ask
         self._what = "outage"
         self._within = within
-        self._deadline = time.monotonic() + (within or 0)
+        self._deadline = 0.0
         self._question: Question | None = None
         self._ask(question)
 
@@ -95,6 +95,7 @@ class Announcement:
 
     def _ask(self, question: Question | None) -> None:
         self._question = question
+        self._deadline = time.monotonic() + (self._within or 0)
         if question is not None:
             question.begin(seconds=_TRIES_SECONDS)
         else:

@@ -83,7 +83,7 @@ def start(state: Path, argv: Sequence[str]) -> Path:
     deadline = time.monotonic() + _SECONDS
     while look(path) is None:
         if time.monotonic() > deadline:
-            raise DevswapError(f"no terminal began within {_SECONDS:.0f} s", hint="leave --terminal out")
+            raise DevswapError(f"no terminal began within {_SECONDS:.0f} s", hint="without one: --no-terminal")
         time.sleep(0.05)
     return path
 
