@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from devswap import announcement
 from devswap.announcement import Announcement
 from devswap.errors import NotServing
 from devswap.probe import Answer
@@ -28,7 +28,7 @@ class Asked:
 
 def test_each_start_after_a_save_has_all_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(announcement.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     shown: Any = SimpleNamespace(say=lambda text: None, is_debugged=lambda: False)
     mute: Any = Asked()
     told = Announcement(
