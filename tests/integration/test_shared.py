@@ -86,7 +86,7 @@ def what_the_tree_names(cloud: Cloud, desk: Desk, tree: Path) -> None:
     terminal.expect("heat-api heat-engine in the background; devswap attach heat-api comes back")
     terminal.expect(pexpect.EOF)
     shown = desk.devswap("status").stdout
-    for line in ("set: DEFAULT.max_json_body_size=1048570", f"breakpoint: {SERVICE}.create_stack if stack_name"):
+    for line in ("set: DEFAULT.max_json_body_size=1048570", f"{SERVICE}.create_stack if stack_name == 'named'"):
         assert shown.count(line) == len(BOTH)
     terminal = desk.terminal("attach", "heat-engine", "--machine", cloud.heat, columns=120)
     terminal.timeout = 240
