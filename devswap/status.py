@@ -198,7 +198,7 @@ def _ask(host: Host, journal: Journal, machine: Machine) -> tuple[str, bool, str
         return "restoring", False, f"a restore is under way, or was interrupted: devswap restore {journal.called}"
     if swap.mode == "preparing":
         claimed = claims.holder(host.journals.claim_path(swap.service, swap.machine)) is not None
-        return _preparing(claimed, journal.called)
+        return _preparing(claimed, bool(swap.stopped), journal.called)
     if not transaction.is_complete(journal):
         return "interrupted", False, f"a switch of its checkout was interrupted; devswap restore {journal.called}"
     if not way.is_held(machine, swap):
@@ -212,7 +212,9 @@ def _ask(host: Host, journal: Journal, machine: Machine) -> tuple[str, bool, str
     return "running", answer.serving, answer.why
 
 
-def _preparing(alive: bool, called: str) -> tuple[str, bool, str]:  # noqa: FBT001
+def _preparing(alive: bool, stopped: bool, called: str) -> tuple[str, bool, str]:  # noqa: FBT001
+    if alive and stopped:
+        return "preparing", False, "production is stopped: development is about to start"
     if alive:
         return "preparing", False, "production serves meanwhile"
     return "interrupted", False, f"the checkout was interrupted; devswap restore {called} completes it"

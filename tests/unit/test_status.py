@@ -12,8 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from devswap import debugging, process, swap, traffic
+from devswap import debugging, process, status, swap, traffic
 from devswap.commands import status as command
+from devswap.database import Database
 from devswap.tuning import Changes
 from devswap.wish import Wish
 from tests.simulated import images
@@ -58,6 +59,21 @@ def test_everything_is_shown(cloud: SimulatedCloud, person: Person, capsys: pyte
         "  breakpoint: heat/engine/service.py:7",
         "  breakpoint: heat.engine:later (its module is not loaded so far)",
     ]
+
+
+def test_production_is_not_said_to_serve_while_a_takeover_works_on_its_database(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    real = Database.dump
+
+    def dump(self: Database, target: Path) -> None:
+        told.extend(status.of(cloud.host(), each).why for each in cloud.host().journals.all())
+        real(self, target)
+
+    monkeypatch.setattr(Database, "dump", dump)
+    swap.checkout(cloud.host(), Wish(SERVICE, "migrates", None, None, detach=True), cloud.makers)
+    assert told == ["production is stopped: development is about to start"]
 
 
 def test_who_waits_for_it_and_who_is_stopped_for_it_is_shown(
