@@ -148,6 +148,7 @@ NOVA = Addition(
     # the second: what nova-compute finds that the database knows it by, when its container was made again
     configs=("/etc/nova/nova.conf", "/etc/nova/compute_id"),
     folders=("/var/lib/nova/instances",),
+    as_root=("nova-rootwrap",),
     needs=("glance", "placement"),
     queue=True,
     databases={"nova_api": "nova_api", "nova_cell0": "nova", "nova": "nova"},

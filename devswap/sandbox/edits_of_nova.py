@@ -11,12 +11,19 @@ _VERSION = re.compile(r"^SERVICE_VERSION = (\d+)$", re.MULTILINE)
 # Of the history of versions, which must have one line for each.
 _NEWEST = re.compile(r"^(    \{'compute_rpc': '[\d.]+'\},\n)\)$", re.MULTILINE)
 
+# `import nova.privsep` would make a name of the function of the package that it uses.
+_WRITES = """\
+                    from nova.privsep import path as privileged
+                    privileged.writefile('/var/lib/nova/instances/written', 'w', instance.display_name)
+"""
+
 
 def mark_servers(mark: str) -> Edit:
     """A server shows who made it what it is.
 
     The API has `mark` behind its name, the conductor and the compute service give it metadata, and the scheduler logs
-    that it places it.
+    that it places it. The compute service has root write a file beside the servers as well, by privileged code that
+    names itself.
     """
 
     def edit(tree: Tree) -> Tree:
@@ -30,8 +37,11 @@ def mark_servers(mark: str) -> Edit:
         tree = replace_once(tree, "nova/conductor/manager.py", before + created, before + given + created)
         before = "                    instance.vm_state = vm_states.BUILDING\n"
         spawned = "                    instance.task_state = task_states.SPAWNING\n"
-        given = _metadata("compute", mark)
+        given = _metadata("compute", mark) + _WRITES
         tree = replace_once(tree, "nova/compute/manager.py", before + spawned, before + given + spawned)
+        written = "        f.write(content)\n"
+        named = written.replace("(content)", f"(content + ' by {mark}')")
+        tree = replace_once(tree, "nova/privsep/path.py", written, named)
         placed = '        LOG.debug("Starting to schedule for instances: %s", instance_uuids)\n'
         said = f'        LOG.info("Placing %s by {mark}", ", ".join(instance_uuids or []))\n'
         return replace_once(tree, "nova/scheduler/manager.py", placed, placed + said)

@@ -36,6 +36,7 @@ DROP DATABASE nova_cell2"
 """
 _NO_NETWORK = "2.37"
 FLAVOR = "integration"
+WRITTEN = "/var/lib/nova/instances/written"
 
 
 @dataclass(frozen=True)
@@ -137,9 +138,14 @@ def test_a_server_is_spawned_by_the_compute_service_of_the_checkout_and_by_produ
         before = versions(cloud)
         shown = take_over(cloud, desk, "nova-compute", container)
         assert compute.create("blue")["metadata"] == {"compute": shown}
+        # written as root, by the checkout's code: through sudo, rootwrap and privsep's helper
+        assert cloud.sh(f"cat {WRITTEN}; stat --format=' %U' {WRITTEN}", on=container) == f"blue by {shown} root"
         at_prompts(desk, compute, container)
         give_back(desk, "nova-compute", container)
+        cloud.sh(f"rm {WRITTEN}", on=container)
         assert compute.create("green")["metadata"] == {}
+        assert "No such file" in cloud.sh("ls /etc/sudoers.d/devswap-nova-compute 2>&1", on=container, ok=False)
+        assert cloud.sh("pgrep -af '[/]run/devswap/' || true", on=container) == ""
         assert versions(cloud) == before
 
 
