@@ -8,7 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from devswap import coming_back, database_claims, hooks_of_swap, preparation, running, swap, traffic, transaction
+from devswap import (
+    coming_back,
+    database_claims,
+    hooks_of_swap,
+    preparation,
+    running,
+    swap,
+    takeover,
+    traffic,
+    transaction,
+)
 from devswap.discovery.units import Found
 from devswap.errors import DevswapError, NotWhole, Untouched
 from devswap.host import Host
@@ -152,7 +162,7 @@ def _switch_back(host: Host, one: Prepared, before: _Before) -> None:
         host.say(f"{was.service} has {was.ref} again; devswap run {was.service} starts it")
         return
     with running.standing_by(host, was) as question:
-        start = replace(swap.start_again(host, journal, None, question), stopped_at=before.stopped_at)
+        start = replace(takeover.start_again(host, journal, None, question), stopped_at=before.stopped_at)
         swap.detached(host, start)
 
 

@@ -6,7 +6,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 
-from devswap import all_or_none, claims, coming_back, edits, preparation, rerun, running, several_places, swap, way
+from devswap import (
+    all_or_none,
+    claims,
+    coming_back,
+    edits,
+    preparation,
+    rerun,
+    running,
+    several_places,
+    swap,
+    takeover,
+    way,
+)
 from devswap.discovery.units import Found
 from devswap.errors import UsageError
 from devswap.foreground import Ended
@@ -120,7 +132,7 @@ def run(
                 if tuned is not None:
                     journal.describe(tuning=tuned.as_json())
             for journal in journals:
-                runs.begin(journal, partial(swap.start_again, host, journal))
+                runs.begin(journal, partial(takeover.start_again, host, journal))
             all_begun = begun.pop_all()
             if kept:
                 return runs.show(all_begun, within=host.settings.wait)
@@ -140,7 +152,7 @@ def _detached_first(host: Host, group: Sequence[Prepared]) -> None:
         for one in group:
             with running.standing_by(host, one.journal.swap) as question:
                 begin(one)
-                start = swap.take_over(host, one, None, question)
+                start = takeover.take_over(host, one, None, question)
                 swap.detached(host, start)
     all_or_none.settle(host, group)
 
@@ -156,7 +168,7 @@ def _foreground_first(host: Host, group: Sequence[Prepared], wish: Wish) -> Endi
                 runs = Runs(host, until_ended, begun)
                 for one in group:
                     begin(one)
-                    runs.begin(one.journal, partial(swap.take_over, host, one))
+                    runs.begin(one.journal, partial(takeover.take_over, host, one))
                 kept = begun.pop_all()
             if wish.kept:
                 ended = runs.show(kept, within=host.settings.wait)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -14,26 +13,21 @@ from devswap import (
     claims,
     coming_back,
     database_claims,
-    database_needs,
-    database_plan,
-    development,
     edits,
     hooks_of_swap,
-    leftovers,
     locate,
     newest,
     preparation,
-    production,
     rerun,
     running,
-    systemd,
+    takeover,
     traffic,
     transaction,
     tuning_of_swap,
     way,
 )
 from devswap.discovery.units import Found
-from devswap.errors import DevswapError, NotServing, Untouched
+from devswap.errors import DevswapError, NotServing
 from devswap.foreground import Ended
 from devswap.host import Host
 from devswap.journal import Journal
@@ -43,7 +37,7 @@ from devswap.proof import Restored
 from devswap.pty import Terminal
 from devswap.running import Start
 from devswap.shared import Shelf
-from devswap.steps.step import NOTHING_KEPT, Kept, Step, from_json
+from devswap.steps.step import NOTHING_KEPT, Kept, from_json
 from devswap.tuning import DEBUGPY, UNCHANGED, Changes, Tuning
 from devswap.undisturbed import undisturbed
 from devswap.wish import MAKERS, Makers, Wish
@@ -124,7 +118,7 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS, *, place: Found | 
 
 def _detached_first(host: Host, prepared: Prepared) -> None:
     with coming_back.or_back(host, prepared.journal), running.standing_by(host, prepared.journal.swap) as question:
-        start = take_over(host, prepared, None, question)
+        start = takeover.take_over(host, prepared, None, question)
         detached(host, start)
 
 
@@ -142,7 +136,7 @@ def foreground_first(
                 until_ended.enter_context(coming_back.given_back(host, journal))
             terminal = until_ended.enter_context(terminal_of(host, journal))
             question = until_ended.enter_context(running.standing_by(host, journal.swap))
-            start = take_over(host, prepared, terminal, question)
+            start = takeover.take_over(host, prepared, terminal, question)
             if wish.kept:
                 return _foreground(host, start, terminal, reload=wish.reload, within=host.settings.wait)
         return _foreground(host, start, terminal, reload=wish.reload)
@@ -185,7 +179,7 @@ def run(
                     _detached_again(host, journal, question)
                     return None
                 terminal = until_ended.enter_context(terminal_of(host, journal))
-                start = start_again(host, journal, terminal, question)
+                start = takeover.start_again(host, journal, terminal, question)
                 if kept:
                     return _foreground(host, start, terminal, reload=reload, within=host.settings.wait)
             return _foreground(host, start, terminal, reload=reload)
@@ -213,7 +207,7 @@ def ready(
 def _detached_again(host: Host, journal: Journal, question: Question | None) -> None:
     """Whatever goes wrong, its peers get the requests."""
     try:
-        detached(host, start_again(host, journal, None, question))
+        detached(host, takeover.start_again(host, journal, None, question))
     except BaseException:
         with changing.traffic(host, journal, "run") as changed:
             traffic.take_out(changed, journal)
@@ -282,85 +276,6 @@ def restore(host: Host, journal: Journal, *, take_over: bool = False, kept: Kept
         if current is None:  # another restore, or the one we ended, was quicker
             return Restored(swap.service, swap.machine, 0, {}, [], [])
         return coming_back.bring_back(host, current, kept)
-
-
-def take_over(host: Host, prepared: Prepared, terminal: Terminal | None, question: Question | None) -> Start:
-    """From production serving to development allowed to start: the outage begins here."""
-    journal = prepared.journal
-    with database_claims.held(host, journal, "checkout", prepared.databases), host.changing() as host:
-        if database_plan.is_outdated(host, journal, prepared.seen, prepared.together):
-            preparation.abandon(host, prepared)
-            service = journal.swap.service
-            raise Untouched(
-                f"others have migrated the database of {service}, or given it back, while this was prepared",
-                hint="type the same again",
-                service=service,
-            )
-        if not prepared.replaces:
-            try:
-                production.require_unchanged(host, prepared.deployment, journal.swap.fingerprint)
-            except DevswapError:
-                preparation.abandon(host, prepared)
-                raise
-        steps = [] if prepared.replaces else _first_steps(host, prepared, terminal)
-        transaction.apply(prepared.patient, journal, host.cloud(journal))
-        host.say(f"stopping {journal.swap.service} in {journal.swap.machine}")
-        stopped_at = time.monotonic()
-        if prepared.replaces:
-            _switch(host, prepared)
-        else:
-            journal.describe(**prepared.description, stopped=host.now())
-            transaction.apply(steps, journal, host.cloud(journal))
-        running.write_drop_in(host, journal.swap, terminal)
-        # Only now: `run` goes by it, and would else start what nothing can undo.
-        journal.describe(mode=_mode(journal, terminal))
-    return Start(journal, stopped_at, question)
-
-
-def _first_steps(host: Host, prepared: Prepared, terminal: Terminal | None) -> list[Step]:
-    """What development shall be told is found out before production stops."""
-    taken = replace(prepared.journal.swap, **prepared.description)
-    return prepared.steps(running.drop_in_text(host, taken, terminal))
-
-
-def _mode(journal: Journal, terminal: Terminal | None) -> str:
-    if way.is_in_apache(journal.swap):
-        return "apache"
-    return "foreground" if terminal else "detached"
-
-
-def _switch(host: Host, prepared: Prepared) -> None:
-    """Development of the first checkout makes way for the second; what was captured of production stays."""
-    journal, cloud = prepared.journal, host.cloud(prepared.journal)
-    if not way.is_held(host.machine(journal.swap.machine), journal.swap):
-        transaction.repeat(journal, cloud)  # the machine was restarted: production runs, and must be held again
-    traffic.take_out(host, journal)
-    transaction.withdraw(journal, cloud, lambda step: step.runs or hooks_of_swap.is_of_hooks(step))
-    if prepared.database_returns_first:
-        transaction.withdraw(journal, cloud, lambda step: database_needs.is_of_migration(step, journal.swap))
-    journal.describe(**prepared.description)
-    transaction.apply(prepared.switch_steps(), journal, cloud)
-    transaction.withdraw(journal, cloud, prepared.is_outdated)
-
-
-def start_again(host: Host, journal: Journal, terminal: Terminal | None, question: Question | None) -> Start:
-    swap, machine = journal.swap, host.machine(journal.swap.machine)
-    with database_claims.held(host, journal, "run"), host.changing() as changed:
-        stopped_at = time.monotonic()
-        if way.is_in_apache(swap):
-            traffic.rest(changed, journal)
-        else:
-            traffic.take_out(changed, journal)
-            systemd.stop(machine, development.guard_unit(swap.service))
-            systemd.stop(machine, swap.unit, late=changed.aside)
-            for line in leftovers.end(machine, swap.service, swap.unit):
-                host.say(line)
-        running.write_drop_in(host, swap, terminal)
-        for step in (from_json(entry.step) for entry in journal.entries):
-            if step.runs:
-                step.do(changed.cloud(journal))
-        journal.describe(mode=_mode(journal, terminal), owner=host.owner)
-    return Start(journal, stopped_at, question)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ FLOORS = (
     "several_places",
     "swap",
     "unit_tests",
+    "takeover",
     "coming_back",
     "preparation",
     "prepared",

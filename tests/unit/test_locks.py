@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from devswap import coming_back, database_claims, preparation, several, swap, systemd
+from devswap import coming_back, database_claims, preparation, several, swap, systemd, takeover
 from devswap.database import Database
 from devswap.database_sharing import captured_sources
 from devswap.database_source import Source
@@ -256,7 +256,7 @@ def test_who_is_interrupted_while_waiting_has_production_back_at_once(
     def second() -> None:
         hasty = replace(ben, say=interrupted)
         with pytest.raises(KeyboardInterrupt), coming_back.or_back(hasty, prepared.journal):
-            swap.take_over(hasty, prepared, None, None)
+            takeover.take_over(hasty, prepared, None, None)
         assert [each.swap.service for each in ben.journals.all()] == [ENGINE]
 
     with in_the_midst_of(monkeypatch, Migrating, "run", second) as done:

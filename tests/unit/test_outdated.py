@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devswap import coming_back, preparation, several, swap
+from devswap import coming_back, preparation, several, takeover
 from devswap.errors import NotServing, Untouched
 from devswap.steps.mount import MountPassing
 from devswap.wish import Wish
@@ -23,7 +23,7 @@ def test_a_migration_that_is_taken_back_while_a_checkout_is_prepared_is_not_reli
     prepared = preparation.prepare(ben, wish, preparation.locate_place(ben, wish), cloud.makers)
     restore(cloud.host(), cloud, ENGINE)
     with pytest.raises(Untouched, match="given it back"), coming_back.or_back(ben, prepared.journal):
-        swap.take_over(ben, prepared, None, None)
+        takeover.take_over(ben, prepared, None, None)
     assert ben.journals.all() == []
     assert differences(cloud, whole) == []
 
@@ -37,7 +37,7 @@ def test_a_switch_is_refused_when_another_has_joined_the_migration_meanwhile(
     assert prepared.database_returns_first
     check_out(cloud.host(user="ben", uid=1000), cloud, API, "migrates")
     with pytest.raises(Untouched):
-        swap.take_over(host, prepared, None, None)
+        takeover.take_over(host, prepared, None, None)
     assert {journal.swap.ref for journal in host.journals.all()} == {"migrates"}
     restore(cloud.host(), cloud, API)
     restore(cloud.host(), cloud, ENGINE)

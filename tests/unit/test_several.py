@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from devswap import coming_back, running, several, swap
+from devswap import coming_back, running, several, swap, takeover
 from devswap.errors import DevswapError, NotWhole, UsageError
 from devswap.host import Host
 from devswap.installer import Installed
@@ -247,14 +247,14 @@ def test_in_the_foreground_one_ctrl_c_ends_both_and_they_stay_swapped(cloud: Sim
 def test_in_the_foreground_a_failed_takeover_ends_what_was_begun_and_production_serves(
     cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, usual = cloud.take(), swap.take_over
+    whole, usual = cloud.take(), takeover.take_over
 
     def take_over(host: Host, prepared: Any, *rest: Any) -> Any:
         if prepared.journal.swap.service == "heat-engine":
             raise KeyboardInterrupt
         return usual(host, prepared, *rest)
 
-    monkeypatch.setattr(swap, "take_over", take_over)
+    monkeypatch.setattr(takeover, "take_over", take_over)
     with pytest.raises(KeyboardInterrupt):
         several.checkout(cloud.host(), BOTH, wish("plain", detach=False), cloud.makers)
     assert differences(cloud, whole) == []
