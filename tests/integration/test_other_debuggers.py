@@ -173,6 +173,7 @@ def test_an_editor_stops_a_request_to_heat_api_which_no_save_starts_again_meanwh
 
 
 @pytest.mark.eras("2015")
+@pytest.mark.minutes
 def test_an_editor_stops_a_request_to_keystone(cloud: Cloud, desk: Desk, keystone: str) -> None:  # noqa: F811
     change = changes.change("keystone", HARMLESS, cloud.era)
     taking = ("checkout", "keystone", f"review/{change.number}", "--machine", keystone, "--detach", "--wait", "200")

@@ -45,7 +45,7 @@ def begin_to_ask(cloud: Cloud) -> subprocess.Popen[str]:
     return begin(cloud, cloud.container("-utility-"), "sh", "-c", script)
 
 
-@pytest.mark.minutes("2015")
+@pytest.mark.minutes
 @pytest.mark.usefixtures("impatient")
 def test_a_caller_gives_up_at_a_prompt_unless_it_is_made_to_wait(cloud: Cloud, desk: Desk) -> None:
     stops = ("--break", f"{SERVICE}.list_resource_types")
