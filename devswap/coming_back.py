@@ -88,6 +88,8 @@ def or_back(host: Host, journal: Journal) -> Iterator[None]:
 def reason(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
+    if isinstance(error, OSError):
+        return str(error)
     return error.message.partition("\n")[0] if isinstance(error, DevswapError) else type(error).__name__
 
 

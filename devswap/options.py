@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
-import re
 import sys
 from collections.abc import Sequence
 
@@ -103,7 +103,7 @@ def changes(
         breakpoints.parse(text)
     if debugger not in (None, *tuning.DEBUGGERS):
         raise UsageError(f"there is no debugger {debugger!r}", hint=f"one of {', '.join(tuning.DEBUGGERS)}")
-    if listen is not None and not re.fullmatch(r"\d+\.\d+\.\d+\.\d+:\d+", listen):
+    if listen is not None and not _is_address(listen):
         raise UsageError(f"--listen takes ADDRESS:PORT, not {listen!r}", hint="--listen 127.0.0.1:5678")
     once, lists = tuning.settings(settings or ())
     return Changes(
@@ -119,3 +119,13 @@ def changes(
         wait_for_client=wait_for_client,
         launch_folder=write_launch,
     )
+
+
+def _is_address(text: str) -> bool:
+    """Whether it is ADDRESS:PORT."""
+    host, _, port = text.rpartition(":")
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return False
+    return port.isdecimal() and 0 < int(port) < 65536

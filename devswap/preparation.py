@@ -6,6 +6,7 @@ If anything is wrong it is found here, and production never notices. What is mou
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -27,6 +28,7 @@ from devswap import (
     plan,
     production,
     remembered,
+    systemd,
     table,
     traffic,
     transaction,
@@ -73,12 +75,25 @@ def settled(host: Host, wish: Wish, *places: Found) -> Wish:
 
 def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Prepared:
     """Raises DevswapError with production untouched, or with the swap as it was before. The caller has the claim."""
-    with remembered.while_looking():
-        return _prepare(host, wish, place, makers)
-
-
-def _prepare(host: Host, wish: Wish, place: Found, makers: Makers) -> Prepared:
     existing = host.journals.find(place.service.name, place.machine.address)
+    try:
+        with remembered.while_looking():
+            return _prepare(host, wish, place, makers, existing)
+    except BaseException:
+        if existing is not None:
+            _tell_ended(host, existing)
+        raise
+
+
+def _tell_ended(host: Host, journal: Journal) -> None:
+    """A run on a terminal was ended for the preparation, before anybody knew that it would fail."""
+    swap = journal.swap
+    with suppress(DevswapError):
+        if not systemd.state(host.machine(swap.machine), swap.unit).is_active:
+            host.say(f"{swap.service} has {swap.ref} still, and does not run: devswap run {journal.called} starts it")
+
+
+def _prepare(host: Host, wish: Wish, place: Found, makers: Makers, existing: Journal | None) -> Prepared:
     if existing is not None:
         locate.require_owner(host, existing, take_over=wish.take_over)
         transaction.require_complete(existing)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from devswap import attaching, debugging, development, systemd
+from devswap import attaching, debugging, development, options, systemd
 from devswap import swap as swap_again
 from devswap.debugger import others, post_mortem, prompt
 from devswap.errors import DevswapError, UsageError
@@ -288,3 +288,17 @@ def test_what_a_service_imports_is_not_traced_unless_requests_come_to_the_same_t
     importlib.import_module("traced")
     assert (("trace", False) in server) != serves_itself
     del sys.modules["traced"]
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ("127.0.0.1:5678", True),
+        ("0.0.0.0:1", True),
+        ("999.1.1.1:5678", False),
+        ("1.2.3.4:99999", False),
+        ("x:1", False),
+    ],
+)
+def test_an_address_to_listen_on_is_one(text: str, *, fits: bool) -> None:
+    assert options._is_address(text) == fits

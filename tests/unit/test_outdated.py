@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from devswap import coming_back, preparation, several, takeover
-from devswap.errors import NotServing, Untouched
+from devswap.errors import DevswapError, NotServing, Untouched
 from devswap.steps.mount import MountPassing
 from devswap.wish import Wish
+from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.snapshot import Snapshot
@@ -60,3 +61,15 @@ def test_a_kept_switch_that_gives_back_on_exit_and_does_not_come_up_is_whole(
 
 def test_an_abandoned_preparation_with_a_hook_that_makes_something_waits_for_no_database() -> None:
     assert MountPassing.kind in coming_back._PREPARING
+
+
+def test_a_run_that_was_ended_for_a_checkout_that_fails_is_told_of(cloud: SimulatedCloud) -> None:
+    check_out(cloud.host(), cloud, ENGINE, "plain")
+    with pytest.raises(DevswapError):
+        check_out(cloud.host(), cloud, ENGINE, "no-such-ref")
+    assert not [line for line in cloud.said if "does not run" in line]
+    cloud.machine(images.HEAT).run(["systemctl", "stop", "--", "heat-engine.service"])
+    with pytest.raises(DevswapError):
+        check_out(cloud.host(), cloud, ENGINE, "no-such-ref")
+    (told,) = [line for line in cloud.said if "does not run" in line]
+    assert told == "heat-engine has plain still, and does not run: devswap run heat-engine starts it"
