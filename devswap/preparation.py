@@ -136,10 +136,10 @@ def _prepare_first(host: Host, deployment: Deployment, wish: Wish, makers: Maker
     )
     try:
         built = _build(_Job(host, wish, makers, deployment, sources, journal, watched, number=1, replaces=False))
+        return replace(built, leaving=tuple(traffic.leaving(found.served, deployment.machine.address)))
     except BaseException:
         _abandon_first(host, journal)
         raise
-    return replace(built, leaving=tuple(traffic.leaving(found.served, deployment.machine.address)))
 
 
 def show(host: Host, *prepared: Prepared) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from devswap.overlay import Overlay
 from devswap.service import Catalogue, load_catalogue
 from devswap.wish import Makers, Wish
 from tests.simulated import images
+from tests.simulated.calls import Fault, Kind
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
 from tests.simulated.person import Presses
@@ -196,6 +198,28 @@ def test_what_is_wrong_with_production_is_said_when_the_fetch_is_over(
     with no_waiting(monkeypatch), pytest.raises(DevswapError, match=r"is activating .*: it neither runs"):
         swap.checkout(cloud.host(), Wish("heat-engine", "plain", None, None, detach=True), makers)
     assert differences(cloud, whole) == []
+
+
+def test_haproxys_file_that_cannot_be_read_at_some_time_leaves_nothing_mounted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = SimulatedCloud(tmp_path)
+    cloud.checkout("plain")
+    cloud.balance()
+    wish, before = Wish("heat-api", "plain", None, None, detach=True), cloud.take()
+    with no_waiting(monkeypatch):
+        cloud.calls.begin(instant=None)
+        swap.checkout(cloud.host(), wish, cloud.makers)
+        reads = [at for at, name in enumerate(cloud.calls.names) if name == "file read /etc/haproxy/haproxy.cfg"]
+        for number in reads:
+            cloud.put_back(before)
+            cloud.calls.begin(Fault(number, Kind.RAISES))
+            with suppress(DevswapError, OSError):
+                swap.checkout(cloud.host(), wish, cloud.makers)
+                continue  # it was read by somebody who can do without
+            cloud.calls.begin()
+            assert differences(cloud, before) == [], f"call {number}"
+    assert len(reads) > 5
 
 
 def test_what_somebody_stops_while_the_takeover_is_prepared_is_not_taken_over(tmp_path: Path) -> None:
