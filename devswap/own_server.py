@@ -45,5 +45,5 @@ def told(deployment: Deployment, where: str) -> str:
     assert web is not None  # noqa: S101 - it is served
     return (
         f"the checkout has no script for {deployment.service.name} any more: {web.module} is served on {where} by "
-        "devswap's own server, one request at a time"
+        "devswap's own server, one request at a time whatever --workers says"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from devswap import arguments, console, locate, narrowing, recovery, session, swap, testing, transaction
 from devswap.commands import examples
-from devswap.errors import DevswapError, UsageError
+from devswap.errors import DevswapError, NotWhole, UsageError
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.machine import shown
@@ -65,16 +66,15 @@ def restore(
     if not journals and not failures and not as_json and not services:
         nothing = f"nothing is swapped in {machine}" if machine else "nothing is swapped; production runs everywhere"
         print("nothing was interrupted" if after_restart else nothing)
-    results = []
-    for journal in reversed(journals):
-        try:
-            if after_restart:
-                results += recovery.restore(host, journal, kept)
-            else:
-                _tell_whose(host, journal)
-                results.append(swap.restore(host, journal, take_over=take_over, kept=kept))
-        except DevswapError as error:
-            failures.append(error)
+
+    def back(journal: Journal) -> list[Restored]:
+        if after_restart:
+            return recovery.restore(host, journal, kept)
+        _tell_whose(host, journal)
+        return [swap.restore(host, journal, take_over=take_over, kept=kept)]
+
+    results, failed = _each(host, journals, back)
+    failures += failed
     if as_json:
         console.show_json(
             {"restored": [asdict(result) for result in results], "failed": [failure.message for failure in failures]}
@@ -86,6 +86,28 @@ def restore(
         console.show_error(failure)
     if failures:
         raise failures[-1]
+
+
+def _each(
+    host: Host, journals: Sequence[Journal], back: Callable[[Journal], list[Restored]]
+) -> tuple[list[Restored], list[DevswapError]]:
+    """What came back, and what did not; a service may need another one, which a killed restore has left stopped."""
+    results, failed, failures = list[Restored](), list[tuple[Journal, DevswapError, int]](), list[DevswapError]()
+    for journal in reversed(journals):
+        try:
+            results += back(journal)
+        except DevswapError as error:
+            failed.append((journal, error, len(results)))
+    for journal, failure, before in failed:
+        if not isinstance(failure, NotWhole) or len(results) == before:
+            failures.append(failure)
+            continue
+        host.say(f"{journal.swap.service} once more, since others came back after it: {failure.message}")
+        try:
+            results += back(journal)
+        except DevswapError as again:
+            failures.append(again)
+    return results, failures
 
 
 def _tell_whose(host: Host, journal: Journal) -> None:

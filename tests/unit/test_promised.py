@@ -15,9 +15,10 @@ import pytest
 
 from devswap import proof, session, swap, systemd
 from devswap.database import Database
-from devswap.errors import DevswapError
+from devswap.errors import DevswapError, NotWhole
+from devswap.host import Host
 from devswap.host_lock import HostLock
-from devswap.journal import Journals
+from devswap.journal import Journal, Journals
 from devswap.steps.step import NOTHING_KEPT
 from devswap.wish import Wish
 from tests.simulated import images
@@ -57,6 +58,30 @@ def test_no_outage_is_told_where_development_had_ended_before(
     systemd.stop(cloud.host().machine(f"lxc:{images.HEAT}"), f"{SERVICE}.service")
     person.types("devswap restore heat-engine")
     assert capsys.readouterr().out.endswith("facts identical\n")
+
+
+@pytest.mark.parametrize("mends", [True, False])
+def test_what_needed_another_service_that_came_back_later_is_tried_once_more(
+    cloud: SimulatedCloud, person: Person, monkeypatch: pytest.MonkeyPatch, *, mends: bool
+) -> None:
+    for service in ("heat-api", SERVICE):
+        swap.checkout(cloud.host(), Wish(service, "plain", None, None, detach=True), cloud.makers)
+    real, asked = swap.restore, list[str]()
+
+    def restore(host: Host, journal: Journal, **options: Any) -> Any:
+        asked.append(journal.swap.service)
+        if journal.swap.service == SERVICE and (asked.count(SERVICE) == 1 or not mends):
+            raise NotWhole("it does not answer")
+        return real(host, journal, **options)
+
+    monkeypatch.setattr(swap, "restore", restore)
+    if mends:
+        person.types("devswap restore")
+        assert cloud.host().journals.all() == []
+    else:
+        assert "does not answer" in person.is_told("restore").message
+        assert [journal.swap.service for journal in cloud.host().journals.all()] == [SERVICE]
+    assert asked == [SERVICE, "heat-api", SERVICE]
 
 
 def test_a_database_that_is_half_loaded_is_kept_as_it_was_before_that_load(
