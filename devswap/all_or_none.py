@@ -116,7 +116,7 @@ def taking_over(host: Host, group: Sequence[Prepared]) -> Iterator[Callable[[Pre
     except BaseException as error:
         with undisturbed(host):
             if isinstance(error, Untouched):
-                begun.pop(error.service)
+                begun.pop(error.service, None)
             what = "all of them" if len(group) > 1 else "what was there"
             host.say(f"{coming_back.reason(error)}: bringing {what} back")
             failed = [why for one in reversed(group) if (why := _back(host, one, begun)) is not None]

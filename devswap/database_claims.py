@@ -52,11 +52,16 @@ def of(host: Host, databases: Callable[[], Iterable[Source]], doing: str) -> Ite
                 return
 
 
-def wait_for_others(host: Host, journal: Journal, doing: str) -> None:
-    """Until no other swap's work on these databases is under way: what runs of this swap serves meanwhile.
+def wait_for_others(host: Host, doing: str, *journals: Journal) -> None:
+    """Until no other swap's work on the databases of these is under way: what runs of them serves meanwhile.
 
-    Whoever has this swap in hand is not waited for: it is about to be ended.
+    Whoever has one of these swaps in hand is not waited for: it is about to be ended.
     """
+    for journal in journals:
+        _wait_for_others(host, journal, doing)
+
+
+def _wait_for_others(host: Host, journal: Journal, doing: str) -> None:
     ours = claims.holder(host.journals.claim_path(journal.swap.service, journal.swap.machine))
     for name in sorted(_names(of_swap(host, journal))):
         found = claims.holder(path) if _is_there(path := _path(host.state, name)) else None

@@ -59,25 +59,12 @@ def needed(
     Raises DevswapError for a checkout that the databases as they are cannot serve.
     """
     with database_claims.held(host, journal, "checkout"):
-        return _needed(host, deployment, journal, checkout, watched, place, snapshot=snapshot)
-
-
-def _needed(
-    host: Host,
-    deployment: Deployment,
-    journal: Journal,
-    checkout: Checkout,
-    watched: Watched,
-    place: Slot,
-    *,
-    snapshot: bool,
-) -> Needed:
-    database, others = watched.database, watched.others
-    put_back = database_needs.put_back(host, deployment, journal, [database, *others] if database else [])
-    if database is None:
-        database_needs.require_nothing_pending(host, deployment, checkout, snapshot=snapshot)
-        return Needed(None, put_back)
-    needs = database_needs.Needs(host, deployment, checkout, journal, database, others)
-    sync, first = needs.migration(place, snapshot=snapshot)
-    seen = Shelf(host.state / "shared").find(shared_database(database))
-    return Needed(sync, put_back, first, needs.fronts(sync) if sync else (), seen)
+        database, others = watched.database, watched.others
+        put_back = database_needs.put_back(host, deployment, journal, [database, *others] if database else [])
+        if database is None:
+            database_needs.require_nothing_pending(host, deployment, checkout, snapshot=snapshot)
+            return Needed(None, put_back)
+        needs = database_needs.Needs(host, deployment, checkout, journal, database, others)
+        sync, first = needs.migration(place, snapshot=snapshot)
+        seen = Shelf(host.state / "shared").find(shared_database(database))
+        return Needed(sync, put_back, first, needs.fronts(sync) if sync else (), seen)

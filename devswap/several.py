@@ -10,6 +10,7 @@ from devswap import (
     all_or_none,
     claims,
     coming_back,
+    database_claims,
     edits,
     preparation,
     rerun,
@@ -107,13 +108,15 @@ def run(
 ) -> Endings | None:
     """As swap.run, for several: in the background one after the other, or all on this terminal."""
     several_places.require_distinct(services)
-    swaps = {name: several_places.swapped(host, name, machine).swap for name in services}
+    journals = [several_places.swapped(host, name, machine) for name in services]
+    swaps = {journal.swap.service: journal.swap for journal in journals}
     found = {name: each.machine for name, each in swaps.items()}
     here = foreground or restore_on_exit
     if detach or (all(map(way.is_under_web_server, swaps.values())) and not here):
         for name, address in found.items():
             swap.run(host, name, address, detach=True, take_over=take_over, changes=changes)
         return None
+    database_claims.wait_for_others(host, "run", *journals)
     with ExitStack() as until_ended:
         for name in sorted(found):
             until_ended.enter_context(claims.held(host, name, found[name], "run", take_over=take_over))

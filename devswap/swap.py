@@ -162,7 +162,7 @@ def run(
     """
     here = foreground or restore_on_exit or reload
     found = locate.swap(host, service, machine)
-    database_claims.wait_for_others(host, found, "run")
+    database_claims.wait_for_others(host, "run", found)
     with claims.held(host, service, found.swap.machine, "run", take_over=take_over):
         journal, tuned = ready(host, service, found.swap.machine, take_over=take_over, changes=changes)
         if here:
@@ -267,7 +267,7 @@ def restore(host: Host, journal: Journal, *, take_over: bool = False, kept: Kept
     NotWhole with what is left or with what differs.
     """
     swap = journal.swap
-    database_claims.wait_for_others(host, journal, claims.RESTORE)
+    database_claims.wait_for_others(host, claims.RESTORE, journal)
     with (
         claims.held(host, swap.service, swap.machine, claims.RESTORE, take_over=take_over),
         undisturbed(host),

@@ -221,15 +221,22 @@ def test_another_swap_of_the_database_waits_and_is_told_for_whom_and_for_what(
     assert differences(cloud, whole) == []
 
 
-def test_a_restore_waits_for_the_migration_of_another_swap_of_the_database(
-    cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("act", ["restore", "run", "run of several"])
+def test_what_runs_serves_until_the_migration_of_another_swap_of_the_database_is_over(
+    cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch, act: str
 ) -> None:
     cloud.checkout("further", revisions=("a1", "b2", "c3"))
     check_out(cloud.host(), cloud, API, "migrates")
+    hasty = impatient(cloud.host())
+    acts: dict[str, Callable[[], object]] = {
+        "restore": lambda: restore(hasty, cloud, API),
+        "run": lambda: swap.run(hasty, API, None, detach=True),
+        "run of several": lambda: several.run(hasty, [API], None, detach=False),
+    }
 
     def second() -> None:
         with pytest.raises(Waits, match="its checkout of heat-engine works on the database heat "):
-            restore(impatient(cloud.host()), cloud, API)
+            acts[act]()
         # What runs serves meanwhile: its outage begins when the restore can go on.
         assert cloud.machine(images.HEAT).init.is_active("heat-api.service")
         assert journal(cloud, API).swap.mode == "detached"
