@@ -15,7 +15,8 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,12 @@ class Swap:
     fingerprint: dict[str, str] = field(default_factory=dict)
     """The facts of production before the first step."""
 
+    @cached_property
+    def text(self) -> str:
+        """As JSON, made once: a journal is written a dozen times in a command, and most of it stays."""
+        content = {each.name: getattr(self, each.name) for each in fields(self)}
+        return json.dumps({**content, "owner": asdict(self.owner)}, indent=1)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -99,6 +106,10 @@ class Entry:
 
     step: dict[str, Any]
     captured: Any
+
+    @cached_property
+    def text(self) -> str:
+        return json.dumps({"step": self.step, "captured": self.captured}, indent=1)
 
 
 class Journal:
@@ -149,8 +160,9 @@ class Journal:
         return self.swap.service if one else f"{self.swap.service} --machine {self.swap.machine}"
 
     def push(self, entry: Entry) -> None:
-        touched = sorted({*self.swap.touched, entry.step["kind"]})
-        self._become(replace(self.swap, touched=touched), (*self.entries, entry))
+        new = entry.step["kind"] not in self.swap.touched
+        swap = replace(self.swap, touched=sorted([*self.swap.touched, entry.step["kind"]])) if new else self.swap
+        self._become(swap, (*self.entries, entry))
 
     def drop(self, entry: Entry) -> None:
         """Forget an entry that is undone."""
@@ -181,8 +193,9 @@ class Journal:
             raise
 
     def _write(self) -> None:
-        content = {"version": VERSION, "swap": asdict(self.swap), "entries": [asdict(entry) for entry in self.entries]}
-        write_durably(self.folder / "journal.json", json.dumps(content, indent=1).encode())
+        entries = ",\n".join(entry.text for entry in self.entries)
+        text = f'{{"version": {VERSION},\n"swap": {self.swap.text},\n"entries": [\n{entries}\n]}}\n'
+        write_durably(self.folder / "journal.json", text.encode())
 
 
 class Journals:

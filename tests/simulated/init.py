@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from tests.simulated.files import Files
 
@@ -138,7 +139,11 @@ def _add(settings: dict[str, list[str]], text: str) -> None:
 
 def words(line: str) -> list[str]:
     """A command line of a unit file in systemd's quoting: %% is a percent sign, and $$ a dollar."""
-    return [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(line.lstrip("-+!:@"))]
+    return [word.replace("%%", "%").replace("$$", "$") for word in _split(line.lstrip("-+!:@"))]
+
+
+_split = lru_cache(shlex.split)
+"""Thousands of commands read the same few unit files."""
 
 
 def behind_env(argv: list[str]) -> tuple[list[str], dict[str, str], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 from collections.abc import Mapping
@@ -28,20 +29,22 @@ class Snapshot:
 
     world: bytes
     disk: Mapping[str, bytes]
-    folders: frozenset[Path]
+    folders: frozenset[str]
     digest: int
     """Equal for equal states."""
 
     @classmethod
     def of(cls, world: World, state: Path) -> Snapshot:
-        disk = {
-            str(path.relative_to(state)): path.read_bytes()
-            for path in state.rglob("*")
-            if path.is_file() and path.name != "lock"
-        }
-        folders = frozenset(path.relative_to(state) for path in state.rglob("*") if path.is_dir())
+        disk: dict[str, bytes] = {}
+        folders: set[str] = set()
+        for above, inner, names in os.walk(state):
+            where = os.path.relpath(above, state)
+            folders.update(os.path.normpath(f"{where}/{name}") for name in inner)
+            for name in names:
+                if name != "lock":
+                    disk[os.path.normpath(f"{where}/{name}")] = Path(above, name).read_bytes()
         read = sorted((name, b"" if _is_never_read(name) else content) for name, content in disk.items())
-        return cls(pickle.dumps(world), disk, folders, hash((_canonical(world), tuple(read))))
+        return cls(pickle.dumps(world), disk, frozenset(folders), hash((_canonical(world), tuple(read))))
 
     def put_back(self, state: Path) -> World:
         """The state folder is again what it was; so is what is returned."""
