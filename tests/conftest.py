@@ -68,7 +68,8 @@ def _parts(items: list[pytest.Item], parts: int) -> list[set[Path]]:
     """The modules of `items` in `parts` of about the same length: what kills takes as long as many others."""
     weights: Counter[Path] = Counter()
     for item in items:
-        weights[item.path] += _LONG if item.get_closest_marker("strikes") else 1
+        if not item.get_closest_marker("skip"):
+            weights[item.path] += _LONG if item.get_closest_marker("strikes") else 1
     found: list[Counter[Path]] = [Counter() for _ in range(parts)]
     for path, weight in sorted(weights.items(), key=lambda one: (-one[1], one[0])):
         min(found, key=lambda each: each.total())[path] = weight
