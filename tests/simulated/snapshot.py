@@ -43,8 +43,7 @@ class Snapshot:
             for name in names:
                 if name != "lock":
                     disk[os.path.normpath(f"{where}/{name}")] = Path(above, name).read_bytes()
-        read = sorted((name, b"" if _is_never_read(name) else content) for name, content in disk.items())
-        return cls(pickle.dumps(world), disk, frozenset(folders), hash((_canonical(world), tuple(read))))
+        return cls(pickle.dumps(world), disk, frozenset(folders), hash((_canonical(world), _read(disk))))
 
     def put_back(self, state: Path) -> World:
         """The state folder is again what it was; so is what is returned."""
@@ -59,15 +58,20 @@ class Snapshot:
         return found
 
 
-def _is_never_read(name: str) -> bool:
-    """What makes no state another one: nobody reads it, or reads it only while the process that wrote it lives.
+def _read(disk: Mapping[str, bytes]) -> object:
+    """What of it makes another state: not what nobody reads, or only while the process that wrote it lives.
 
-    It is what a write that was interrupted has left (the next one empties it), the script for a person, and who holds a
-    claim. That they are there does make another state, since a folder that is removed must be empty.
+    That is the script for a person, who holds a claim, and what a write that was interrupted has left: the next one
+    empties it. That a folder has such a thing does make another state, since a folder that is removed must be empty.
     """
-    path = Path(name)
-    interrupted = path.name.startswith(".") and path.suffix == ".new"
-    return interrupted or path.name == "restore.sh" or path.parts[0] == "claims"
+    found: dict[str, bytes] = {}
+    for name, content in disk.items():
+        path = Path(name)
+        if path.name.startswith(".") and path.suffix == ".new":
+            found[f"{path.parent}/.new"] = b""
+        elif path.parts[0] != "claims":
+            found[name] = b"" if path.name == "restore.sh" else content
+    return tuple(sorted(found.items()))
 
 
 def _canonical(value: object) -> object:
