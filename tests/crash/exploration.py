@@ -1,12 +1,13 @@
-"""Tries every interruption of a command, and then of every restore that follows, until nothing new comes up.
+"""Tries every interruption of a command, and then of every restore that follows.
 
 A kill is a snapshot: while a command runs, the world and the disk are copied wherever a SIGKILL would leave something
-new. A restore from each copy is then run to its end, made to fail at each of its calls, and copied on its way, too; so
-the tables hold for any number of interruptions in a row, not only for pairs.
+new. A restore from each copy is then run to its end, made to fail at each of its calls, and copied on its way, too; and
+so on from what those restores have left, as many times in a row as is asked for. The last one nothing disturbs.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,8 +21,7 @@ from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.snapshot import Snapshot
 
-# Unless EVERYTHING is asked for only calls that change something are made to fail, and restores are interrupted
-# themselves only where a test asks for that.
+# Unless EVERYTHING is asked for only calls that change something are made to fail, and no restore is.
 
 Command = Callable[[Host], object]
 
@@ -53,17 +53,23 @@ class Exploration:
     """Production as it is to come back."""
     after_error: Callable[[], list[str]]
     """What of that which an error other than NotWhole promises does not hold."""
-    nested: bool = EVERYTHING
-    """Whether restores are interrupted, too."""
+    in_a_row: int = EVERYTHING
+    """How many restores are interrupted, one after the other."""
     reboots: tuple[str, ...] = ()
     """The machines that restart after each interruption."""
     count: Count = field(default_factory=Count)
     problems: list[str] = field(default_factory=list)
     _states: dict[int, Snapshot] = field(default_factory=dict)
-    _todo: list[tuple[str, Snapshot]] = field(default_factory=list)
+    _todo: deque[tuple[str, Snapshot, int]] = field(default_factory=deque)
+    """What led to a state, and how many of its restores are to be interrupted: never fewer than of the next."""
     _tried: set[tuple[int, str]] = field(default_factory=set)
     _positions: list[tuple[int, int]] = field(default_factory=list)
     """(number of calls so far, digest of the state then) of the restore under way."""
+    _left: int = field(init=False)
+    """How many restores of what comes up now are to be interrupted."""
+
+    def __post_init__(self) -> None:
+        self._left = self.in_a_row
 
     # --- one command ------------------------------------------------------------------------------------------------
 
@@ -110,21 +116,22 @@ class Exploration:
         self._positions.append((len(self.cloud.calls.names), state.digest))
         if state.digest not in self._states:
             self._states[state.digest] = state
-            self._todo.append((what, state))
+            self._todo.append((what, state, self._left))
 
     # --- every restore ----------------------------------------------------------------------------------------------
 
     def restores(self) -> None:
         """From every state that came up, and from those that come up on the way."""
         while self._todo:
-            how, state = self._todo.pop()
+            how, state, interrupted = self._todo.popleft()
+            self._left = interrupted - 1
             self.count.states += 1
-            self._restore_to_the_end(how, state)
+            self._restore_to_the_end(how, state, interrupted=interrupted > 0)
 
-    def _restore_to_the_end(self, how: str, state: Snapshot) -> None:
+    def _restore_to_the_end(self, how: str, state: Snapshot, *, interrupted: bool) -> None:
         self._begin(state)
         self._positions = [(0, state.digest)]
-        self.cloud.calls.begin(instant=self._note if self.nested else None)
+        self.cloud.calls.begin(instant=self._note if interrupted else None)
         try:
             self._run_restore(how)
         except DevswapError as error:
@@ -132,7 +139,7 @@ class Exploration:
             return
         names, parts = list(self.cloud.calls.names), list(self.cloud.calls.parts)
         self.assert_whole(f"killed {how}")
-        for number in self._untried(names, self._positions) if self.nested else ():
+        for number in self._untried(names, self._positions) if interrupted else ():
             for fault in _faults(number, parts[number], interrupts=False):
                 self._restore_with(fault, how, state)
 
