@@ -12,7 +12,7 @@ from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.snapshot import Snapshot
-from tests.unit.test_locks import API, ENGINE, check_out, restore
+from tests.unit.midst import API, ENGINE, check_out, restore
 
 
 def test_a_migration_that_is_taken_back_while_a_checkout_is_prepared_is_not_relied_on(

@@ -1,33 +1,26 @@
-"""The host's lock is held for seconds, and each database is worked on by one devswap at a time.
-
-What another devswap does in the midst of a change is done by the same thread here, at that very instant.
-"""
+"""Each database is worked on by one devswap at a time: the second of a project waits for the first."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from devswap import coming_back, database_claims, preparation, several, swap, systemd, takeover
+from devswap import coming_back, database_claims, preparation, several, swap, takeover
 from devswap.database import Database
 from devswap.database_sharing import captured_sources
 from devswap.database_source import Source
-from devswap.errors import CommandTimeout, DevswapError
-from devswap.hooks import read
+from devswap.errors import DevswapError
 from devswap.host import Host
-from devswap.journal import Journal, Journals
 from devswap.migrating import Migrating
-from devswap.process import Result
 from devswap.shared import Shelf
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Step
@@ -35,166 +28,8 @@ from devswap.wish import Wish
 from tests.simulated import images, nova
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
-from tests.simulated.machine import SimulatedMachine
 from tests.simulated.snapshot import Snapshot
-
-ENGINE, API = "heat-engine", "heat-api"
-
-
-class Waits(Exception):
-    """Somebody would have to wait."""
-
-
-def impatient(host: Host) -> Host:
-    def say(text: str) -> None:
-        if text.startswith("waiting for"):
-            raise Waits(text)
-        host.say(text)
-
-    return replace(host, say=say)
-
-
-def check_out(host: Host, cloud: SimulatedCloud, service: str, ref: str, **options: Any) -> None:
-    swap.checkout(host, Wish(service, ref, None, None, detach=True, **options), cloud.makers)
-
-
-def journal(cloud: SimulatedCloud, service: str) -> Journal:
-    (found,) = [each for each in cloud.host().journals.all() if each.swap.service == service]
-    return found
-
-
-def restore(host: Host, cloud: SimulatedCloud, service: str) -> None:
-    swap.restore(host, journal(cloud, service))
-
-
-@contextmanager
-def in_the_midst_of(
-    monkeypatch: pytest.MonkeyPatch, where: object, name: str, act: Callable[[], None], *, of: str = ""
-) -> Iterator[list[str]]:
-    """`act` once, just before the first call of `name` whose arguments name `of`."""
-    done: list[str] = []
-    real = getattr(where, name)
-
-    def call(*arguments: Any, **options: Any) -> Any:
-        if not done and (not of or of in map(str, arguments)):
-            done.append(name)
-            act()
-        return real(*arguments, **options)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(where, name, call)
-        yield done
-
-
-@contextmanager
-def in_a_slow_job_of(
-    monkeypatch: pytest.MonkeyPatch, verb: str, unit: str, act: Callable[[], None]
-) -> Iterator[list[str]]:
-    """`act` once, when `systemctl VERB UNIT` has taken longer than a few seconds."""
-    waited, done = list[float](), list[str]()
-    real = SimulatedMachine.run
-
-    def run(self: SimulatedMachine, argv: Sequence[str], *, timeout: float | None = None, **how: Any) -> Any:
-        if not done and list(argv) == ["systemctl", verb, "--", unit]:
-            if not waited:
-                assert timeout is not None
-                waited.append(timeout)
-                raise CommandTimeout("late", result=Result(tuple(argv), 124, "", ""))
-            done.append(unit)
-            act()
-        return real(self, argv, timeout=timeout, **how)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(SimulatedMachine, "run", run)
-        yield done
-
-
-# --- a stranger does not notice -------------------------------------------------------------------------------------
-
-UNIT, HOOK = f"{ENGINE}.service", f"devswap-{ENGINE}-hook.service"
-LONG = {
-    "the dump": (Database, "dump", ""),
-    "the migration": (Migrating, "run", ""),
-    "a hook": (systemd, "run_in_unit", HOOK),
-}
-LONG_BACK = {
-    "the save": (Database, "dump", ""),
-    "the load": (Database, "load", ""),
-    "the wait for statements": (Database, "wait_for_statements", ""),
-    "the stop of another user": (systemd, "begin_to_stop", f"{API}.service"),
-}
-
-
-@pytest.mark.parametrize("what", LONG)
-def test_another_project_is_taken_over_and_given_back_in_the_midst_of_a_takeover(
-    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
-    cloud.hooks = [read("/hooks/heat/stopped", "stopped", 0, "#!/bin/sh\n# devswap: run-on = machine\ntrue\n")]
-    cloud.with_keystone()
-    start = cloud.take()
-    where, name, of = LONG[what]
-    with in_the_midst_of(monkeypatch, where, name, lambda: pass_by(cloud), of=of) as done:
-        check_out(cloud.host(), cloud, ENGINE, "migrates")
-    assert done
-    restore(cloud.host(), cloud, ENGINE)
-    assert differences(cloud, start) == []
-
-
-@pytest.mark.parametrize("what", LONG_BACK)
-def test_another_project_is_taken_over_and_given_back_in_the_midst_of_a_restore(
-    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
-    cloud.with_keystone()
-    start = cloud.take()
-    check_out(cloud.host(), cloud, ENGINE, "migrates")
-    where, name, of = LONG_BACK[what]
-    with in_the_midst_of(monkeypatch, where, name, lambda: pass_by(cloud), of=of) as done:
-        restore(cloud.host(), cloud, ENGINE)
-    assert done
-    assert differences(cloud, start) == []
-
-
-@pytest.mark.parametrize(
-    ("verb", "during"), [("stop", "checkout"), ("stop", "run"), ("stop", "back"), ("start", "back")]
-)
-def test_another_project_goes_on_while_a_unit_takes_its_time(
-    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, verb: str, during: str
-) -> None:
-    cloud.with_keystone()
-    start, host = cloud.take(), cloud.host()
-    commands: dict[str, Callable[[], object]] = {
-        "checkout": lambda: check_out(host, cloud, ENGINE, "plain"),
-        "run": lambda: swap.run(host, ENGINE, None, detach=True),
-        "back": lambda: restore(host, cloud, ENGINE),
-    }
-    for name, command in commands.items():
-        with in_a_slow_job_of(monkeypatch, verb if name == during else "", UNIT, lambda: pass_by(cloud)) as done:
-            command()
-        assert bool(done) == (name == during)
-    assert differences(cloud, start) == []
-
-
-@pytest.mark.parametrize("verb", ["stop", "start"])
-def test_the_lock_is_kept_for_what_is_done_at_once(
-    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, verb: str
-) -> None:
-    """To have it again may take as long as others hold it, and meanwhile nobody serves."""
-    check_out(cloud.host(), cloud, ENGINE, "plain")
-    held: list[bool] = []
-    look = lambda: held.append(not is_free(cloud.state / "lock"))  # noqa: E731
-    with in_the_midst_of(monkeypatch, systemd, verb, look, of=UNIT):
-        restore(cloud.host(), cloud, ENGINE)
-    assert held == [True]
-
-
-def pass_by(cloud: SimulatedCloud) -> None:
-    """Somebody who takes keystone over and gives it back, and does not wait for anybody."""
-    stranger = impatient(cloud.host(user="ben", uid=1000))
-    check_out(stranger, cloud, "keystone", "plain")
-    restore(stranger, cloud, "keystone")
-
-
-# --- the second of a project waits ----------------------------------------------------------------------------------
+from tests.unit.midst import API, ENGINE, Waits, check_out, impatient, in_the_midst_of, is_free, journal, restore
 
 
 @pytest.mark.parametrize(("name", "doing"), [("dump", "checkout"), ("load", "restore")])
@@ -408,17 +243,6 @@ def test_nobody_waits_for_a_database_with_the_hosts_lock_in_hand(
     assert {line.split(" of ")[0] for line in asked} == {"checkout", "run", "restore"}
 
 
-def is_free(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
-
-
 def test_each_kind_of_step_that_is_shared_names_the_databases_that_are_claimed_for_it() -> None:
     shared = [kind for kind in Step.known.values() if kind.shared is not Step.shared]
     assert shared
@@ -449,19 +273,3 @@ def test_all_databases_of_a_project_are_claimed(cloud: SimulatedCloud, monkeypat
         check_out(cloud.host(), cloud, nova.CONDUCTOR, "newer, migrates")
     assert held
     assert all(held)
-
-
-def test_the_lock_is_let_go_aside_and_held_again_whatever_goes_wrong_there(tmp_path: Path) -> None:
-    lock = tmp_path / "lock"
-    with Journals(tmp_path).changing() as held:
-        assert not is_free(lock)
-        with held.aside():
-            with held.aside():
-                assert is_free(lock)
-            assert is_free(lock)
-        with pytest.raises(DevswapError), held.aside():
-            raise DevswapError("the load fails")
-        assert not is_free(lock)
-    with held.aside():  # nobody holds it any more
-        assert is_free(lock)
-    assert is_free(lock)

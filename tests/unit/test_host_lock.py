@@ -1,0 +1,116 @@
+"""The host's lock is held for seconds: whoever has nothing to do with a swap does not notice it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from devswap import swap, systemd
+from devswap.database import Database
+from devswap.errors import DevswapError
+from devswap.hooks import read
+from devswap.journal import Journals
+from devswap.migrating import Migrating
+from tests.simulated.cloud import SimulatedCloud
+from tests.simulated.comparison import differences
+from tests.unit.midst import API, ENGINE, check_out, impatient, in_a_slow_job_of, in_the_midst_of, is_free, restore
+
+UNIT, HOOK = f"{ENGINE}.service", f"devswap-{ENGINE}-hook.service"
+LONG = {
+    "the dump": (Database, "dump", ""),
+    "the migration": (Migrating, "run", ""),
+    "a hook": (systemd, "run_in_unit", HOOK),
+}
+LONG_BACK = {
+    "the save": (Database, "dump", ""),
+    "the load": (Database, "load", ""),
+    "the wait for statements": (Database, "wait_for_statements", ""),
+    "the stop of another user": (systemd, "begin_to_stop", f"{API}.service"),
+}
+
+
+@pytest.mark.parametrize("what", LONG)
+def test_another_project_is_taken_over_and_given_back_in_the_midst_of_a_takeover(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    cloud.hooks = [read("/hooks/heat/stopped", "stopped", 0, "#!/bin/sh\n# devswap: run-on = machine\ntrue\n")]
+    cloud.with_keystone()
+    start = cloud.take()
+    where, name, of = LONG[what]
+    with in_the_midst_of(monkeypatch, where, name, lambda: pass_by(cloud), of=of) as done:
+        check_out(cloud.host(), cloud, ENGINE, "migrates")
+    assert done
+    restore(cloud.host(), cloud, ENGINE)
+    assert differences(cloud, start) == []
+
+
+@pytest.mark.parametrize("what", LONG_BACK)
+def test_another_project_is_taken_over_and_given_back_in_the_midst_of_a_restore(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    cloud.with_keystone()
+    start = cloud.take()
+    check_out(cloud.host(), cloud, ENGINE, "migrates")
+    where, name, of = LONG_BACK[what]
+    with in_the_midst_of(monkeypatch, where, name, lambda: pass_by(cloud), of=of) as done:
+        restore(cloud.host(), cloud, ENGINE)
+    assert done
+    assert differences(cloud, start) == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "during"), [("stop", "checkout"), ("stop", "run"), ("stop", "back"), ("start", "back")]
+)
+def test_another_project_goes_on_while_a_unit_takes_its_time(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, verb: str, during: str
+) -> None:
+    cloud.with_keystone()
+    start, host = cloud.take(), cloud.host()
+    commands: dict[str, Callable[[], object]] = {
+        "checkout": lambda: check_out(host, cloud, ENGINE, "plain"),
+        "run": lambda: swap.run(host, ENGINE, None, detach=True),
+        "back": lambda: restore(host, cloud, ENGINE),
+    }
+    for name, command in commands.items():
+        with in_a_slow_job_of(monkeypatch, verb if name == during else "", UNIT, lambda: pass_by(cloud)) as done:
+            command()
+        assert bool(done) == (name == during)
+    assert differences(cloud, start) == []
+
+
+@pytest.mark.parametrize("verb", ["stop", "start"])
+def test_the_lock_is_kept_for_what_is_done_at_once(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """To have it again may take as long as others hold it, and meanwhile nobody serves."""
+    check_out(cloud.host(), cloud, ENGINE, "plain")
+    held: list[bool] = []
+    look = lambda: held.append(not is_free(cloud.state / "lock"))  # noqa: E731
+    with in_the_midst_of(monkeypatch, systemd, verb, look, of=UNIT):
+        restore(cloud.host(), cloud, ENGINE)
+    assert held == [True]
+
+
+def pass_by(cloud: SimulatedCloud) -> None:
+    """Somebody who takes keystone over and gives it back, and does not wait for anybody."""
+    stranger = impatient(cloud.host(user="ben", uid=1000))
+    check_out(stranger, cloud, "keystone", "plain")
+    restore(stranger, cloud, "keystone")
+
+
+def test_the_lock_is_let_go_aside_and_held_again_whatever_goes_wrong_there(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with Journals(tmp_path).changing() as held:
+        assert not is_free(lock)
+        with held.aside():
+            with held.aside():
+                assert is_free(lock)
+            assert is_free(lock)
+        with pytest.raises(DevswapError), held.aside():
+            raise DevswapError("the load fails")
+        assert not is_free(lock)
+    with held.aside():  # nobody holds it any more
+        assert is_free(lock)
+    assert is_free(lock)
