@@ -7,7 +7,8 @@ of another project does not notice: the host's lock is let go meanwhile (see hos
 holds that lock never waits for one of these.
 
 With the database goes all that others could do to its users: who takes over, restores or looks at a service holds the
-claims of its databases, so that no load under way has stopped it just then.
+claims of its databases, so that no load under way has stopped it just then. The same for those of others that use its
+unit (one Apache runs keystone and horizon), or that of a peer: a load stops the unit whomever it is for.
 """
 
 from __future__ import annotations
@@ -27,15 +28,26 @@ from devswap.journal import Journal, make_private
 from devswap.shared import Shelf
 from devswap.steps.step import from_json
 
+Unit = tuple[str, str]
+"""The address of a machine, and a unit there."""
 # What a journal of another devswap may hold that this one cannot read.
 _UNREAD = (KeyError, TypeError, ValueError, AttributeError)
 
 
 @contextmanager
-def held(host: Host, journal: Journal, doing: str, more: Iterable[Source] = ()) -> Iterator[None]:
-    """The claims on all databases of a swap, and on `more`; waited for as long as it takes."""
-    also = tuple(more)
-    with of(host, lambda: (*of_swap(host, journal), *also), f"{doing} of {journal.swap.service}"):
+def held(
+    host: Host, journal: Journal, doing: str, more: Iterable[Source] = (), units: Iterable[Unit] = ()
+) -> Iterator[None]:
+    """The claims on all databases of a swap, on `more`, and on those for which `units` are stopped.
+
+    Waited for as long as it takes.
+    """
+    also, theirs = tuple(more), tuple(units)
+
+    def databases() -> Iterator[Source]:
+        yield from (*of_swap(host, journal), *also, *for_which_are_stopped(host, theirs))
+
+    with of(host, databases, f"{doing} of {journal.swap.service}"):
         yield
 
 
@@ -73,7 +85,8 @@ def _wait_for_others(host: Host, journal: Journal, doing: str) -> None:
 def of_swap(host: Host, journal: Journal) -> Iterator[Source]:
     """Those that its fingerprint looks at, that its steps have changed, and that were captured for them.
 
-    What cannot be read is in the way of nothing else: whoever undoes it says so.
+    And those of other swaps for which units of this one are stopped. What cannot be read is in the way of nothing else:
+    whoever undoes it says so.
     """
     with suppress(*_UNREAD):
         watched = watched_from_json(journal.swap.watched)
@@ -88,6 +101,29 @@ def of_swap(host: Host, journal: Journal) -> Iterator[Source]:
     for record in shelf.held_by(journal.folder.name):
         with suppress(*_UNREAD):
             yield from captured_sources(record)
+    yield from for_which_are_stopped(host, _units(journal))
+
+
+def for_which_are_stopped(host: Host, units: Iterable[Unit]) -> Iterator[Source]:
+    """What was captured and is used by one of `units`: none of them may run while its dump is loaded."""
+    wanted = set(units)
+    for record in Shelf(host.state / "shared").readable():
+        with suppress(*_UNREAD):
+            users = record.step.get("users", ())
+            if not wanted.isdisjoint((on, unit) for on, unit in users):
+                yield from captured_sources(record)
+
+
+def _units(journal: Journal) -> Iterator[Unit]:
+    """What it starts, stops or reloads: its own unit, the web server before it or around it, peers, callers."""
+    swap = journal.swap
+    yield swap.machine, swap.unit
+    with suppress(*_UNREAD):
+        watched = watched_from_json(swap.watched)
+        yield from ((watched.on, watched.unit), (watched.on, watched.front), *watched.peers)
+    for step in (entry.step for entry in journal.entries):
+        with suppress(*_UNREAD):
+            yield str(step["on"]), str(step["unit"])
 
 
 def _names(databases: Iterable[Source]) -> set[str]:

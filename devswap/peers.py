@@ -24,11 +24,16 @@ _BROKER = ("DEFAULT", "transport_url")
 
 def of(host: Host, deployment: Deployment) -> list[Peer]:
     """The same service where it runs with the same broker; none for one without a queue."""
-    service, machine = deployment.service, deployment.machine
+    found = with_its_broker(host, deployment, places) if (places := elsewhere(host, deployment)) else []
+    return [(each.machine.address, each.unit) for each in found]
+
+
+def elsewhere(host: Host, deployment: Deployment) -> list[Found]:
+    """The same service on other machines, whether it runs or not; none for one without a queue."""
+    service, here = deployment.service, deployment.machine.address
     if service.queue is None:
         return []
-    places = [each for each in units.find([service], host.running()) if each.machine.address != machine.address]
-    return [(each.machine.address, each.unit) for each in with_its_broker(host, deployment, places)]
+    return [each for each in units.find([service], host.running()) if each.machine.address != here]
 
 
 def with_its_broker(host: Host, deployment: Deployment, places: Iterable[Found]) -> list[Found]:

@@ -66,6 +66,11 @@ class Prepared:
         """Those that its steps work on."""
         return [each for step in (self.put_back, self.sync) if step is not None for each in step.databases]
 
+    @property
+    def units(self) -> list[tuple[str, str]]:
+        """(machine, unit) of what is restarted before its own production is stopped."""
+        return [(step.on, step.unit) for step in self.patient]
+
     def steps(self, drop_in: str) -> list[Step]:
         own = plan.takeover(
             self.deployment,

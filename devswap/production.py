@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from devswap import baseline, database_claims, fingerprint, foreseen, meanwhile, peers, remembered, systemd, traffic
 from devswap.database_sharing import shared_database
+from devswap.database_source import Source
 from devswap.deployment import Deployment
 from devswap.errors import DevswapError
 from devswap.fingerprint import Watched
@@ -34,27 +36,33 @@ def look(host: Host, deployment: Deployment, wish: Wish, beside: Beside = meanwh
     service, machine, unit = deployment.service, deployment.machine, deployment.unit
     served = traffic.of_deployment(host, service, machine.address)
     traffic.require_sound(each.balancer for each in served)
-    others = _peers(host, deployment, only=wish.only)
-    watched = replace(
-        baseline.watch(host, deployment),
-        balanced=tuple(map(traffic.balanced, served)),
-        peers=tuple(others if wish.only else ()),
-    )
-    host.say(f"taking the fingerprint of production's {service.name}")
-    # A restore of another swap may stop this service for an instant: that is not how production was.
-    databases = [each for each in (watched.database, *watched.others) if each is not None]
-    with (
-        database_claims.of(host, lambda: databases, f"checkout of {service.name}"),
-        host.changing(),
-        remembered.at_this_instant(),
-    ):
-        foreseen.require_not_stopped(host, deployment)
-        require_at_rest(machine, unit, systemd.settled(machine, unit))
-        before = fingerprint.take(watched, host.machine, beside=beside)
-        if watched.database and Shelf(host.state / "shared").find(shared_database(watched.database)):
-            # Another swap has migrated it: how it was before is in that swap's fingerprint.
-            before = {name: value for name, value in before.items() if not name.startswith("database ")}
-        return Production(served, watched, traffic.before_others(before, traffic.movers(host, watched)))
+    watched = baseline.watch(host, deployment)
+    # A restore of another swap may stop this service for an instant, or its peers: that is not how production was.
+    with database_claims.of(host, partial(_databases, host, deployment, watched, wish), f"checkout of {service.name}"):
+        others = _peers(host, deployment, only=wish.only)
+        watched = replace(
+            watched,
+            balanced=tuple(map(traffic.balanced, served)),
+            peers=tuple(others if wish.only else ()),
+        )
+        host.say(f"taking the fingerprint of production's {service.name}")
+        with host.changing(), remembered.at_this_instant():
+            foreseen.require_not_stopped(host, deployment)
+            require_at_rest(machine, unit, systemd.settled(machine, unit))
+            before = fingerprint.take(watched, host.machine, beside=beside)
+            if watched.database and Shelf(host.state / "shared").find(shared_database(watched.database)):
+                # Another swap has migrated it: how it was before is in that swap's fingerprint.
+                before = {name: value for name, value in before.items() if not name.startswith("database ")}
+            return Production(served, watched, traffic.before_others(before, traffic.movers(host, watched)))
+
+
+def _databases(host: Host, deployment: Deployment, watched: Watched, wish: Wish) -> Iterator[Source]:
+    """Its own, and those for which what is looked at is stopped."""
+    yield from (each for each in (watched.database, *watched.others) if each is not None)
+    peers_of_it = peers.elsewhere(host, deployment) if wish.only else ()
+    places = [(each.machine.address, each.unit) for each in peers_of_it]
+    own = [(watched.on, watched.unit), (watched.on, watched.front)]
+    yield from database_claims.for_which_are_stopped(host, (*own, *places))
 
 
 def require_unchanged(host: Host, deployment: Deployment, before: Mapping[str, str]) -> None:

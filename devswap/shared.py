@@ -45,16 +45,17 @@ class Shelf:
         return _read(self._place(name) / "record.json")
 
     def held_by(self, swap: str) -> Iterator[Record]:
-        """The records that name `swap` as a holder.
+        """The records that name `swap` as a holder."""
+        return (record for record in self.readable() if swap in record.holders)
 
-        One that cannot be read is in nobody's way here: a swap whose step refers to it meets it by its name.
-        """
+    def readable(self) -> Iterator[Record]:
+        """One that cannot be read is in nobody's way here: a swap whose step refers to it meets it by its name."""
         for path in self._paths():
             try:
                 record = _read(path)
             except (ValueError, KeyError, TypeError):
                 continue
-            if record is not None and swap in record.holders:
+            if record is not None:
                 yield record
 
     def all(self) -> Iterator[Record]:

@@ -33,7 +33,10 @@ from devswap.steps.step import Step, from_json
 def take_over(host: Host, prepared: Prepared, terminal: Terminal | None, question: Question | None) -> Start:
     """From production serving to development allowed to start: the outage begins here."""
     journal = prepared.journal
-    with database_claims.held(host, journal, "checkout", prepared.databases), host.changing() as host:
+    with (
+        database_claims.held(host, journal, "checkout", prepared.databases, prepared.units),
+        host.changing() as host,
+    ):
         if database_plan.is_outdated(host, journal, prepared.seen, prepared.together):
             preparation.abandon(host, prepared)
             service = journal.swap.service
