@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from devswap import database_claims
 from devswap.host import Host
@@ -17,6 +17,18 @@ def traffic(host: Host, journal: Journal, doing: str) -> Iterator[Host]:
     Peers use the project's database: they are neither stopped nor started while another swap loads it. Who stops none
     need not wait for that. What serves is not given up because this takes its time.
     """
-    databases = database_claims.held(host, journal, doing) if journal.swap.traffic.get("only") else nullcontext()
-    with databases, host.changing(seconds=None) as changed:
+    with _databases(database_claims.held, host, journal, doing), host.changing(seconds=None) as changed:
         yield changed
+
+
+@contextmanager
+def traffic_if_free(host: Host, journal: Journal, doing: str) -> Iterator[Host]:
+    """As `traffic`; raises Busy where it would wait for a database, which takes minutes: somebody is at a terminal."""
+    with _databases(database_claims.held_if_free, host, journal, doing), host.changing(seconds=None) as changed:
+        yield changed
+
+
+def _databases(
+    held: Callable[[Host, Journal, str], AbstractContextManager[None]], host: Host, journal: Journal, doing: str
+) -> AbstractContextManager[None]:
+    return held(host, journal, doing) if journal.swap.traffic.get("only") else nullcontext()

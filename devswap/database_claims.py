@@ -22,6 +22,7 @@ from devswap import claims
 from devswap.claims import Holder
 from devswap.database_sharing import captured_sources
 from devswap.database_source import Source
+from devswap.errors import Busy
 from devswap.fingerprint import watched_from_json
 from devswap.host import Host
 from devswap.journal import Journal, make_private
@@ -52,13 +53,33 @@ def held(
 
 
 @contextmanager
-def of(host: Host, databases: Callable[[], Iterable[Source]], doing: str) -> Iterator[None]:
-    """The claims on `databases`, which are asked for again once they are had: a capture may name more by then."""
+def held_if_free(host: Host, journal: Journal, doing: str) -> Iterator[None]:
+    """As `held`; raises Busy, with what there is to wait for, where somebody works on one of them."""
+
+    def refuse(text: str) -> None:
+        raise Busy(text)
+
+    with of(host, lambda: of_swap(host, journal), f"{doing} of {journal.swap.service}", busy=refuse):
+        yield
+
+
+@contextmanager
+def of(
+    host: Host,
+    databases: Callable[[], Iterable[Source]],
+    doing: str,
+    *,
+    busy: Callable[[str], None] | None = None,
+) -> Iterator[None]:
+    """The claims on `databases`, which are asked for again once they are had: a capture may name more by then.
+
+    `busy` is told what is waited for, as a person is unless there is one; it may raise.
+    """
     while True:
         with ExitStack() as taken:
             wanted = _names(databases())
             for name in sorted(wanted):  # in one order, so that no two wait for each other
-                taken.enter_context(_claimed(host, name, doing))
+                taken.enter_context(_claimed(host, name, doing, busy or host.say))
             if _names(databases()) <= wanted:
                 yield
                 return
@@ -78,7 +99,7 @@ def _wait_for_others(host: Host, journal: Journal, doing: str) -> None:
     for name in sorted(_names(of_swap(host, journal))):
         found = claims.holder(path) if _is_there(path := _path(host.state, name)) else None
         if found is not None and (ours is None or found.owner.pid != ours.owner.pid):
-            with _claimed(host, name, f"{doing} of {journal.swap.service}"):
+            with _claimed(host, name, f"{doing} of {journal.swap.service}", host.say):
                 pass
 
 
@@ -131,15 +152,15 @@ def _names(databases: Iterable[Source]) -> set[str]:
 
 
 @contextmanager
-def _claimed(host: Host, name: str, doing: str) -> Iterator[None]:
-    def busy(found: Holder) -> None:
-        host.say(f"waiting for {claims.where(found)}: its {found.doing} works on the database {name}")
+def _claimed(host: Host, name: str, doing: str, busy: Callable[[str], None]) -> Iterator[None]:
+    def told(found: Holder) -> None:
+        busy(f"waiting for {claims.where(found)}: its {found.doing} works on the database {name}")
 
     path = _path(host.state, name)
     if not _is_there(path):
         yield
         return
-    with claims.claim(path, Holder(host.owner, doing), busy=busy, seconds=None):
+    with claims.claim(path, Holder(host.owner, doing), busy=told, seconds=None):
         yield
 
 

@@ -6,7 +6,7 @@ DevswapError                exit 1: it failed, production is as before
 ├── Unrecognised            exit 3 in the end: a file of a step is neither as it was nor as the step left it
 ├── Postponed               exit 3 in the end: an undo must wait, and is in the way of no other
 ├── NotServing              exit 1: what was started does not answer, and what had begun is rolled back
-├── Busy                    exit 1: somebody works on the swap, and is not ended for this
+├── Busy                    exit 1: somebody works on the swap or its database, and is not ended or waited for
 ├── PackagesRefused         exit 1: the policy for indexes forbids what the checkout needs
 ├── OtherDatabase           exit 1: a database that devswap's tools can neither ask nor save, where that is needed
 ├── MachineGone             exit 1: the machine does not exist any more; a rollback passes it over
@@ -81,7 +81,7 @@ class NotServing(DevswapError):
 
 
 class Busy(DevswapError):
-    """The restore after a restart passes such a swap over."""
+    """The restore after a restart passes such a swap over; a run on a terminal asks again."""
 
 
 class PackagesRefused(DevswapError):

@@ -56,7 +56,10 @@ class Start:
 
 
 Serving = Callable[[Callable[[str], None]], None]
-"""Called when development on a terminal answers after a start, with how to say something there."""
+"""Called when development on a terminal answers after a start, with how to say something there.
+
+Raises Busy with nothing done where it would keep the terminal waiting: then it is called again.
+"""
 
 
 @contextmanager
@@ -214,15 +217,22 @@ def announced(host: Host, start: Start, shown: Shown, serving: Serving, *, withi
         assert watched.probe is not None  # noqa: S101 - else there is no question, and nobody insists
         return probe.ask(watched.probe, machine)
 
-    def arrived(say: Callable[[str], None]) -> None:
-        _arrived(machine, swap)
+    def join(say: Callable[[str], None]) -> None:
         serving(say)
         if not early:
             attaching.tell_truth(replace(host, say=say), swap)
 
     within = max(within, _EDITOR_SECONDS) if within is not None and tuning.waits_for_client else within
     return Announcement(
-        shown, swap.service, swap.ref, start.question, start.stopped_at, arrived=arrived, ask=ask, within=within
+        shown,
+        swap.service,
+        swap.ref,
+        start.question,
+        start.stopped_at,
+        arrived=partial(_arrived, machine, swap),
+        join=join,
+        ask=ask,
+        within=within,
     )
 
 

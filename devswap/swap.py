@@ -27,7 +27,7 @@ from devswap import (
     way,
 )
 from devswap.discovery.units import Found
-from devswap.errors import DevswapError, NotServing
+from devswap.errors import Busy, DevswapError, NotServing
 from devswap.foreground import Ended
 from devswap.host import Host
 from devswap.journal import Journal
@@ -216,7 +216,11 @@ def _detached_again(host: Host, journal: Journal, question: Question | None) -> 
 
 def detached(host: Host, start: Start) -> None:
     """Development runs in the background, answers, and has the requests that HAProxy has for it."""
-    in_rotation = partial(_put_in, host, start.journal, foreground=False)
+
+    def in_rotation() -> None:
+        with changing.traffic(host, start.journal, "run") as changed:
+            _put_in(changed, start.journal, foreground=False)
+
     running.detached(host, start, seconds=host.settings.wait, serving=in_rotation)
     hooks_of_swap.started(host, start.journal.swap)
 
@@ -243,19 +247,25 @@ def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool, w
             traffic.take_out(changed, journal)
 
 
-def _put_in(host: Host, journal: Journal, *, foreground: bool) -> None:
+def _put_in(changed: Host, journal: Journal, *, foreground: bool) -> None:
     """Development answers, and gets the requests that HAProxy has for it."""
     wanted = journal.swap.traffic.get("breakpoints")
-    with changing.traffic(host, journal, "run") as changed:
-        stops = foreground or Tuning.read(journal.swap.tuning).debugger == DEBUGPY
-        traffic.put_in(changed, journal, patient=stops if wanted is None else bool(wanted))
+    stops = foreground or Tuning.read(journal.swap.tuning).debugger == DEBUGPY
+    traffic.put_in(changed, journal, patient=stops if wanted is None else bool(wanted))
 
 
 def put_in_while_shown(host: Host, journal: Journal, say: Callable[[str], None]) -> None:
-    """Nothing that goes wrong with HAProxy ends a run on a terminal: it is said there."""
+    """Nothing that goes wrong with HAProxy ends a run on a terminal: it is said there.
+
+    Raises Busy where a database must be waited for, with nothing done: the terminal goes on meanwhile.
+    """
+    host = replace(host, say=say)
     try:
-        _put_in(replace(host, say=say), journal, foreground=True)
-        hooks_of_swap.started(replace(host, say=say), journal.swap)
+        with changing.traffic_if_free(host, journal, "run") as changed:
+            _put_in(changed, journal, foreground=True)
+        hooks_of_swap.started(host, journal.swap)
+    except Busy:
+        raise
     except DevswapError as error:
         say(f"{error.message}: it gets no requests through HAProxy")
 

@@ -37,7 +37,8 @@ def test_each_start_after_a_save_has_all_of_the_time(monkeypatch: pytest.MonkeyP
         "review/1",
         mute,
         100.0,
-        arrived=lambda say: None,
+        arrived=lambda: None,
+        join=lambda say: None,
         ask=lambda: Answer(serving=False, why="nobody answers"),
         within=60,
     )

@@ -189,13 +189,15 @@ def test_requests_come_to_what_answers_while_another_swap_migrates_the_same_data
 ) -> None:
     cloud.balance()
     check_out(cloud.host(), cloud, API, "plain")
+    said: list[str] = []
 
     def again() -> None:
-        swap._put_in(impatient(cloud.host()), journal(cloud, API), foreground=False)
+        swap.put_in_while_shown(cloud.host(), journal(cloud, API), said.append)
 
     with in_the_midst_of(monkeypatch, Migrating, "run", again) as done:
         check_out(cloud.host(), cloud, ENGINE, "migrates")
     assert done
+    assert said == []
 
 
 def test_a_full_disk_keeps_no_restore_from_a_swap_of_before_there_were_claims(
@@ -225,10 +227,10 @@ def test_nobody_waits_for_a_database_with_the_hosts_lock_in_hand(
     cloud.add_peer()
     real, asked = database_claims._claimed, list[str]()
 
-    def claimed(host: Host, name: str, doing: str) -> Any:
+    def claimed(host: Host, name: str, doing: str, busy: Callable[[str], None]) -> Any:
         assert is_free(host.state / "lock")
         asked.append(f"{doing} {name}")
-        return real(host, name, doing)
+        return real(host, name, doing, busy)
 
     monkeypatch.setattr(database_claims, "_claimed", claimed)
     start, here = cloud.take(), f"lxc:{images.HEAT}"

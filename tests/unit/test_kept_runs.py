@@ -125,7 +125,9 @@ def test_who_is_at_a_prompt_has_all_the_time_there_is_and_the_service_its_own_af
         begin=lambda seconds: None, is_answered=lambda: False, withdraw=lambda: withdrawn.append(1)
     )
     no = Answer(serving=False, why="nothing listens")
-    told = Announcement(shown, "x", "r", question, 0.0, arrived=lambda say: None, ask=lambda: no, within=60.0)
+    told = Announcement(
+        shown, "x", "r", question, 0.0, arrived=lambda: None, join=lambda say: None, ask=lambda: no, within=60.0
+    )
     for now[0] in (50.0, 500.0):
         told.look()
     shown.debugged = False

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from devswap import changing, swap, traffic
+from devswap import changing, running, swap, traffic
 from devswap.database import Database
 from devswap.host import Host
+from devswap.probe import Answer
+from devswap.running import Start
 from devswap.wish import Wish
 from tests.simulated import images, web
 from tests.simulated.cloud import SimulatedCloud
@@ -121,7 +126,8 @@ def check_out_api(cloud: SimulatedCloud) -> None:
 
 def put_in(cloud: SimulatedCloud, host: Host) -> None:
     (journal,) = [each for each in cloud.host().journals.all() if each.swap.service == "heat-engine"]
-    swap._put_in(host, journal, foreground=False)
+    with changing.traffic(host, journal, "run") as changed:
+        traffic.put_in(changed, journal, patient=False)
 
 
 def take_out(cloud: SimulatedCloud, host: Host) -> None:
@@ -166,3 +172,68 @@ def test_a_peer_is_neither_stopped_nor_started_for_others_while_a_load_has_it_st
     restore(cloud, cloud.host(), "heat-engine")
     assert peer.is_active(ENGINE)
     assert differences(cloud, start) == []
+
+
+def test_a_terminal_goes_on_while_its_service_cannot_have_its_peers_work_yet(
+    elsewhere: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waited here would wait for ever, since the load goes on in the same thread."""
+    cloud, host = elsewhere, elsewhere.host()
+    start, peer = cloud.take(), cloud.machine(images.HEAT).init
+    check_out_api(cloud)
+    check_out_only(cloud, host)
+    take_out(cloud, host)
+    (journal,) = [each for each in host.journals.all() if each.swap.service == "heat-engine"]
+    mute, said = Mute(), list[str]()
+    shown: Any = SimpleNamespace(say=said.append, is_debugged=lambda: False)
+    begun = Start(journal, time.monotonic(), mute)  # type: ignore[arg-type]
+    serving = partial(swap.put_in_while_shown, host, journal)
+    told = running.announced(host, begun, shown, serving, within=60)
+    now, naps = [time.monotonic()], list[float]()
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) > 1000:
+            raise Waits("the terminal")
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", nap)
+
+    def look() -> None:
+        mute.answers = True
+        for _ in range(20):
+            now[0] += 10
+            told.look()
+            assert not told.is_over
+
+    with in_the_midst_of(monkeypatch, Database, "load", look):
+        restore(cloud, cloud.host(), "heat-api")
+    assert peer.is_active(ENGINE)
+    now[0] += 10
+    told.look()
+    assert told.is_over
+    assert not peer.is_active(ENGINE)
+    waits, *rest = [line for line in said if "heat-engine" in line or "waiting" in line]
+    assert waits.startswith("waiting for ada on pts/0 (process 4242): its restore of heat-api works on the database")
+    assert [line.partition(";")[0] for line in rest] == ["heat-engine answers from bare"]
+    restore(cloud, host, "heat-engine")
+    assert differences(cloud, start) == []
+
+
+class Mute:
+    """A question that has no answer yet."""
+
+    def __init__(self) -> None:
+        self.answers = False
+
+    def begin(self, *, seconds: float) -> None:
+        pass
+
+    def is_answered(self) -> bool:
+        return self.answers
+
+    def answer(self) -> Answer:
+        return Answer(serving=True, why="it does")
+
+    def withdraw(self) -> None:
+        pass
