@@ -102,11 +102,13 @@ def take(
     like: Mapping[str, str] = MappingProxyType({}),
     answered: Callable[[], None] = lambda: None,
     beside: Beside = meanwhile.afterwards,
+    apart: Callable[[str, str, str], str] = lambda on, path, text: text,  # noqa: ARG005
 ) -> dict[str, str]:
     """Every fact by name; waits at most `seconds` for the service to serve, and to listen as it did in `like`.
 
     `answered` is called as soon as the service serves, to itself and through the web server before it. `beside` says
-    how the databases are looked at while the machine is.
+    how the databases are looked at while the machine is. `apart` makes of the text of a file of HAProxy's (its machine,
+    its path, the text) what it would be without other swaps.
     """
     here = machine(watched.on)
     databases = beside(lambda: dict(_databases(machine, watched)))
@@ -128,7 +130,7 @@ def take(
     for address, unit in watched.peers:
         facts[f"{PEER}{address} {unit}"] = _peer(machine, address, unit)
     for each in watched.balanced:
-        facts.update(_traffic(machine, each))
+        facts.update(_traffic(machine, each, apart))
     return facts
 
 
@@ -203,7 +205,9 @@ def _ports(machine: Machine, unit: str, wanted: str | None, seconds: float) -> s
         time.sleep(0.2)
 
 
-def _traffic(at: Callable[[str], Machine], watched: Balanced) -> Iterator[tuple[str, str]]:
+def _traffic(
+    at: Callable[[str], Machine], watched: Balanced, apart: Callable[[str, str, str], str]
+) -> Iterator[tuple[str, str]]:
     """HAProxy's files, and its servers as the files and the running process have them; nothing that counts or ages."""
     try:
         machine = at(watched.on)
@@ -214,7 +218,7 @@ def _traffic(at: Callable[[str], Machine], watched: Balanced) -> Iterator[tuple[
         yield f"{HAPROXY}in {machine.name}", "does not run"
         return
     for path, text in (*balancer.files(), *balancer.fragments()):
-        yield f"{HAPROXY}file {path}", _hash(text.encode())
+        yield f"{HAPROXY}file {path}", _hash(apart(watched.on, path, text).encode())
     rows, states = balancer.rows(), balancer.states()
     for server in balancer.configuration().of_backends(watched.backends):
         row, state = rows.get(server.key), states.get(server.key)

@@ -119,7 +119,7 @@ def narrow(host: Host, name: str, *, to: str | None, exclusive: bool) -> Narrowe
 
 def _do(host: Host, swap: Swap, meant: Sequence[Served], steps: Sequence[MoveTraffic]) -> None:
     watched = Watched(swap.machine, swap.service, "", (), (), None, None, balanced=tuple(map(traffic.balanced, meant)))
-    facts = fingerprint.take(watched, host.machine)
+    facts = fingerprint.take(watched, host.machine, apart=traffic.without_others(host))
     with host.changing():
         _require_alone(host, swap.service, steps)
         left = host.journals.find(swap.service, swap.machine)

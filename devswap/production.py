@@ -49,7 +49,7 @@ def look(host: Host, deployment: Deployment, wish: Wish, beside: Beside = meanwh
         with host.changing(), remembered.at_this_instant():
             foreseen.require_not_stopped(host, deployment)
             require_at_rest(machine, unit, systemd.settled(machine, unit))
-            before = fingerprint.take(watched, host.machine, beside=beside)
+            before = fingerprint.take(watched, host.machine, beside=beside, apart=traffic.without_others(host))
             if watched.database and Shelf(host.state / "shared").find(shared_database(watched.database)):
                 # Another swap has migrated it: how it was before is in that swap's fingerprint.
                 before = {name: value for name, value in before.items() if not name.startswith("database ")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from devswap import development, fingerprint, traffic, transaction
 from devswap.errors import DevswapError, MachineGone, NotWhole
@@ -123,15 +124,22 @@ def _taken(host: Host, journal: Journal, cloud: Cloud, seconds: float) -> dict[s
     watched, like = watched_from_json(journal.swap.watched), journal.swap.fingerprint
     if any(transaction.held_by_others(journal, cloud)):  # it may be at work on it for minutes
         watched = replace(watched, database=None, others=())
+    take = partial(
+        fingerprint.take,
+        machine=host.machine,
+        seconds=seconds,
+        like=like,
+        answered=cloud.outage.end,
+        apart=traffic.without_others(host, but=journal),
+    )
     try:
-        return fingerprint.take(watched, host.machine, seconds=seconds, like=like, answered=cloud.outage.end)
+        return take(watched)
     except DevswapError as error:
         gone = isinstance(error, MachineGone) and error.address == journal.swap.machine
         if gone or cloud.kept.kinds.isdisjoint((SyncDatabase.kind, PutBackValues.kind)):
             raise
         host.say(f"the database is not compared: {error.message}")
-        watched = replace(watched, database=None, others=())
-        return fingerprint.take(watched, host.machine, seconds=seconds, like=like, answered=cloud.outage.end)
+        return take(replace(watched, database=None, others=()))
 
 
 def _without(facts: dict[str, str], start: str) -> dict[str, str]:

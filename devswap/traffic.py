@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from devswap import balancer as balancers
-from devswap import peers, transaction
+from devswap import haproxy_edits, peers, transaction
 from devswap.balancer import Balancer
 from devswap.discovery import units
 from devswap.errors import DevswapError, UsageError
@@ -17,7 +17,7 @@ from devswap.host import Host
 from devswap.journal import Journal
 from devswap.machine import Machine, name_of
 from devswap.service import Service
-from devswap.steps.haproxy import ACTIVE, BACKUP, IN, OUT, MoveTraffic
+from devswap.steps.haproxy import ACTIVE, BACKUP, IN, OUT, MoveTraffic, edits_made
 from devswap.steps.step import from_json
 
 
@@ -163,6 +163,23 @@ def before_others(facts: dict[str, str], others: Sequence[Journal]) -> dict[str,
             return {name: value for name, value in facts.items() if not name.startswith(HAPROXY)}
         seen |= theirs
     return {name: seen.get(name, value) for name, value in facts.items()}
+
+
+def without_others(host: Host, *, but: Journal | None = None) -> Callable[[str, str, str], str]:
+    """(HAProxy's machine, path, text) → the text as if other swaps had never moved anything there.
+
+    Most of them move other backends than ours: their lines are theirs to compare.
+    """
+    journals = [each for each in host.journals.all() if but is None or each.folder != but.folder]
+
+    def text_without(on: str, path: str, text: str) -> str:
+        for journal in journals:
+            with suppress(KeyError, TypeError):  # its own restore says so
+                theirs = [edit for edit in edits_made(journal.entries, on) if edit.path == path]
+                text = haproxy_edits.without(text, theirs, ())
+        return text
+
+    return text_without
 
 
 def require_sound(found: Iterable[Balancer]) -> None:

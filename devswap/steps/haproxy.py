@@ -242,7 +242,7 @@ class MoveTraffic(Step):
                 yield Edit(server.path, server.section, server.line, line)
 
     def _apart(self, cloud: Cloud, balancer: Balancer) -> _Texts:
-        others, own = self._of_others(cloud), self._made_by(cloud.entries())
+        others, own = self._of_others(cloud), edits_made(cloud.entries(), self.on)
         return _Texts(
             *(
                 [
@@ -258,12 +258,8 @@ class MoveTraffic(Step):
         found = list[Edit]()
         for entries in cloud.other_swaps():
             with suppress(KeyError, TypeError):  # its own restore says so; this one must not suffer from it
-                found += self._made_by(entries)
+                found += edits_made(entries, self.on)
         return found
-
-    def _made_by(self, entries: Sequence[Entry]) -> list[Edit]:
-        moved = [each for each in entries if each.step["kind"] == self.kind and each.step["on"] == self.on]
-        return haproxy_edits.sums(Edit(**edit) for each in moved for edit in each.captured["edits"])
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
         edits = [Edit(**edit).back for edit in captured["edits"]]
@@ -286,6 +282,12 @@ _SAID = {
     BACKUP: "is a backup",
     OUT: "is drained and taken out",
 }
+
+
+def edits_made(entries: Sequence[Entry], on: str) -> list[Edit]:
+    """What the steps of one swap have made, in all, of each line of the HAProxy in the machine `on`."""
+    moved = [each for each in entries if each.step["kind"] == MoveTraffic.kind and each.step["on"] == on]
+    return haproxy_edits.sums(Edit(**edit) for each in moved for edit in each.captured["edits"])
 
 
 @dataclass(frozen=True)

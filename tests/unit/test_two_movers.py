@@ -10,12 +10,13 @@ import pytest
 
 from devswap import narrowing, rotation, swap
 from devswap.errors import NotWhole
+from devswap.proof import Restored
 from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
 
-SERVICE, NARROWING = "heat-api", "haproxy:heat-api"
+SERVICE, NARROWING, OTHER = "heat-api", "haproxy:heat-api", "haproxy:other"
 OURS, THEIRS = f"lxc:{images.HEAT}", f"lxc:{images.API_PEER}"
 ORDERS = list(permutations((OURS, THEIRS)))
 
@@ -37,10 +38,10 @@ def checkout(cloud: SimulatedCloud, machine: str, *, patient: bool = False, deta
     swap.checkout(cloud.host(), wish, cloud.makers)
 
 
-def restore(cloud: SimulatedCloud, name: str) -> None:
-    """By its machine, or `NARROWING`."""
+def restore(cloud: SimulatedCloud, name: str) -> Restored:
+    """By its machine, or by the name of a narrowing."""
     (journal,) = [one for one in cloud.host().journals.all() if name in (one.swap.machine, one.swap.service)]
-    swap.restore(cloud.host(), journal)
+    return swap.restore(cloud.host(), journal)
 
 
 def serving(cloud: SimulatedCloud) -> set[str]:
@@ -114,3 +115,31 @@ def test_the_last_that_leaves_compares_with_how_it_was_before_the_first(
         restore(cloud, order[1])
     cloud.haproxy.servers[key].weight = 1
     restore(cloud, order[1])
+
+
+@pytest.mark.parametrize("order", list(permutations((OURS, OTHER))))
+@pytest.mark.parametrize("first", list(permutations((OURS, OTHER))))
+def test_who_moves_other_requests_of_the_same_file_is_not_somebody_else(
+    cloud: SimulatedCloud, first: tuple[str, str], order: tuple[str, str]
+) -> None:
+    """Each compares the file without the lines of the other."""
+    before = cloud.take()
+    for name in first:
+        if name == OURS:
+            checkout(cloud, OURS)
+        else:
+            narrowing.narrow(cloud.host(), "other", to="one", exclusive=False)
+    for name in order:
+        restored = restore(cloud, name)
+        assert restored.changed_by_others == []
+        assert any(fact.startswith("haproxy file") for fact in restored.facts)
+    assert differences(cloud, before) == []
+
+
+def test_a_line_of_a_stranger_in_the_same_file_is_told_all_the_same(cloud: SimulatedCloud) -> None:
+    checkout(cloud, OURS)
+    narrowing.narrow(cloud.host(), "other", to="one", exclusive=False)
+    machine, path = cloud.machine(images.HAPROXY), "/etc/haproxy/conf.d/other"
+    machine.write_text(path, (machine.read_text(path) or "") + "    # mine\n")
+    (line,) = restore(cloud, OURS).changed_by_others
+    assert line.startswith(f"haproxy file {path}")
