@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from devswap import database_source, database_url, databases, migrating, migrations, plan
+from devswap import database_neighbours, databases, migrating, migrations, plan
 from devswap.database_parts import is_half_loaded
 from devswap.database_sharing import captured_sources, require_one_name, shared_database
 from devswap.database_source import Source
@@ -15,7 +15,6 @@ from devswap.discovery import sites, units
 from devswap.errors import DevswapError, OtherDatabase
 from devswap.host import Host
 from devswap.journal import Journal, Swap
-from devswap.machine import Machine
 from devswap.migrations import Migrations
 from devswap.service import Database
 from devswap.shared import Record, Shelf
@@ -136,7 +135,7 @@ class Needs:
         pending = _lacks(trees, before)
         if not pending and not snapshot and not (self._relies_on_others(trees) and not applied):
             return None, first
-        users = self._users()
+        users = database_neighbours.users(self.host, self.deployment, everything)
         sync = plan.sync_database(self.deployment, place, self.source, users, digest, others=self.others)
         sync = sync if pending else replace(sync, commands=())
         return sync if first or self._record() else sync.looked_at(self.host.machine, self.host.state), first
@@ -234,30 +233,6 @@ class Needs:
     def _record(self) -> Record | None:
         """What an earlier step captured of this database, if one has changed it."""
         return Shelf(self.host.state / "shared").find(shared_database(self.source))
-
-    def _users(self) -> tuple[tuple[str, str], ...]:
-        """The units of the project that use one of these databases: another cloud on this host has its own."""
-        service = self.deployment.service
-        assert service.database is not None  # noqa: S101
-        found = []
-        for machine, unit in units.with_units(service.database.units, self.host.running()):
-            on = machine.address
-            try:
-                files = units.config_files(machine, unit, service.config, unit.removesuffix(".service"))
-                if self._is_used(machine, databases.source(on, unit, files, service.database)):
-                    found.append((on, unit))
-            except DevswapError as error:
-                self.host.say(f"{unit} in {on} is taken for no user of the database: {error.message}")
-        return tuple(found)
-
-    def _is_used(self, machine: Machine, named: Source) -> bool:
-        """Whether what stands there leads to one of them, be it as another cell, or by another name of the server."""
-        url = database_source.read_url(machine, named)
-        if database_url.same(url, database_source.read_url(self.deployment.machine, self.source)):
-            return True
-        alike = [each for each in (self.source, *self.others) if each.name == url.name]
-        theirs = databases.located(self.host, machine, named, url) if alike else named
-        return any(theirs.is_same_as(each) for each in alike)
 
 
 def _lacks(trees: Sequence[Migrations], revisions: Sequence[Sequence[str]]) -> bool:

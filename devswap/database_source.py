@@ -158,7 +158,12 @@ def options_of(machine: Machine, source: Source) -> Configuration:
 
 
 def read_url(machine: Machine, source: Source) -> Url:
-    url = options_of(machine, source).get(source.group, source.option)
+    return url_in(machine, source, options_of(machine, source))
+
+
+def url_in(machine: Machine, source: Source, options: Configuration) -> Url:
+    """The URL that stands in `options`, which were read in the machine."""
+    url = options.get(source.group, source.option)
     if not url:
         where = ", ".join(source.config_files) or "its configuration"
         raise DevswapError(f"cannot find the database: [{source.group}] {source.option} is not set in {where}")

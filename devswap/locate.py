@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from devswap.deployment import Deployment
 from devswap.discovery import machines, units
@@ -83,6 +83,13 @@ def _require_awake(host: Host, wanted: str) -> None:
     asleep = [name for name in host.stopped() if name.startswith(wanted.removeprefix("lxc:"))]
     if asleep:
         raise DevswapError(f"{asleep[0]} is stopped", hint=f"lxc-start -n {asleep[0]}, then try again")
+
+
+def tell_passed_over(host: Host, machines: Mapping[str, str]) -> None:
+    """In one line, with why one of them was: a whole other cloud of this host may be starting."""
+    if machines:
+        names, why = ", ".join(map(name_of, sorted(machines))), next(iter(machines.values()))
+        host.say(f"passed over, since they cannot be looked at while they start or stop: {names} ({why})")
 
 
 def _names(places: Sequence[Found]) -> str:

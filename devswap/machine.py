@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
 
-from devswap import conversation, mounts, process, pty, rootfs
+from devswap import conversation, mounts, process, pty, remembered, rootfs
 from devswap.errors import DevswapError
 from devswap.process import Popen, Result
 from devswap.rootfs import Rootfs
@@ -149,16 +149,22 @@ def name_of(address: str) -> str:
 def while_running(machine: Machine, look: Callable[[Machine], Seen]) -> Seen | None:
     """What `look` sees; None if the machine was stopped meanwhile, as any of many on a host may be.
 
-    One that is just being stopped, or started, is looked at again: for an instant it is neither.
+    One that is just being stopped, or started, is looked at again: for an instant it is neither. Where that lasts it is
+    passed over, and not waited for with each look; who looks for something tells of that (remembered.while_looking).
     """
+    restless = remembered.restless()
     for _ in range(_LOOKS):
         try:
             return look(machine)
-        except (DevswapError, OSError):
-            if not machine.is_running():
+        except (DevswapError, OSError) as error:
+            if not machine.is_running() or (restless is not None and machine.address in restless):
                 return None
+            why = str(error)
             time.sleep(_PAUSE)
-    return look(machine)
+    if restless is None:
+        return look(machine)
+    restless[machine.address] = why
+    return None
 
 
 class BackedMachine:

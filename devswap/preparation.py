@@ -63,7 +63,12 @@ def locate_place(host: Host, wish: Wish) -> Found:
     service = host.catalogue().get(wish.service)
     if service.supported_where is None:
         foreseen.require_supported(service)
-    return locate.one(host, service, wish.machine)
+    with remembered.while_looking() as passed_over:
+        try:
+            return locate.one(host, service, wish.machine)
+        except DevswapError:
+            locate.tell_passed_over(host, passed_over)  # it may be in one of them
+            raise
 
 
 def settled(host: Host, wish: Wish, *places: Found) -> Wish:
@@ -77,12 +82,14 @@ def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Pr
     """Raises DevswapError with production untouched, or with the swap as it was before. The caller has the claim."""
     existing = host.journals.find(place.service.name, place.machine.address)
     try:
-        with remembered.while_looking():
-            return _prepare(host, wish, place, makers, existing)
+        with remembered.while_looking() as passed_over:
+            prepared = _prepare(host, wish, place, makers, existing)
     except BaseException:
         if existing is not None:
             _tell_ended(host, existing)
         raise
+    locate.tell_passed_over(host, passed_over)
+    return prepared
 
 
 def _tell_ended(host: Host, journal: Journal) -> None:

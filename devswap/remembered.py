@@ -9,16 +9,27 @@ from typing import Any, TypeVar
 
 Seen = TypeVar("Seen")
 _seen: ContextVar[dict[Hashable, Any] | None] = ContextVar("seen", default=None)
+_restless: ContextVar[dict[str, str] | None] = ContextVar("restless", default=None)
 
 
 @contextmanager
-def while_looking() -> Iterator[None]:
-    """What `once` is asked within this is looked at once. A thread that is begun within it takes part."""
-    token = _seen.set({})
+def while_looking() -> Iterator[dict[str, str]]:
+    """What `once` is asked within this is looked at once. A thread that is begun within it takes part.
+
+    Yields the machines that run and could not be looked at meanwhile, with why, as they are found.
+    """
+    passed_over: dict[str, str] = {}
+    token, other = _seen.set({}), _restless.set(passed_over)
     try:
-        yield
+        yield passed_over
     finally:
         _seen.reset(token)
+        _restless.reset(other)
+
+
+def restless() -> dict[str, str] | None:
+    """The machines, by their addresses, that start or stop for longer than a look waits; None outside of a look."""
+    return _restless.get()
 
 
 @contextmanager
