@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -68,6 +69,8 @@ def test_of_a_line_that_somebody_else_has_changed_only_the_flag_goes() -> None:
 # --- reload ----------------------------------------------------------------------------------------------------------
 
 Started = Callable[..., "subprocess.Popen[bytes]"]
+# Of this run alone: one that was killed may have left its own.
+FIRST, SECOND, THIRD = (f"{seconds}.{os.getpid()}" for seconds in (86401, 86402, 86403))
 
 
 @pytest.fixture
@@ -87,17 +90,17 @@ def started(tmp_path: Path) -> Iterator[Started]:
 
 
 def test_the_signal_finds_the_process_that_runs_now(started: Started) -> None:
-    ours, other = started("86401"), started("86402")
-    subprocess.run(haproxy_by_hand.reload(["kill", "-USR2", "1"], "86401"), check=True)
+    ours, other = started(FIRST), started(SECOND)
+    subprocess.run(haproxy_by_hand.reload(["kill", "-USR2", "1"], FIRST), check=True)
     assert ours.wait(10) == -signal.SIGUSR2
     assert other.poll() is None
 
 
 def test_another_process_takes_over_from_the_one_that_runs_now(started: Started) -> None:
-    ours = started("86403")
-    argv = ["echo", "-D", "-f", "86403", "-x", "/run/haproxy.sock", "-sf", "12", "13"]
-    done = subprocess.run(haproxy_by_hand.reload(argv, "86403"), check=True, capture_output=True, text=True)
-    assert done.stdout.split() == ["-D", "-f", "86403", "-x", "/run/haproxy.sock", "-sf", str(ours.pid)]
+    ours = started(THIRD)
+    argv = ["echo", "-D", "-f", THIRD, "-x", "/run/haproxy.sock", "-sf", "12", "13"]
+    done = subprocess.run(haproxy_by_hand.reload(argv, THIRD), check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["-D", "-f", THIRD, "-x", "/run/haproxy.sock", "-sf", str(ours.pid)]
 
 
 def test_where_none_runs_that_is_said() -> None:
