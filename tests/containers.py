@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from devswap import process
+from devswap.backed_machine import BackedMachine
 from devswap.backends.lxc import Lxc
-from devswap.machine import BackedMachine
 from devswap.sandbox.base import Workshop, build_base
 from devswap.sandbox.commands import CACHE
 from devswap.sandbox.containers import container_root

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from devswap.backed_machine import BackedMachine
 from devswap.backends import lxc
 from devswap.backends.local import Local
 from devswap.discovery.units import Found
 from devswap.errors import MachineGone, UsageError
-from devswap.machine import BackedMachine, Machine
+from devswap.machine import Machine
 
 
 def running() -> list[Machine]:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from devswap import sandbox
+from devswap.backed_machine import BackedMachine
 from devswap.errors import DevswapError
-from devswap.machine import BackedMachine
 from devswap.sandbox.additions import ADDITIONS
 from devswap.sandbox.changes import HARMLESS
 from tests.containers import require_lxc

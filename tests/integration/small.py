@@ -14,8 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from devswap import import_check, overlay
+from devswap.backed_machine import BackedMachine
 from devswap.deployment import Interpreter
-from devswap.machine import BackedMachine
 from devswap.overlay import Overlay, Request
 from devswap.slot import Slot
 from tests import containers

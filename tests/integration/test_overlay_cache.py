@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from devswap.machine import BackedMachine
+from devswap.backed_machine import BackedMachine
 from tests.integration.small import (
     SLOT,
     VENV,

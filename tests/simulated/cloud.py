@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from devswap import migrations
+from devswap.backed_machine import BackedMachine
 from devswap.backends.local import Local
 from devswap.errors import DevswapError, MachineGone
 from devswap.hooks import Hook
 from devswap.host import Host
 from devswap.invoker import UserHome
 from devswap.journal import Owner
-from devswap.machine import BackedMachine, Machine
+from devswap.machine import Machine
 from devswap.overlay import Overlay, Request
 from devswap.service import load_catalogue
 from devswap.settings import Settings

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from devswap.backed_machine import BackedMachine
 from devswap.errors import DevswapError
-from devswap.machine import BackedMachine
 
 
 class Ending:
