@@ -9,11 +9,12 @@ import os
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Protocol
 
 from devswap import conversation, mounts, process, pty, rootfs
-from devswap.errors import DevswapError
+from devswap.errors import CommandFailed, DevswapError
 from devswap.machine import name_of
 from devswap.process import Popen, Result
 from devswap.rootfs import Rootfs
@@ -33,6 +34,9 @@ class Backend(Protocol):
 
     def enter(self, argv: Sequence[str]) -> list[str]:
         """The argv on the host that runs `argv` inside, as root, with an empty environment."""
+
+    def was_shut(self, failed: Result) -> bool:
+        """Whether it was the way in that failed, and nothing has run inside: it is just stopping, say."""
 
     def addresses(self) -> list[str]:
         """Its IPv4 addresses, as far as they can be seen from outside."""
@@ -77,8 +81,16 @@ class BackedMachine:
         stdin: IO[bytes] | None = None,
         stdout: IO[bytes] | None = None,
     ) -> Result:
+        before = self._pid()
         entered = self._entered(argv, env, user, cwd)
-        return process.run(entered, ok=ok, input=input, timeout=timeout, stdin=stdin, stdout=stdout)
+        try:
+            return process.run(entered, ok=ok, input=input, timeout=timeout, stdin=stdin, stdout=stdout)
+        except CommandFailed as error:
+            if self._backend.init_pid() == before and not self._backend.was_shut(error.result):
+                raise
+            restarted = self._restarted()
+            told = replace(error.result, stderr=f"{restarted.message}: {restarted.hint}\n")  # others show only that
+            raise CommandFailed(restarted.message, result=told, hint=restarted.hint) from error
 
     def popen(
         self,
@@ -203,10 +215,21 @@ class BackedMachine:
     def _stopped(self) -> DevswapError:
         return DevswapError(f"cannot reach {self.address}: it is not running", hint=self._start_hint())
 
+    def _restarted(self) -> DevswapError:
+        """It may run again by now; what was looked at or done is in doubt."""
+        run = f"once it runs (lxc-info -n {self.name})" if self.address.startswith("lxc:") else "once it runs"
+        return DevswapError(f"{self.address} was stopped or restarted in the midst of this", hint=f"try again {run}")
+
     def _start_hint(self) -> str | None:
         return f"start it: lxc-start -n {self.name}" if self.address.startswith("lxc:") else None
 
     @contextmanager
     def _files(self) -> Iterator[Rootfs]:
-        with rootfs.opened(Path(f"/proc/{self._pid()}/root")) as files:
-            yield files
+        before = self._pid()
+        try:
+            with rootfs.opened(Path(f"/proc/{before}/root")) as files:
+                yield files
+        except OSError as error:
+            if self._backend.init_pid() == before:
+                raise
+            raise self._restarted() from error

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from devswap import network
+from devswap.process import Result
 
 
 class Local:
@@ -13,6 +14,9 @@ class Local:
 
     def enter(self, argv: Sequence[str]) -> list[str]:
         return list(argv)
+
+    def was_shut(self, failed: Result) -> bool:  # noqa: ARG002 - one is in already
+        return False
 
     def addresses(self) -> list[str]:
         return ["127.0.0.1", *network.addresses(os.getpid())]

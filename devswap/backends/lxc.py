@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from devswap import network
 from devswap.errors import DevswapError
+from devswap.process import Result
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -36,6 +37,10 @@ class Lxc:
 
     def enter(self, argv: Sequence[str]) -> list[str]:
         return ["lxc-attach", "--clear-env", "-n", self.name, "--", *argv]
+
+    def was_shut(self, failed: Result) -> bool:
+        said = failed.stderr.lstrip()
+        return said.startswith(f"lxc-attach: {self.name}: ") and "Failed to exec" not in said
 
     def init_pid(self) -> int | None:
         init = self._init

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from devswap.backends.lxc import _Process
+from devswap.backends.lxc import Lxc, _Process
+from devswap.process import Result
 
 
 def test_two_threads_may_ask_at_once_whether_the_machine_still_runs() -> None:
@@ -18,3 +19,13 @@ def test_two_threads_may_ask_at_once_whether_the_machine_still_runs() -> None:
         child.kill()
         child.wait()
         assert not known.lives()
+
+
+def test_the_way_in_is_told_from_what_runs_inside() -> None:
+    said = {
+        "lxc-attach: web: ../src/lxc/attach.c: get_attach_context: 406 - Failed to get init pid": True,
+        'lxc-attach: web: ../src/lxc/attach.c: lxc_attach_run_command: 1841 No such file - Failed to exec "env"': False,
+        "Failed to connect to bus: Connection refused": False,
+    }
+    for text, wanted in said.items():
+        assert Lxc("web").was_shut(Result(("lxc-attach",), 1, "", f"{text}\n")) == wanted

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from devswap import systemd
 from devswap.backed_machine import BackedMachine
-from devswap.errors import DevswapError
+from devswap.errors import CommandFailed, DevswapError
+from devswap.process import Result
 
 
 class Ending:
@@ -30,6 +32,9 @@ class Ending:
     def enter(self, argv: Sequence[str]) -> list[str]:
         return list(argv)
 
+    def was_shut(self, failed: Result) -> bool:
+        return "lxc-attach: web: " in failed.stderr
+
 
 def test_mounts_that_went_with_their_machine_are_told_as_a_machine_that_is_not_running() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
@@ -39,3 +44,46 @@ def test_mounts_that_went_with_their_machine_are_told_as_a_machine_that_is_not_r
             with pytest.raises(DevswapError, match="cannot reach lxc:web: it is not running") as told:
                 look("/run/devswap")
             assert told.value.hint == "start it: lxc-start -n web"
+
+
+class Restarting(Ending):
+    """Its first process is another one after each command."""
+
+    def enter(self, argv: Sequence[str]) -> list[str]:
+        self._pid += 1
+        return ["sh", "-c", "echo Failed to connect to bus >&2; exit 1"]
+
+
+class Shutting(Ending):
+    """It has the first process that it had, and lets nobody in any more."""
+
+    def enter(self, argv: Sequence[str]) -> list[str]:
+        return ["sh", "-c", "echo 'lxc-attach: web: ../src/lxc/attach.c: 406 - Failed to get init pid' >&2; exit 1"]
+
+
+@pytest.mark.parametrize("backend", [Restarting, Shutting])
+def test_a_command_in_a_machine_that_is_restarted_tells_of_that_and_what_to_type(backend: type[Ending]) -> None:
+    machine = BackedMachine(backend(os.getpid()))
+    with pytest.raises(CommandFailed) as told:
+        machine.run(["systemctl", "show"])
+    assert told.value.message == "lxc:web was stopped or restarted in the midst of this"
+    assert told.value.hint == "try again once it runs (lxc-info -n web)"
+    with pytest.raises(DevswapError, match=r"cannot stop x\.service in web: lxc:web was stopped or restarted"):
+        systemd.stop(machine, "x.service")
+
+
+def test_a_command_that_fails_in_a_machine_that_runs_on_is_told_as_ever() -> None:
+    with pytest.raises(CommandFailed, match="sh -c 'exit 3' failed with 3"):
+        BackedMachine(Ending(os.getpid())).run(["sh", "-c", "exit 3"])
+
+
+def test_a_file_of_a_machine_that_is_restarted_tells_of_that() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        backend = Ending(child.pid)
+        machine = BackedMachine(backend)
+        assert machine.exists("/")
+        child.kill()
+        child.wait()
+        backend.init_pid = iter([child.pid, None]).__next__  # type: ignore[assignment]
+        with pytest.raises(DevswapError, match="lxc:web was stopped or restarted in the midst of this"):
+            machine.exists("/")
