@@ -14,7 +14,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -123,14 +123,18 @@ class Journal:
     @classmethod
     def create(cls, folder: Path, swap: Swap) -> Journal:
         """Raises FileExistsError where there is one already."""
-        make_private(folder)
-        if (folder / "journal.json").exists():
+        path = folder / "journal.json"
+        if path.exists():
             raise FileExistsError(folder)
         journal = cls(folder, swap)
         try:
+            make_private(folder)
             journal._write()
         except BaseException:  # the disk may be full with the file in its place: nothing has begun, nothing may be left
-            (folder / "journal.json").unlink(missing_ok=True)
+            for each in (path, _half_written(path)):
+                each.unlink(missing_ok=True)
+            with suppress(OSError):  # it was never made, or has what is no part of a journal
+                folder.rmdir()
             raise
         return journal
 
@@ -256,7 +260,7 @@ def make_private(folder: Path) -> None:
 
 def write_durably(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Replace `path` with `content`, on disk when this returns; the old file stays whole if that fails."""
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = _half_written(path)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with naming(path), os.fdopen(descriptor, "wb") as file:
         file.write(content)
@@ -264,6 +268,10 @@ def write_durably(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         os.fsync(file.fileno())
     os.replace(temporary, path)
     flush_folder(path.parent)
+
+
+def _half_written(path: Path) -> Path:
+    return path.with_name(f".{path.name}.new")
 
 
 @contextmanager

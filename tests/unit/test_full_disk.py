@@ -13,11 +13,12 @@ import pytest
 
 from devswap import cli, console, swap
 from devswap.errors import DevswapError
-from devswap.journal import write_durably
+from devswap.journal import Journal, write_durably
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
 from tests.simulated.person import Person
+from tests.unit import examples
 
 
 @pytest.fixture
@@ -82,6 +83,20 @@ def test_a_way_back_needs_no_room_to_say_whose_it_is(cloud: SimulatedCloud, monk
         now.setattr(os, "pwrite", full)
         assert types(now, "restore", "heat-engine") == 0
     assert [line for line in differences(cloud, before) if "saved" not in line] == []
+
+
+@pytest.mark.parametrize("full", [".journal.json.new", "heat-engine@lxc:web"])
+def test_a_journal_that_cannot_be_begun_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: str
+) -> None:
+    """Neither where its file cannot be written nor where its folder cannot be flushed, with the file in its place."""
+    folder = tmp_path / "swaps" / "heat-engine@lxc:web"
+    fill(monkeypatch, full)
+    with pytest.raises(OSError, match="No space left on device"):
+        Journal.create(folder, examples.swap())
+    assert list((tmp_path / "swaps").iterdir()) == []
+    monkeypatch.undo()
+    assert Journal.create(folder, examples.swap()).entries == ()
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
