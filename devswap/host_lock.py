@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from devswap import lock_holders
 from devswap.errors import DevswapError
 
 _PAUSE = 0.05
@@ -59,11 +60,11 @@ class HostLock:
             except BlockingIOError as error:
                 if self._seconds is not None and time.monotonic() - began > self._seconds:
                     raise DevswapError(
-                        f"another devswap has been changing this host for {self._seconds:.0f} s",
+                        f"{lock_holders.told(self._descriptor)} has been changing this host for {self._seconds:.0f} s",
                         hint="devswap status shows whose; try again when it is done",
                     ) from error
                 if say is not None:
-                    say("waiting for another devswap that changes this host")
+                    say(f"waiting for {lock_holders.told(self._descriptor)}, which changes this host")
                     say = None
                 time.sleep(_PAUSE)
             else:

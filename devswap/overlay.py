@@ -113,7 +113,7 @@ def prepare(
         return found
     uid, gid = ids(machine, request.user, request.group)
     systemd.stop(machine, unit)  # what a killed devswap left building would write into folders that are swept now
-    waiting = lambda: say("waiting for another devswap that builds the same overlay")  # noqa: E731
+    waiting = lambda whom: say(f"waiting for {whom}, which builds the same overlay")  # noqa: E731
     with store.workplace(seen.key, uid=uid, gid=gid, waiting=waiting) as work:
         if found := _read(store, seen.key):
             return found

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devswap import lock_holders
 from devswap.errors import DevswapError
 
 _LOCK_FILE = "devswap.json"
@@ -54,7 +55,7 @@ class OverlayCache:
         return found
 
     @contextmanager
-    def workplace(self, key: str, *, uid: int, gid: int, waiting: Callable[[], None]) -> Iterator[Workplace]:
+    def workplace(self, key: str, *, uid: int, gid: int, waiting: Callable[[str], None]) -> Iterator[Workplace]:
         """Fresh folders for building `key` as `uid`; gone afterwards, unless `complete` was called.
 
         `waiting` is called if another devswap builds the same one. The caller looks for the finished overlay again.
@@ -107,12 +108,12 @@ class OverlayCache:
         return self._folder / f".{key}.part"
 
     @contextmanager
-    def _lock(self, key: str, waiting: Callable[[], None]) -> Iterator[None]:
+    def _lock(self, key: str, waiting: Callable[[str], None]) -> Iterator[None]:
         with (self._folder / f".{key}.lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                waiting()
+                waiting(lock_holders.told(file.fileno()))
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from devswap import lock_holders
 from devswap.errors import DevswapError
 
 _SECONDS = 600.0
@@ -32,11 +33,11 @@ def _wait(descriptor: int, lock: Path, say: Callable[[str], None], deadline: flo
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if not waiting:
-                say("waiting for another devswap that fetches for the same project")
+                say(f"waiting for {lock_holders.told(descriptor)}, which fetches for the same project")
             waiting = True
             if time.monotonic() > deadline:
                 raise DevswapError(
-                    "cannot fetch: another devswap has been fetching for the same project all the time",
+                    f"cannot fetch: {lock_holders.told(descriptor)} has been fetching for this project all the time",
                     hint=f"see which: fuser -v {lock}",
                 ) from None
             time.sleep(0.1)
