@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any, TypeVar
 
 Found = TypeVar("Found")
 Beside = Callable[[Callable[[], Any]], Callable[[], Any]]
 """One of the functions of this module: how to look at something while something else goes on."""
+
+
+@contextmanager
+def heard(say: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
+    """`say`, for what is begun within this; it may go on after that has failed, and says nothing any more then."""
+    speaking, is_over = threading.Lock(), False
+
+    def while_wanted(text: str) -> None:
+        with speaking:
+            if not is_over:
+                say(text)
+
+    try:
+        yield while_wanted
+    finally:
+        with speaking:
+            is_over = True
 
 
 def begun(look: Callable[[], Found]) -> Callable[[], Found]:

@@ -6,6 +6,7 @@ If anything is wrong it is found here, and production never notices. What is mou
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -20,6 +21,7 @@ from devswap import (
     hooks_of_swap,
     interruption,
     locate,
+    meanwhile,
     overlay,
     overlay_of_swap,
     overlay_table,
@@ -133,9 +135,10 @@ def _prepare_first(host: Host, deployment: Deployment, wish: Wish, makers: Maker
     foreseen.require_own_sites(host, deployment)
     foreseen.require_nothing_left(host, deployment)
     foreseen.require_last_word(deployment)
-    looked = makers.beside(partial(production.look, host, deployment, wish, makers.beside))
-    sources = _gather(host, deployment, wish, makers)
-    found: Production = looked()
+    with meanwhile.heard(host.say) as say:
+        looked = makers.beside(partial(production.look, replace(host, say=say), deployment, wish, makers.beside))
+        sources = _gather(host, deployment, wish, makers)
+        found: Production = looked()
     watched = found.watched
     journal = Journal.create(
         host.journals.folder(deployment.service.name, deployment.machine.address),
@@ -243,22 +246,14 @@ def _build(job: _Job) -> Prepared:
     own = hooks_of_swap.mounts(overlay_of_swap.cache(host), deployment, hooks, sources, place, (uid, gid))
     mounts = (*mounts, edits.mount(host, deployment.service.name, deployment.machine.address, place), *own)
     transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
-    needed = job.makers.beside(
-        partial(
-            database_plan.needed,
-            host,
-            deployment,
-            job.journal,
-            sources.checkout,
-            job.watched,
-            place,
-            snapshot=job.wish.snapshot,
-        )
-    )
     served_at = own_server.address(deployment, foreseen.scripts_of(built), sources.checkout.path)
-    overlay_of_swap.check(host, deployment, sources, built, place, installed=job.wish.install, served=bool(served_at))
-    tuning_of_swap.require_known(host, job.journal.swap, place.python, job.wish.changes, trees)
-    databases: database_plan.Needed = needed()
+    with meanwhile.heard(host.say) as say:
+        needed = job.makers.beside(partial(_look_at_databases, job, say))
+        overlay_of_swap.check(
+            host, deployment, sources, built, place, installed=job.wish.install, served=bool(served_at)
+        )
+        tuning_of_swap.require_known(host, job.journal.swap, place.python, job.wish.changes, trees)
+        databases: database_plan.Needed = needed()
     foreseen.require_scripts(deployment, built, databases.sync, served=bool(served_at))
     hooked = hooks_of_swap.prepared(host, deployment, hooks, sources, built, place, job.journal.swap)
     in_apache = deployment.hosted is not None and job.wish.apache
@@ -301,6 +296,13 @@ def _build(job: _Job) -> Prepared:
         patient=patient,
         in_apache=in_apache,
         hooked=hooked,
+    )
+
+
+def _look_at_databases(job: _Job, say: Callable[[str], None]) -> database_plan.Needed:
+    host, checkout = replace(job.host, say=say), job.sources.checkout
+    return database_plan.needed(
+        host, job.deployment, job.journal, checkout, job.watched, job.place, snapshot=job.wish.snapshot
     )
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 
-from devswap import meanwhile
+from devswap import meanwhile, swap
 from devswap.errors import DevswapError
+from devswap.wish import Wish
+from tests.simulated.cloud import SimulatedCloud
 
 seen: ContextVar[str] = ContextVar("seen", default="nothing")
 
@@ -48,3 +54,42 @@ def test_at_once_is_before_anything_else() -> None:
     order.append("fetched")
     result()
     assert order == ["looked", "fetched"]
+
+
+def test_what_goes_on_when_nobody_waits_for_it_any_more_says_nothing() -> None:
+    said: list[str] = []
+    is_over = threading.Event()
+
+    def look(say: Callable[[str], None]) -> None:
+        say("taking a look")
+        assert is_over.wait(20)
+        say("this would come after the error")
+
+    with meanwhile.heard(said.append) as say:
+        result = meanwhile.begun(partial(look, say))
+        while not said:
+            pass
+    is_over.set()
+    result()
+    assert said == ["taking a look"]
+
+
+def test_a_checkout_that_fails_is_not_followed_by_what_was_looked_at_beside_it(cloud: SimulatedCloud) -> None:
+    may_look, looked = threading.Event(), threading.Event()
+
+    def beside(look: Callable[[], Any]) -> Callable[[], Any]:
+        def late() -> Any:
+            assert may_look.wait(20)
+            try:
+                return look()
+            finally:
+                looked.set()
+
+        return meanwhile.begun(late)
+
+    wish = Wish("heat-engine", "nowhere", None, None, detach=True)
+    with pytest.raises(DevswapError, match="nowhere is no branch"):
+        swap.checkout(cloud.host(), wish, replace(cloud.makers, beside=beside))
+    may_look.set()
+    assert looked.wait(20)
+    assert cloud.said == []
