@@ -1,241 +1,26 @@
-"""What holds for every step there is: a new one is tested here as soon as it has an example."""
+"""What single steps do besides what holds for every one."""
 
 from __future__ import annotations
 
-import importlib
 import json
-import pkgutil
 import shlex
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-import devswap.steps
-from devswap import apache, database_users, development, owed, systemd
-from devswap.database_source import Listed, Source
+from devswap import database_users, owed, systemd
 from devswap.errors import DevswapError
-from devswap.hooks import Hook
 from devswap.outage import Outage
-from devswap.steps.apache import LetGo, PointSite, RefreshFront
-from devswap.steps.beside import RunBeside
 from devswap.steps.database import SyncDatabase
-from devswap.steps.file import MakeFile
-from devswap.steps.haproxy import ACTIVE, BACKUP, OUT, MoveTraffic
-from devswap.steps.hook import RunHook
-from devswap.steps.mount import Mount, MountPassing
-from devswap.steps.patience import LengthenWait
-from devswap.steps.peer import HoldPeer
-from devswap.steps.step import Cloud, Step, from_json
-from devswap.steps.unit import HoldUnit, OwnUnit, RunDevelopment
+from devswap.steps.step import Cloud, from_json
 from devswap.steps.values import PutBackValues
 from tests.simulated import images, nova, web
 from tests.simulated.calls import Fault, Kind
-from tests.simulated.cloud import SimulatedCloud, no_waiting
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.mariadb import Table
-
-for module in pkgutil.iter_modules(devswap.steps.__path__):
-    importlib.import_module(f"devswap.steps.{module.name}")
-
-ON = f"lxc:{images.HEAT}"
-UNIT = "heat-engine.service"
-SLOT = "/run/devswap/heat-engine/1"
-COMMAND = development.Command((f"{SLOT}/overlay/bin/python", f"{SLOT}/overlay/bin/heat-engine"), {}, simple=False)
-SOURCE = Source(
-    on=ON,
-    unit=UNIT,
-    config_files=("/etc/heat/heat.conf",),
-    group="database",
-    option="connection",
-    client=f"lxc:{images.GALERA}",
-    name="heat",
-    address=f"{images.DATABASE_HOST}:3306",
-)
-_NOVA = replace(SOURCE, on=f"lxc:{nova.MACHINE}", unit="nova-conductor.service", config_files=("/etc/nova/nova.conf",))
-_CELL0 = Listed("cell_mappings", "uuid", "database_connection", nova.CELL0_UUID, "database", "connection")
-RECORDS = (
-    replace(_NOVA, name="nova"),
-    replace(_NOVA, group="api_database", name="nova_cell0", listed=_CELL0),
-)
-HOOK = Hook("/etc/devswap/hooks/heat/stopped", "stopped", "machine", seconds=30, uid=0, text="#!/bin/sh\ntrue\n")
-TOLD = {
-    "service": "heat-engine",
-    "user": "heat",
-    "group": "heat",
-    "production": {"python": f"{images.VENV}/bin/python"},
-    "places": {"machine": {"checkout": f"{SLOT}/checkout"}, "host": {}},
-}
-APACHE = f"lxc:{images.KEYSTONE}"
-SITE = f"{web.SITES}/keystone-httpd.conf"
-_SITE = apache.read(images.keystone_site())
-LET_GO = apache.without(_SITE, _SITE.running("keystone"))
-POINTED = apache.pointed(_SITE, _SITE.running("keystone"), f"{SLOT}/overlay", {})
-
-
-def example(kind: str, simulated: SimulatedCloud) -> Step:
-    overlay = simulated.folder / "overlays" / "migrates"
-    drop_in = development.drop_in("heat-engine", COMMAND, terminal=None)
-    examples: dict[str, Step] = {
-        "mount": Mount(ON, str(overlay), "/run/devswap/heat-engine/2/overlay", readonly=True),
-        "mount-passing": MountPassing(ON, str(simulated.folder / "made"), f"{SLOT}/made", readonly=False),
-        "hold-unit": HoldUnit(ON, service="heat-engine", unit=UNIT, text=drop_in),
-        "run-development": RunDevelopment(ON, service="heat-engine", unit=UNIT),
-        "sync-database": SyncDatabase(
-            on=ON,
-            service="heat-engine",
-            project="heat",
-            source=SOURCE,
-            commands=((f"{SLOT}/overlay/bin/python", f"{SLOT}/overlay/bin/heat-manage", "db_sync"),),
-            user="heat",
-            group="heat",
-            environment=(),
-            users=((ON, UNIT), (ON, "heat-api.service"), (f"lxc:{images.HEAT_CFN}", "heat-api-cfn.service")),
-            digest="",
-        ),
-        "put-back-values": PutBackValues(ON, sources=RECORDS, table="services", key="id", column="version"),
-        "hold-peer": HoldPeer(ON, service="heat-engine", unit=UNIT, text=development.held("heat-engine")),
-        "run-beside": RunBeside(ON, unit="devswap-heat-engine-tests.service"),
-        "make-file": MakeFile(ON, path="/etc/sudoers.d/devswap-heat", text="heat ALL = …\n", mode=0o440),
-        "run-hook": RunHook(ON, service="heat-engine", hook=HOOK, told=json.dumps(TOLD)),
-        "lengthen-wait": LengthenWait(ON, unit="heat-api.service", seconds=3600),
-        "own-unit": OwnUnit(
-            APACHE, service="keystone", unit="devswap-keystone.service", user="keystone", group="keystone"
-        ),
-        "let-go": LetGo(APACHE, service="keystone", unit=web.UNIT, path=SITE, text=LET_GO, ports=("5000",)),
-        "point-site": PointSite(APACHE, service="keystone", unit=web.UNIT, path=SITE, text=POINTED, before=LET_GO),
-        "refresh-front": RefreshFront(
-            ON,
-            unit=web.UNIT,
-            behind="heat-api.service",
-            python=f"{images.VENV}/bin/python",
-            user="heat",
-            addresses=("http://172.29.236.130:8004",),
-            ask="/",
-        ),
-        "haproxy": traffic(((images.OURS, OUT),)),
-        "haproxy, narrowed": traffic(((images.OURS, ACTIVE), (images.THEIRS, BACKUP)), patient=(images.OURS,)),
-        "haproxy, alone": traffic(((images.OURS, ACTIVE), (images.THEIRS, OUT))),
-    }
-    return examples[kind]
-
-
-def traffic(roles: tuple[tuple[str, str], ...], *, patient: tuple[str, ...] = (), stops: bool = True) -> MoveTraffic:
-    sources = ("/etc/haproxy/haproxy.cfg",)
-    return MoveTraffic(f"lxc:{images.HAPROXY}", sources, roles, patient, ON, (images.OURS,), stops=stops)
-
-
-@pytest.fixture
-def simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
-    """With a checkout mounted, as it is before any step that runs something of it."""
-    found = SimulatedCloud(tmp_path)
-    found.balance()
-    found.with_keystone()
-    nova.add(found)
-    found.checkout("migrates", revisions=("a1", "b2"))
-    machine = found.machine(images.HEAT)
-    machine.mount(tmp_path / "checkouts" / "migrates", f"{SLOT}/checkout", readonly=True)
-    machine.mount(tmp_path / "overlays" / "migrates", f"{SLOT}/overlay", readonly=True)
-    with no_waiting(monkeypatch):
-        yield found
-
-
-@pytest.fixture
-def cloud(simulated: SimulatedCloud) -> Cloud:
-    vault = simulated.state / "vault"
-    vault.mkdir(parents=True)
-    return Cloud(
-        machine=simulated.at,
-        vault=vault,
-        shared=simulated.state / "shared",
-        owed=vault / "owed.json",
-        saves=simulated.state / "saved",
-        say=simulated.said.append,
-        now=lambda: "now",
-    )
-
-
-STEPS = (*sorted(Step.known), "haproxy, narrowed", "haproxy, alone")
-# What is not there any more after a restart of the machine, and is done again then. A mount that is there is left.
-REPEATED = [name for name, step in sorted(Step.known.items()) if not (step.outlives_restart or issubclass(step, Mount))]
-
-
-@pytest.fixture(params=STEPS)
-def step(request: pytest.FixtureRequest, simulated: SimulatedCloud, cloud: Cloud) -> Step:
-    found = example(request.param, simulated)
-    if isinstance(found, PointSite):  # it comes after the step that shows a folder of sites
-        example("let-go", simulated).do(cloud)
-    if isinstance(found, RunDevelopment):  # it comes after the step that holds the unit
-        simulated.machine(images.HEAT).write_text(
-            development.path(UNIT), development.drop_in("x", COMMAND, terminal=None)
-        )
-    return found
-
-
-def captured_by(step: Step, cloud: Cloud) -> object:
-    """As it comes back from the journal."""
-    found: object = json.loads(json.dumps(step.capture(cloud)))
-    return found
-
-
-def test_capture_changes_nothing(step: Step, cloud: Cloud, simulated: SimulatedCloud) -> None:
-    before = simulated.take()
-    step.capture(cloud)
-    assert differences(simulated, before) == []
-
-
-def test_do_changes_something_and_undo_puts_it_back(step: Step, cloud: Cloud, simulated: SimulatedCloud) -> None:
-    captured, before = captured_by(step, cloud), simulated.take()
-    step.do(cloud)
-    # what these change is a memory, or nothing
-    assert isinstance(step, RefreshFront | RunBeside | RunHook | PutBackValues) or differences(simulated, before) != []
-    step.undo(cloud, captured)
-    assert without_development(step, differences(simulated, before)) == []
-
-
-def test_undo_alone_changes_nothing(step: Step, cloud: Cloud, simulated: SimulatedCloud) -> None:
-    captured, before = captured_by(step, cloud), simulated.take()
-    step.undo(cloud, captured)
-    assert without_development(step, differences(simulated, before)) == []
-
-
-def test_undo_twice_equals_once(step: Step, cloud: Cloud, simulated: SimulatedCloud) -> None:
-    captured = captured_by(step, cloud)
-    step.do(cloud)
-    step.undo(cloud, captured)
-    once = simulated.take()
-    step.undo(cloud, captured)
-    assert differences(simulated, once) == []
-
-
-@pytest.mark.parametrize("step", REPEATED, indirect=True)
-def test_do_twice_is_undone_once(step: Step, cloud: Cloud, simulated: SimulatedCloud) -> None:
-    """After a restart of the machine the journal's steps are done again."""
-    captured, before = captured_by(step, cloud), simulated.take()
-    step.do(cloud)
-    step.do(cloud)
-    step.undo(cloud, captured)
-    assert without_development(step, differences(simulated, before)) == []
-
-
-def test_a_step_read_back_from_a_journal_is_the_same(step: Step) -> None:
-    assert from_json(json.loads(json.dumps(step.as_json()))) == step
-
-
-def test_a_person_reads_what_it_does_and_how_to_undo_it_by_hand(step: Step, cloud: Cloud) -> None:
-    forward, backward = step.describe()
-    assert forward
-    assert backward
-    assert all(
-        images.PASSWORD not in line and nova.PASSWORD not in line
-        for line in step.by_hand(captured_by(step, cloud), cloud.vault)
-    )
-
-
-def without_development(step: Step, lines: list[str]) -> list[str]:
-    """Undoing the run stops whatever runs behind our drop-in; what ran before is HoldUnit's to start again."""
-    return [line for line in lines if not (isinstance(step, RunDevelopment) and UNIT in line)]
+from tests.unit.steps.examples import APACHE, LET_GO, ON, RECORDS, SITE, UNIT, captured_by, example
 
 
 def test_a_web_server_that_was_stopped_meanwhile_comes_back_with_production(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,22 +12,16 @@ from devswap.database_source import Source
 from devswap.errors import DevswapError, NotWhole
 from devswap.steps.database import SyncDatabase
 from tests.simulated import nova
-from tests.simulated.cloud import SimulatedCloud, no_waiting
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.files import File
 from tests.simulated.machine import MachineState
 from tests.simulated.snapshot import Snapshot
-from tests.unit.novas import CONDUCTOR, SCHEDULER, checkout, delist_cell0, restore, serves, steps, with_nova
+from tests.unit.nova.novas import CONDUCTOR, SCHEDULER, checkout, delist_cell0, restore, serves, steps
 
 OTHER = "aio1-nova-api-container"
 OF_CELL0 = nova.CONF.replace("/nova?", "/nova_cell0?")
 LIKE = "mysql+pymysql://nova:n%40va@db.example:3307/nova?charset=utf8"
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
-    with no_waiting(monkeypatch):
-        yield with_nova(tmp_path)
 
 
 def test_every_cell_is_found_through_the_apis_database(cloud: SimulatedCloud) -> None:

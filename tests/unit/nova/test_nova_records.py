@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from devswap.errors import NotWhole
@@ -12,19 +9,13 @@ from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Kept
 from devswap.steps.values import PutBackValues
 from tests.simulated import nova
-from tests.simulated.cloud import SimulatedCloud, no_waiting
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
-from tests.unit.novas import CONDUCTOR, SCHEDULER, checkout, delist_cell0, restore, serves, steps, versions, with_nova
+from tests.unit.nova.novas import CONDUCTOR, SCHEDULER, checkout, delist_cell0, restore, serves, steps, versions
 
 LEFT = Kept(kinds=frozenset({SyncDatabase.kind}))
 """restore --keep-database"""
 SKIPPED = Kept(kinds=frozenset({PutBackValues.kind}))
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
-    with no_waiting(monkeypatch):
-        yield with_nova(tmp_path)
 
 
 def test_records_are_put_back_although_nothing_was_migrated(cloud: SimulatedCloud) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,16 +14,10 @@ from devswap.steps.step import Kept
 from devswap.steps.values import PutBackValues
 from tests.simulated import images, nova
 from tests.simulated.calls import Fault, Kind
-from tests.simulated.cloud import SimulatedCloud, no_waiting
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.mariadb import Table
-from tests.unit.novas import CONDUCTOR, checkout, restore, serves, steps, versions, with_nova
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
-    with no_waiting(monkeypatch):
-        yield with_nova(tmp_path)
+from tests.unit.nova.novas import CONDUCTOR, checkout, restore, serves, steps, versions
 
 
 def test_each_is_dumped_before_any_is_migrated(cloud: SimulatedCloud) -> None:

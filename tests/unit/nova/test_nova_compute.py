@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from devswap.errors import DevswapError
 from devswap.steps.values import PutBackValues
 from tests.simulated import images, nova
-from tests.simulated.cloud import SimulatedCloud, no_waiting
+from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
-from tests.unit.novas import CONDUCTOR, checkout, restore, steps, versions, with_nova
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
-    with no_waiting(monkeypatch):
-        yield with_nova(tmp_path)
+from tests.unit.nova.novas import CONDUCTOR, checkout, restore, steps, versions
 
 
 def test_the_record_of_one_without_a_database_is_put_back_as_well(cloud: SimulatedCloud) -> None:
