@@ -17,12 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from devswap import sandbox
 from devswap.sandbox import changes, releases
 from devswap.sandbox.changes import Change
-from tests.everything import EVERYTHING
 
 ENGINE = "heat-engine"
 STACKS = "integration-"
@@ -237,12 +234,6 @@ class Cloud:
         host = self.sh("hostname")
         listed = self.sh("rabbitmqctl --quiet list_queues -p /heat name consumers", on=self.container("-rabbit-mq-"))
         return sum(int(line.split()[1]) for line in listed.splitlines() if line.startswith(f"engine.{host}\t"))
-
-
-def by_default_on(era: str, cloud: Cloud) -> None:
-    """A test that every run has room for on one era alone; with --all it runs on each."""
-    if cloud.era != era and not EVERYTHING:
-        pytest.skip(f"in a run of everything, and on {era}: DEVSWAP_TEST_EVERYTHING=1, as scripts/test --all")
 
 
 def find(era: str) -> Cloud | None:

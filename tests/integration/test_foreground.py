@@ -10,7 +10,7 @@ import pexpect
 import pytest
 
 from devswap.sandbox.changes import DIES, HARMLESS
-from tests.integration.cloud import Cloud, by_default_on, wait_until
+from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import PROGRAM, Desk, seen
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("whole")]
@@ -189,9 +189,14 @@ def test_development_ends_with_its_devswap(cloud: Cloud, desk: Desk, how: str) -
     assert "facts identical" in desk.restore().stdout
 
 
-@pytest.mark.parametrize("how", ["killed", "hung up", "Ctrl-C", "ends by itself"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        *(pytest.param(how, marks=pytest.mark.minutes("2015")) for how in ("killed", "hung up")),
+        *(pytest.param(how, marks=pytest.mark.minutes("current")) for how in ("Ctrl-C", "ends by itself")),
+    ],
+)
 def test_production_comes_back_by_itself_where_that_was_asked_for(cloud: Cloud, desk: Desk, how: str) -> None:
-    by_default_on("current" if how in ("killed", "hung up") else "2015", cloud)
     change = cloud.change(DIES if how == "ends by itself" else HARMLESS)
     at = ("--machine", cloud.heat, "--restore-on-exit")
     terminal = desk.terminal("checkout", "heat-engine", f"review/{change.number}", *at)

@@ -16,7 +16,7 @@ import pytest
 
 from devswap.sandbox import changes
 from devswap.sandbox.changes import HARMLESS, MIGRATION, NEW_REVISION
-from tests.integration.cloud import Cloud, Ran, by_default_on, wait_until
+from tests.integration.cloud import Cloud, Ran, wait_until
 from tests.integration.people import PROGRAM, Desk
 from tests.integration.test_foreground import harmless, take
 from tests.integration.test_haproxy import shown
@@ -53,10 +53,10 @@ def told(failed: Ran) -> list[str]:
     return commands(hint)
 
 
+@pytest.mark.minutes("2015")
 def test_restores_beside_a_run_of_somebody_elses_and_beside_each_other(
     cloud: Cloud, desk: Desk, neighbour: Desk
 ) -> None:
-    by_default_on("current", cloud)
     terminal = take(neighbour, harmless(neighbour))
     terminal.expect("answers from")
     refused = desk.restore(code=1)
@@ -101,9 +101,9 @@ def edited(cloud: Cloud, path: str, command: str) -> Iterator[None]:
         cloud.sh(back, path)
 
 
+@pytest.mark.minutes("2015")
 def test_a_snapshot_is_a_whole_dump_and_what_somebody_else_changes_is_told(cloud: Cloud, desk: Desk) -> None:
     """And one's own run on another terminal is ended first."""
-    by_default_on("current", cloud)
     change = cloud.change(HARMLESS)
     terminal = desk.terminal("checkout", "heat-engine", harmless(desk), "--machine", cloud.heat, "--snapshot")
     terminal.expect("answers from")
@@ -127,8 +127,8 @@ def test_a_snapshot_is_a_whole_dump_and_what_somebody_else_changes_is_told(cloud
     assert not dump.exists()
 
 
+@pytest.mark.minutes("current")
 def test_a_database_that_is_kept_stays_migrated_and_its_dump_loads(cloud: Cloud, desk: Desk) -> None:
-    by_default_on("2015", cloud)
     schema, galera = cloud.schema(), cloud.container("-galera-")
     desk.take(MIGRATION)
     migrated, written = cloud.schema(), cloud.create_stack()
@@ -151,8 +151,8 @@ def test_a_database_that_is_kept_stays_migrated_and_its_dump_loads(cloud: Cloud,
     assert not cloud.has_stack(written)
 
 
+@pytest.mark.minutes("current")
 def test_a_drop_in_that_somebody_has_made_anew_is_kept_by_the_line_that_is_told(cloud: Cloud, desk: Desk) -> None:
-    by_default_on("2015", cloud)
     desk.take(HARMLESS)
     theirs = "[Service]\\nEnvironment=THEIRS=1\\n"
     cloud.sh(f"printf '{theirs}' >{DROP_IN} && systemctl daemon-reload")
@@ -176,7 +176,13 @@ _EDITS = {
 }
 
 
-@pytest.mark.parametrize("option", _EDITS)
+@pytest.mark.parametrize(
+    "option",
+    [
+        pytest.param("--keep-theirs", marks=pytest.mark.minutes("2015")),
+        pytest.param("--skip", marks=pytest.mark.minutes("current")),
+    ],
+)
 def test_what_somebody_makes_of_haproxys_file_is_left_by_the_line_that_is_told(
     cloud: Cloud,
     desk: Desk,
@@ -184,7 +190,6 @@ def test_what_somebody_makes_of_haproxys_file_is_left_by_the_line_that_is_told(
     option: str,
 ) -> None:
     """Production is back before that is typed, and its requests come to it."""
-    by_default_on("current" if option == "--keep-theirs" else "2015", cloud)
     on, change = balancer(cloud), changes.change("keystone", HARMLESS, cloud.era)
     before, roles = cloud.sh(FILES, on=on), [server["role"] for server in shown(desk, "keystone_service")]
     cloud.sh("cp -a /etc/haproxy /root/haproxy.before", on=on)
