@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import signal
 import sys
 import termios
 import time
@@ -90,7 +91,10 @@ def run(tmp_path: Path) -> Iterator[Run]:
     started = Run(tmp_path, 21)
     started.expect("has stopped", r"-> last = twice \+ 1", PROMPT)
     yield started
-    started.terminal.close(force=True)
+    if started.terminal.isalive():  # close() waits a tenth of a second for that, and other things may go on besides
+        started.terminal.kill(signal.SIGKILL)
+        started.terminal.wait()
+    started.terminal.close()
 
 
 def test_a_worker_without_session_and_input_has_a_prompt(run: Run) -> None:
