@@ -74,19 +74,21 @@ def standing_by(host: Host, swap: Swap) -> Iterator[Question | None]:
             question.withdraw()
 
 
-def write_drop_in(host: Host, swap: Swap, terminal: Terminal | None) -> None:
+def write_drop_in(host: Host, swap: Swap, text: str) -> None:
     """Point the unit's drop-in at development as it shall run now; systemd is told only if something changed."""
     machine = host.machine(swap.machine)
     if Tuning.read(swap.tuning).breakpoints:
         machine.remove(debugging.placed_file(swap))  # of the start before
-    text = drop_in_text(host, swap, terminal) if way.command_of(swap).argv else None
-    if text is not None and machine.read_text(development.path(swap.unit)) != text:
+    if text and machine.read_text(development.path(swap.unit)) != text:
         machine.write_text(development.path(swap.unit), text)
         systemd.reload(machine)
 
 
 def drop_in_text(host: Host, swap: Swap, terminal: Terminal | None) -> str:
+    """How development shall run from now on: found out while something serves. Empty where Apache runs it."""
     command = way.command_of(swap)
+    if not command.argv:
+        return ""
     tuning = Tuning.read(swap.tuning)
     more = tuning.environment()
     more["DEVSWAP_DEBUGGER"] = debugging.as_json(swap, terminal.path if terminal else None)
@@ -190,7 +192,7 @@ def foreground(
 
         def again(saved_at: float) -> None:
             leftovers.end(machine, swap.service, swap.unit)
-            write_drop_in(host, swap, terminal)
+            write_drop_in(host, swap, drop_in_text(host, swap, terminal))
             shown.become(_begin(machine, swap.unit))
             told.again(spare.pop() if spare else until_ended.enter_context(standing_by(host, swap)), saved_at)
 

@@ -27,7 +27,7 @@ from devswap.prepared import Prepared
 from devswap.probe import Question
 from devswap.pty import Terminal
 from devswap.running import Start
-from devswap.steps.step import Step, from_json
+from devswap.steps.step import from_json
 
 
 def take_over(host: Host, prepared: Prepared, terminal: Terminal | None, question: Question | None) -> Start:
@@ -51,7 +51,8 @@ def take_over(host: Host, prepared: Prepared, terminal: Terminal | None, questio
             except DevswapError:
                 preparation.abandon(host, prepared)
                 raise
-        steps = [] if prepared.replaces else _first_steps(host, prepared, terminal)
+        drop_in = running.drop_in_text(host, replace(journal.swap, **prepared.description), terminal)
+        steps = [] if prepared.replaces else prepared.steps(drop_in)
         transaction.apply(prepared.patient, journal, host.cloud(journal))
         host.say(f"stopping {journal.swap.service} in {journal.swap.machine}")
         stopped_at = time.monotonic()
@@ -60,16 +61,10 @@ def take_over(host: Host, prepared: Prepared, terminal: Terminal | None, questio
         else:
             journal.describe(**prepared.description, stopped=host.now())
             transaction.apply(steps, journal, host.cloud(journal))
-        running.write_drop_in(host, journal.swap, terminal)
+        running.write_drop_in(host, journal.swap, drop_in)
         # Only now: `run` goes by it, and would else start what nothing can undo.
         journal.describe(mode=_mode(journal, terminal))
     return Start(journal, stopped_at, question)
-
-
-def _first_steps(host: Host, prepared: Prepared, terminal: Terminal | None) -> list[Step]:
-    """What development shall be told is found out before production stops."""
-    taken = replace(prepared.journal.swap, **prepared.description)
-    return prepared.steps(running.drop_in_text(host, taken, terminal))
 
 
 def _mode(journal: Journal, terminal: Terminal | None) -> str:
@@ -95,6 +90,7 @@ def _switch(host: Host, prepared: Prepared) -> None:
 def start_again(host: Host, journal: Journal, terminal: Terminal | None, question: Question | None) -> Start:
     swap, machine = journal.swap, host.machine(journal.swap.machine)
     with database_claims.held(host, journal, "run"), host.changing() as changed:
+        drop_in = running.drop_in_text(host, swap, terminal)
         stopped_at = time.monotonic()
         if way.is_in_apache(swap):
             traffic.rest(changed, journal)
@@ -104,7 +100,7 @@ def start_again(host: Host, journal: Journal, terminal: Terminal | None, questio
             systemd.stop(machine, swap.unit, late=changed.aside)
             for line in leftovers.end(machine, swap.service, swap.unit):
                 host.say(line)
-        running.write_drop_in(host, swap, terminal)
+        running.write_drop_in(host, swap, drop_in)
         for step in (from_json(entry.step) for entry in journal.entries):
             if step.runs:
                 step.do(changed.cloud(journal))
