@@ -28,7 +28,8 @@ from devswap import process
 from devswap.errors import DevswapError
 
 _ROOT = "virtualenv"
-_OWN = ("inside.py", "bytecode.py", "serve.py")
+_BUILDS = ("inside.py", "inside_metadata.py")
+_OWN = (*_BUILDS, "bytecode.py", "serve.py")
 _OWN_FOLDER = "debugger"
 _PIP = "pip"
 _IN_PIP = re.compile(rf"/{_PIP}/")
@@ -111,7 +112,7 @@ def _own() -> dict[str, str]:
 
 def brought_digest() -> str:
     """Changes with what of devswap itself comes into every overlay."""
-    brought = [text for name, text in _own().items() if name != "inside.py"]
+    brought = [text for name, text in _own().items() if name not in _BUILDS]
     return hashlib.sha256("\n".join(brought).encode()).hexdigest()
 
 

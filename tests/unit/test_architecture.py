@@ -50,6 +50,8 @@ FLOORS = (
     "transaction",
 )
 BOTTOM = ("errors", "masking", "process", "slot")
+INSIDE = {"inside", "inside_metadata"}
+"""They are no part of the program: they run inside the machine, by the interpreter there."""
 ONE_MODULE_EACH = ("lxc", "subprocess", "psutil", "git", "virtualenv")
 
 
@@ -105,12 +107,12 @@ def test_the_ground_floor_stands_on_nothing_else(name: str) -> None:
 @pytest.mark.parametrize("package", ONE_MODULE_EACH)
 def test_one_module_at_most_imports_what_is_special(package: str) -> None:
     users = {name for name, tree in MODULES.items() if package in {each.split(".")[0] for each in imported(tree)}}
-    users.discard("inside")  # it is no part of the program: it runs inside the machine, by the interpreter there
+    users -= INSIDE
     assert len(users) <= 1, users
 
 
 def test_processes_are_started_by_one_module() -> None:
-    starters = {name for name, tree in MODULES.items() if "subprocess" in set(imported(tree))} - {"inside"}
+    starters = {name for name, tree in MODULES.items() if "subprocess" in set(imported(tree))} - INSIDE
     assert starters == {"process"}
 
 
