@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from devswap import development, edits, locate, plan, systemd, way
+from devswap import development, edits, locate, plan, systemd, unit_environment, way
 from devswap.errors import DevswapError
 from devswap.host import Host
 from devswap.journal import Swap
@@ -29,7 +29,7 @@ def run(host: Host, service: str, machine: str | None, command: Sequence[str]) -
         )
     lent = development.lent_environment(service, str(os.getpid()))
     with (
-        systemd.environment_lent(here, swap.unit, lent) as files,
+        unit_environment.lent(here, swap.unit, lent) as files,
         here.popen(_argv(swap, command, files, edits.view_of(host, swap)), new_session=False) as process,
     ):
         while True:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from devswap import systemd
+from devswap import unit_environment
 from devswap.configuration import Configuration
 from devswap.database import Database
 from devswap.database_url import Url, filled, parse
@@ -154,7 +154,7 @@ def text_of(machine: Machine, source: Source, listed: Listed, text: str) -> str:
 
 
 def options_of(machine: Machine, source: Source) -> Configuration:
-    return Configuration.of(machine, source.config_files, systemd.environment(machine, source.unit))
+    return Configuration.of(machine, source.config_files, unit_environment.of(machine, source.unit))
 
 
 def read_url(machine: Machine, source: Source) -> Url:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from devswap import database_source, systemd
+from devswap import database_source, unit_environment
 from devswap.configuration import Configuration
 from devswap.database_source import Listed, Source
 from devswap.database_url import Url
@@ -70,7 +70,7 @@ def records_of(host: Host, deployment: Deployment) -> tuple[Source, ...]:
 
 
 def _options(machine: Machine, unit: str, files: Sequence[str]) -> Configuration:
-    return Configuration.of(machine, files, systemd.environment(machine, unit))
+    return Configuration.of(machine, files, unit_environment.of(machine, unit))
 
 
 def _sources(host: Host, here: Machine, named: Source, wanted: Database) -> tuple[Source, ...]:

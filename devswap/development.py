@@ -72,7 +72,7 @@ def half_written(path: str) -> str:
 
 
 def lent_environment(service: str, borrower: str) -> str:
-    """Where production's own settings lie for a unit beside it: see systemd.environment_lent."""
+    """Where production's own settings lie for a unit beside it: see unit_environment.lent."""
     return f"{folder(service)}/environment-{borrower}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from devswap import database_users, development, owed, plan, systemd
+from devswap import database_users, development, owed, plan, systemd, unit_environment
 from devswap.backends.local import Local
 from devswap.configuration import Configuration
 from devswap.deployment import Deployment
@@ -38,7 +38,7 @@ def _says(deployment: Deployment, wanted: Setting | None) -> bool:
         return False
     machine = deployment.machine
     return holds(
-        wanted, Configuration.of(machine, deployment.config_files, systemd.environment(machine, deployment.unit))
+        wanted, Configuration.of(machine, deployment.config_files, unit_environment.of(machine, deployment.unit))
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
-from devswap import development, systemd
+from devswap import development, systemd, unit_environment
 from devswap.database_source import Source
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError, MachineGone
 from devswap.machine import Machine
@@ -62,8 +62,8 @@ class Migrating:
             other = {option: of.text(cloud.machine)}
         try:
             with ExitStack() as lent:
-                files = lent.enter_context(systemd.environment_lent(machine, self.source.unit, self._lent))
-                files = [*files, *lent.enter_context(systemd.settings_lent(machine, other, self._told))]
+                files = lent.enter_context(unit_environment.lent(machine, self.source.unit, self._lent))
+                files = [*files, *lent.enter_context(unit_environment.settings_lent(machine, other, self._told))]
                 systemd.run_in_unit(
                     machine,
                     self.unit,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from devswap import plan, systemd
+from devswap import plan, unit_environment
 from devswap.configuration import Configuration
 from devswap.deployment import Deployment
 from devswap.errors import DevswapError
@@ -33,7 +33,7 @@ def address(deployment: Deployment, scripts: Collection[str], checkout: Path) ->
             f"the checkout has no server of its own for {service.name}, and devswap's knows no TLS",
             hint="rebase the change on what production runs; or have HAProxy do the TLS, as it does for the others",
         )
-    environment = systemd.environment(deployment.machine, deployment.unit)
+    environment = unit_environment.of(deployment.machine, deployment.unit)
     options = Configuration.of(deployment.machine, deployment.config_files, environment)
     host = options.get(web.group, web.host) or _ANY
     port = options.get(web.group, "bind_port") or str(web.port)

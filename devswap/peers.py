@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from devswap import development, systemd, transaction
+from devswap import development, transaction, unit_environment
 from devswap.configuration import Configuration
 from devswap.deployment import Deployment
 from devswap.discovery import units
@@ -39,7 +39,7 @@ def elsewhere(host: Host, deployment: Deployment) -> list[Found]:
 def with_its_broker(host: Host, deployment: Deployment, places: Iterable[Found]) -> list[Found]:
     """Those of `places` that run with the deployment's broker; of whom that cannot be told, it is said."""
     here, unit = deployment.machine, deployment.unit
-    ours = Configuration.of(here, deployment.config_files, systemd.environment(here, unit)).get(*_BROKER)
+    ours = Configuration.of(here, deployment.config_files, unit_environment.of(here, unit)).get(*_BROKER)
     found = []
     for each in (each for each in places if each.active):
         name = each.service.name
@@ -61,7 +61,7 @@ def with_its_broker(host: Host, deployment: Deployment, places: Iterable[Found])
 def _of_found(place: Found, machine: Machine) -> Configuration:
     service = place.service
     files = units.config_files(machine, place.unit, service.config, service.entry_point or service.name)
-    return Configuration.of(machine, files, systemd.environment(machine, place.unit))
+    return Configuration.of(machine, files, unit_environment.of(machine, place.unit))
 
 
 def told(service: str, topic: str, found: Sequence[Peer], *, only: bool) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from devswap import systemd
+from devswap import unit_environment
 from devswap.configuration import Configuration
 from devswap.errors import DevswapError
 from devswap.machine import Machine
@@ -96,7 +96,7 @@ class QueueProbe:
 
     def asked(self, machine: Machine) -> dict[str, Any]:
         """What the script is told; raises DevswapError where the configuration names no broker."""
-        options = Configuration.of(machine, self.config_files, systemd.environment(machine, self.unit))
+        options = Configuration.of(machine, self.config_files, unit_environment.of(machine, self.unit))
         return self.told(options, machine.name)
 
     def told(self, options: Configuration, where: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from devswap import apache, configuration, links, remembered, systemd, uwsgi
+from devswap import apache, configuration, links, remembered, systemd, unit_environment, uwsgi
 from devswap.configuration import Configuration
 from devswap.deployment import Deployment, Front, Hosted, Interpreter
 from devswap.discovery import account, program, sites
@@ -150,7 +150,7 @@ def examine(found: Found) -> Deployment:
     if found.site:
         return _examine_hosted(found)
     properties = systemd.show(machine, found.unit, *_PROPERTIES)
-    environment = systemd.environment(machine, found.unit)
+    environment = unit_environment.of(machine, found.unit)
     pid = int(properties["MainPID"] or 0)
     runs = program.of_unit(machine, found.unit, properties, environment, service)
     told = runs.uwsgi
@@ -191,7 +191,7 @@ def _files(
 def config_files(machine: Machine, unit: str, default: Sequence[str], script: str) -> tuple[str, ...]:
     """The files that configure `unit`, whoever's it is; where its command cannot be seen, those read by default."""
     properties = systemd.show(machine, unit, "MainPID", "ExecStart", "WorkingDirectory")
-    environment = systemd.environment(machine, unit)
+    environment = unit_environment.of(machine, unit)
     try:
         words, more = program.arguments_of(machine, unit, properties, environment)
     except DevswapError:
@@ -217,7 +217,7 @@ def _examine_hosted(found: Found) -> Deployment:
         user=user,
         group=options.get("group", user),
         command=tuple(host.script for host in hosts[:1] if host.script),
-        environment=systemd.environment(machine, found.unit),
+        environment=unit_environment.of(machine, found.unit),
         interpreter=program.interpreter(machine, python, user),
         config_files=_files(machine, service, (), {}),
         forks=False,
@@ -254,7 +254,7 @@ def as_json(deployment: Deployment) -> dict[str, Any]:
 def from_json(found: Found, read: dict[str, Any]) -> Deployment:
     """The deployment that `as_json` described."""
     python, argv, hosted, front = read["interpreter"], read.get("uwsgi"), read.get("hosted"), read.get("front")
-    own = systemd.environment(found.machine, found.unit)  # ours is not among it: see development.py
+    own = unit_environment.of(found.machine, found.unit)  # ours is not among it: see development.py
     told = _uwsgi_again(found, argv, own) if argv else None
     return Deployment(
         service=found.service,

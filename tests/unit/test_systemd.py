@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from devswap import remembered, systemd
+from devswap import remembered, systemd, unit_environment
 from devswap.errors import CommandTimeout
 from devswap.process import Result
 from tests.simulated import images
@@ -79,14 +79,14 @@ def test_uwsgi_alone_is_told_again_to_end(
 
 
 def test_quoted_values_lose_their_quotes_alone(machine: SimulatedMachine) -> None:
-    found = systemd.environment(machine, UNIT)
+    found = unit_environment.of(machine, UNIT)
     assert (found["A"], found["B"], found["C"]) == ("it is", 'tell "nobody" of $5', "plain")
     assert found["OWN"] == 'of $5 and \\ "signs"'
     assert "# no" not in found
 
 
 def test_what_is_lent_is_roots_alone_and_is_taken_back(machine: SimulatedMachine) -> None:
-    with systemd.environment_lent(machine, UNIT, LENT) as files:
+    with unit_environment.lent(machine, UNIT, LENT) as files:
         assert files == [LENT, "/etc/default/heat"]
         assert machine.read_text(LENT) == 'OWN="of \\$5 and \\\\ \\"signs\\""\n'
     assert not machine.exists(LENT)

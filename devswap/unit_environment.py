@@ -1,0 +1,67 @@
+"""The environment of a unit, and what gives another one the same: no value of it, which may be secret, is told."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from devswap import systemd
+from devswap.machine import Machine
+
+
+def of(machine: Machine, unit: str) -> dict[str, str]:
+    """Environment= and EnvironmentFile= of the unit; the files win (systemd.exec(5))."""
+    settings, files = _environment(machine, unit)
+    for path in files:
+        for line in (machine.read_text(path.removeprefix("-")) or "").splitlines():
+            if "=" in line and not line.lstrip().startswith(("#", ";")):
+                name, _, value = line.strip().partition("=")
+                settings[name] = _unquoted(value)
+    return settings
+
+
+def _environment(machine: Machine, unit: str) -> tuple[dict[str, str], list[str]]:
+    """(Environment=, EnvironmentFile= with a minus before those that may be missing) of `unit`."""
+    found = systemd.show(machine, unit, "Environment", "EnvironmentFiles")
+    words = [re.sub(r"\\([`$])", r"\1", word) for word in shlex.split(found["Environment"])]  # shlex knows the others
+    settings = dict(word.split("=", 1) for word in words if "=" in word)
+    listed = re.findall(r"(/\S+) \(ignore_errors=(yes|no)\)", found["EnvironmentFiles"])
+    return settings, [f"-{path}" if optional == "yes" else path for path, optional in listed]
+
+
+@contextmanager
+def lent(machine: Machine, unit: str, path: str) -> Iterator[list[str]]:
+    """Files that give a transient unit what `unit` has: no value of it, which may be secret, is on a command line.
+
+    Those of production, and `path` for what stands in its unit: root's alone, and gone afterwards.
+    """
+    settings, files = _environment(machine, unit)
+    with settings_lent(machine, settings, path) as own:
+        yield [*own, *files]
+
+
+@contextmanager
+def settings_lent(machine: Machine, settings: Mapping[str, str], path: str) -> Iterator[list[str]]:
+    """`path` in a list, with `settings` for a unit: root's alone, and gone afterwards. No file where there are none."""
+    if not settings:
+        yield []
+        return
+    lines = [f"{name}={_quoted(value)}\n" for name, value in settings.items()]
+    machine.write_text(path, "".join(lines), mode=0o600)
+    try:
+        yield [path]
+    finally:
+        machine.remove(path)
+
+
+def _unquoted(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        return re.sub(r'\\(["\\`$])', r"\1", value[1:-1]) if value[0] == '"' else value[1:-1]
+    return value
+
+
+def _quoted(value: str) -> str:
+    """As systemd reads an environment file (systemd.exec(5)): nothing is expanded, and \\ escapes these."""
+    return '"' + re.sub(r'(["\\`$])', r"\\\1", value) + '"'
