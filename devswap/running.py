@@ -55,6 +55,11 @@ class Start:
     """What asks whether it serves, ready since before that; None where nothing can be asked."""
 
 
+def must_answer(start: Start, within: float | None) -> bool:
+    """Whether a run that is to answer `within` so many seconds is held to it: where there is somebody to ask."""
+    return within is not None and start.question is not None
+
+
 Serving = Callable[[Callable[[str], None]], None]
 """Called when development on a terminal answers after a start, with how to say something there.
 

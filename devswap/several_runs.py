@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from functools import partial
 
 from devswap import changing, coming_back, running, swap, systemd, traffic, transcript
 from devswap.announcement import Announcement
@@ -28,6 +27,7 @@ class Runs:
         self._host, self._until_ended, self._begun = host, until_ended, begun
         self._parts: list[Part] = []
         self._starts: list[Start] = []
+        self._answered: set[str] = set()
 
     def begin(self, journal: Journal, start: Callable[[Terminal, Question | None], Start]) -> None:
         """Start one at once: what it says is kept by its terminal until all of them are shown."""
@@ -43,12 +43,18 @@ class Runs:
     def show(self, begun: ExitStack, *, within: float | None = None) -> Endings:
         """Until all have ended; a kill or a lost terminal ends them as Ctrl-C does, and the swaps stay.
 
-        Raises NotServing where all must answer `within` so many seconds, and one does not.
+        Where all must answer `within` so many seconds, raises NotServing if one does not, and KeyboardInterrupt if they
+        are ended before.
         """
         try:
             with begun:
-                return self._show(within)
+                endings = self._show(within)
+            if self._is_owed(within):
+                raise KeyboardInterrupt
+            return endings
         except KeyboardInterrupt:
+            if self._is_owed(within):
+                raise
             return {part.name: Ended(by_user=True) for part in self._parts}
         except NotServing:
             raise
@@ -80,8 +86,16 @@ class Runs:
         return endings
 
     def _told(self, start: Start, shown: Together, within: float | None) -> Announcement:
-        serving = partial(swap.put_in_while_shown, self._host, start.journal)
+        def serving(say: Callable[[str], None]) -> None:
+            swap.put_in_while_shown(self._host, start.journal, say)
+            self._answered.add(start.journal.swap.service)
+
         return running.announced(self._host, start, shown, serving, within=within)
+
+    def _is_owed(self, within: float | None) -> bool:
+        """Whether one that must answer has not yet."""
+        owing = [start.journal.swap.service for start in self._starts if running.must_answer(start, within)]
+        return not self._answered.issuperset(owing)
 
     @property
     def _names(self) -> str:

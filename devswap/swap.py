@@ -228,13 +228,23 @@ def detached(host: Host, start: Start) -> None:
 def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool, within: float | None = None) -> Ended:
     """A kill or a lost terminal ends the run as Ctrl-C does; the swap stays.
 
-    Raises NotServing where it must answer `within` so many seconds, and does not.
+    Where it must answer `within` so many seconds, raises NotServing if it does not, and KeyboardInterrupt if it is ended
+    before it has.
     """
-    journal = start.journal
+    journal, answered = start.journal, list[bool]()
+
+    def serving(say: Callable[[str], None]) -> None:
+        put_in_while_shown(host, journal, say)
+        answered.append(True)
+
     try:
-        serving = lambda say: put_in_while_shown(host, journal, say)  # noqa: E731
-        return running.foreground(host, start, terminal, reload=reload, within=within, serving=serving)
+        ended = running.foreground(host, start, terminal, reload=reload, within=within, serving=serving)
+        if ended.by_user and not answered and running.must_answer(start, within):
+            raise KeyboardInterrupt
+        return ended
     except KeyboardInterrupt:
+        if not answered and running.must_answer(start, within):
+            raise
         return Ended(by_user=True)
     except NotServing:
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -67,6 +68,32 @@ def test_what_answered_and_is_ended_stays_swapped(cloud: SimulatedCloud) -> None
     assert ended.by_user
     (journal,) = cloud.host().journals.all()
     assert (journal.swap.ref, journal.swap.mode) == ("plain", "foreground")
+
+
+@pytest.mark.parametrize("services", [(SERVICE,), BOTH])
+def test_ctrl_c_before_it_answers_is_rolled_back_as_in_the_background(
+    cloud: SimulatedCloud, services: tuple[str, ...]
+) -> None:
+    whole = cloud.take()
+    cloud.ends_by_itself = False
+    with pytest.raises(KeyboardInterrupt):
+        several.checkout(cloud.host(), services, kept("mute"), cloud.makers)
+    assert differences(cloud, whole) == []
+    assert "interrupted: bringing " in " ".join(cloud.said)
+
+
+@pytest.mark.parametrize("detach", [True, False])
+def test_ctrl_c_before_another_run_answers_leaves_it_swapped_and_says_so(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, *, detach: bool
+) -> None:
+    swap.checkout(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
+    (cloud.folder / "overlays/plain/fate").write_text("mute")
+    cloud.ends_by_itself = False
+    if detach:
+        monkeypatch.setattr(cloud, "is_over", lambda *_: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(NotWhole, match="interrupted; the service is still swapped"):
+        swap.run(cloud.host(), SERVICE, None, detach=detach, foreground=not detach, kept=not detach)
+    assert [journal.swap.ref for journal in cloud.host().journals.all()] == ["plain"]
 
 
 def test_a_switch_that_does_not_come_up_goes_back_to_the_checkout_that_runs(
