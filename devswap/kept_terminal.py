@@ -18,7 +18,6 @@ from devswap import frames, process
 from devswap.errors import DevswapError
 from devswap.foreground import CHUNK, INTERRUPT, raw_terminal, signals, write_all
 from devswap.frames import Reader
-from devswap.host import Host
 from devswap.journal import Owner, make_private
 from devswap.terminal_keeper import SOCKET
 
@@ -86,19 +85,6 @@ def start(state: Path, argv: Sequence[str]) -> Path:
             raise DevswapError(f"no terminal began within {_SECONDS:.0f} s", hint="without one: --no-terminal")
         time.sleep(0.05)
     return path
-
-
-def run_here(host: Host, services: Sequence[str]) -> int:
-    """What this devswap was called with, on a terminal that is kept; shown here until its services answer.
-
-    The exit code of the command, 0 where it goes on.
-    """
-    host.say("Ctrl-] leaves this terminal; devswap attach comes back to it")
-    left = attach(start(host.state, sys.argv[1:]), host.owner, until=services)
-    if left.code is None:
-        names = " ".join(services)
-        print(f"\n{names} in the background; devswap attach {services[0]} comes back, devswap restore {names} ends it")
-    return left.code or 0
 
 
 def all_of(state: Path) -> Iterator[Kept]:

@@ -49,13 +49,8 @@ class Runs:
         try:
             with begun:
                 endings = self._show(within)
-            if self._is_owed(within):
-                raise KeyboardInterrupt
-            return endings
         except KeyboardInterrupt:
-            if self._is_owed(within):
-                raise
-            return {part.name: Ended(by_user=True) for part in self._parts}
+            endings = {part.name: Ended(by_user=True) for part in self._parts}
         except NotServing:
             raise
         except Exception:
@@ -69,6 +64,9 @@ class Runs:
                     changing.traffic(self._host, start.journal, "run") as changed,
                 ):
                     traffic.take_out(changed, start.journal)
+        if self._is_owed(within):
+            raise KeyboardInterrupt
+        return endings
 
     def _show(self, within: float | None) -> Endings:
         shown = Together(self._parts)

@@ -228,8 +228,8 @@ def detached(host: Host, start: Start) -> None:
 def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool, within: float | None = None) -> Ended:
     """A kill or a lost terminal ends the run as Ctrl-C does; the swap stays.
 
-    Where it must answer `within` so many seconds, raises NotServing if it does not, and KeyboardInterrupt if it is ended
-    before it has.
+    Where it must answer `within` so many seconds, raises NotServing if it does not, and KeyboardInterrupt if the person
+    has ended it before.
     """
     journal, answered = start.journal, list[bool]()
 
@@ -239,13 +239,8 @@ def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool, w
 
     try:
         ended = running.foreground(host, start, terminal, reload=reload, within=within, serving=serving)
-        if ended.by_user and not answered and running.must_answer(start, within):
-            raise KeyboardInterrupt
-        return ended
     except KeyboardInterrupt:
-        if not answered and running.must_answer(start, within):
-            raise
-        return Ended(by_user=True)
+        ended = Ended(by_user=True)
     except NotServing:
         raise
     except Exception:
@@ -255,6 +250,9 @@ def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool, w
     finally:
         with coming_back.still_held(journal.called), changing.traffic(host, journal, "run") as changed:
             traffic.take_out(changed, journal)
+    if ended.by_user and not answered and running.must_answer(start, within):
+        raise KeyboardInterrupt
+    return ended
 
 
 def _put_in(changed: Host, journal: Journal, *, foreground: bool) -> None:

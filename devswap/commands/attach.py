@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from devswap import arguments, claims, console, kept_terminal, locate, session
+from devswap import arguments, claims, console, kept_runs, kept_terminal, locate, session
 from devswap.commands import examples
 from devswap.errors import DevswapError
 from devswap.host import Host
+from devswap.journal import Journal
 from devswap.kept_terminal import Kept
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -41,21 +42,16 @@ def attach(
     if service is None:
         _show(host)
         return
-    found = _of(host, service, machine, take_over=take_over)
+    journal = locate.swap(host, service, machine)
+    locate.require_owner(host, journal, take_over=take_over)
+    found = _of(host, journal)
     also = f"; also attached: {found.people}" if found.attached else ""
     host.say(f"this is the terminal of {service}, since {found.since}; Ctrl-] leaves it running{also}")
     left = kept_terminal.attach(found.path, host.owner)
     if left.code is None:
-        print(f"\n{service} runs on; devswap attach {service} comes back to it", file=sys.stderr)
+        print(f"\n{service} runs on; devswap attach {journal.called} comes back to it", file=sys.stderr)
     elif left.code:
         raise typer.Exit(left.code)
-
-
-def _services(host: Host, kept: Kept) -> list[str]:
-    """Whose run is on it: those that its devswap has a claim on."""
-    swaps = [journal.swap for journal in host.journals.all()]
-    holders = {swap.service: claims.holder(host.journals.claim_path(swap.service, swap.machine)) for swap in swaps}
-    return [name for name, holder in holders.items() if holder is not None and holder.owner.pid == kept.pid]
 
 
 def _show(host: Host) -> None:
@@ -63,22 +59,24 @@ def _show(host: Host) -> None:
     if not found:
         print("there is no terminal to come back to; devswap checkout SERVICE REF --detach makes one")
         return
-    rows = [(", ".join(_services(host, kept)) or "-", kept.since, kept.people or "nobody") for kept in found]
+    rows = [(_services(host, kept) or "-", kept.since, kept.people or "nobody") for kept in found]
     console.show_table(("SERVICE", "SINCE", "ATTACHED"), rows)
 
 
-def _of(host: Host, service: str, machine: str | None, *, take_over: bool) -> Kept:
-    journal = locate.swap(host, service, machine)
-    locate.require_owner(host, journal, take_over=take_over)
+def _services(host: Host, kept: Kept) -> str:
+    return ", ".join(journal.swap.service for journal in kept_runs.of(host, kept))
+
+
+def _of(host: Host, journal: Journal) -> Kept:
     swap = journal.swap
-    holder = claims.holder(host.journals.claim_path(service, swap.machine))
     for kept in kept_terminal.all_of(host.state):
-        if holder is not None and kept.pid == holder.owner.pid:
+        if kept_runs.runs_on(host, journal, kept):
             return kept
+    holder = claims.holder(host.journals.claim_path(swap.service, swap.machine))
     where = f"it is {swap.mode}"
     if holder is not None:
         where = f"{holder.owner.user} has it on {holder.owner.terminal or 'no terminal'}"
     raise DevswapError(
-        f"{service} has no terminal to come back to: {where}",
-        hint=f"devswap run {service} --detach gives it one; devswap logs {service} -f shows its log",
+        f"{swap.service} has no terminal to come back to: {where}",
+        hint=f"devswap run {journal.called} --detach gives it one; devswap logs {journal.called} -f shows its log",
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import arguments, kept_terminal, libraries, options, outcome, session, several, swap
+from devswap import arguments, kept_runs, kept_terminal, libraries, options, outcome, session, several, swap
 from devswap.commands import examples
 from devswap.errors import UsageError
 from devswap.wish import Wish
@@ -138,7 +138,7 @@ def checkout(
     if len(services) > 1:
         options.check_several(reload=reload, debugger=debugger, listen=listen, patient=patient)
     if kept and not kept_terminal.is_inside():
-        raise typer.Exit(kept_terminal.run_here(host, services))
+        raise typer.Exit(kept_runs.begin(host, services))
     wish = Wish(
         service=services[0],
         ref=ref,

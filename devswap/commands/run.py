@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from devswap import arguments, kept_terminal, locate, options, outcome, session, several, several_places, swap, way
+from devswap import (
+    arguments,
+    kept_runs,
+    kept_terminal,
+    locate,
+    options,
+    outcome,
+    session,
+    several,
+    several_places,
+    swap,
+    way,
+)
 from devswap.commands import examples
 from devswap.host import Host
 
@@ -76,7 +88,7 @@ def run(
     if len(services) > 1:
         options.check_several(reload=reload, debugger=debugger, listen=listen)
     if kept and not kept_terminal.is_inside():
-        raise typer.Exit(kept_terminal.run_here(host, services))
+        raise typer.Exit(kept_runs.begin(host, services))
     detach, foreground = detach and not kept, foreground or kept
     if len(services) > 1:
         runs = several.run(

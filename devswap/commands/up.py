@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import arguments, kept_terminal, libraries, options, outcome, session, several, swap, tree_file
+from devswap import arguments, kept_runs, kept_terminal, libraries, options, outcome, session, several, swap, tree_file
 from devswap.commands import examples
 from devswap.tree_file import TreeFile
 from devswap.tuning import Changes
@@ -51,7 +51,7 @@ def up(
     if len(services) > 1:
         options.check_several(reload=reload, debugger=None, listen=None)
     if kept and not kept_terminal.is_inside():
-        raise typer.Exit(kept_terminal.run_here(host, services))
+        raise typer.Exit(kept_runs.begin(host, services))
     wish = Wish(
         service=services[0],
         ref=str(told.folder),

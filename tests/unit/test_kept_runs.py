@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from devswap import kept_terminal, options, several, swap
+from devswap import kept_runs, options, several, swap
 from devswap.announcement import Announcement
 from devswap.errors import DevswapError, NotServing, NotWhole, UsageError
 from devswap.probe import Answer
@@ -220,7 +220,7 @@ def test_checkout_and_run_are_begun_on_one_and_go_on_there(
         begun.append(tuple(services))
         return 0
 
-    monkeypatch.setattr(kept_terminal, "run_here", run_here)
+    monkeypatch.setattr(kept_runs, "begin", run_here)
     checkout = several.checkout_one
     wishes: list[Wish] = []
 
@@ -240,3 +240,38 @@ def test_checkout_and_run_are_begun_on_one_and_go_on_there(
     monkeypatch.delenv(SOCKET)
     person.types("devswap run heat-engine --detach")
     assert begun == [(SERVICE,), (SERVICE,)]
+
+
+@pytest.mark.parametrize("peer", [False, True])
+def test_the_last_line_names_the_machine_where_the_service_is_swapped_in_several(
+    cloud: SimulatedCloud, person: Person, *, peer: bool
+) -> None:
+    swap.checkout(cloud.host(), Wish(SERVICE, "plain", images.HEAT, None, detach=True), cloud.makers)
+    if peer:
+        cloud.add_peer()
+        swap.checkout(cloud.host(), Wish(SERVICE, "plain", images.HEAT_PEER, None, detach=True), cloud.makers)
+    journals = [each for each in cloud.host().journals.all() if each.swap.machine == f"lxc:{images.HEAT}"]
+    named = f"{SERVICE} --machine lxc:{images.HEAT}" if peer else SERVICE
+    line = kept_runs.how_to_go_on(journals, [SERVICE])
+    assert line == (f"{SERVICE} in the background; devswap attach {named} comes back, devswap restore {named} ends it")
+    person.types(line.partition("comes back, ")[2].removesuffix(" ends it"))
+    assert [each.swap.machine for each in cloud.host().journals.all()] == [f"lxc:{images.HEAT_PEER}"] * peer
+
+
+def test_several_on_one_terminal_are_named_by_the_machine_of_one_or_by_how_theirs_begin(
+    cloud: SimulatedCloud, person: Person
+) -> None:
+    cloud.add_peer()
+    several.checkout(cloud.host(), BOTH, Wish(SERVICE, "plain", images.HEAT, None, detach=True), cloud.makers)
+    swap.checkout(cloud.host(), Wish(SERVICE, "plain", images.HEAT_PEER, None, detach=True), cloud.makers)
+    both = [each for each in cloud.host().journals.all() if each.swap.machine == f"lxc:{images.HEAT}"]
+    assert kept_runs.together(both) == f"heat-api heat-engine --machine lxc:{images.HEAT}"
+    assert "devswap attach heat-api comes back" in kept_runs.how_to_go_on(both, BOTH)
+    person.types(f"devswap restore {kept_runs.together(both)}")
+    assert [each.swap.machine for each in cloud.host().journals.all()] == [f"lxc:{images.HEAT_PEER}"]
+
+
+def test_who_leaves_before_the_takeover_is_told_the_service_alone() -> None:
+    assert "devswap attach heat-api comes back, devswap restore heat-api heat-engine ends it" in (
+        kept_runs.how_to_go_on([], BOTH)
+    )
