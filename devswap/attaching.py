@@ -48,27 +48,58 @@ def told(swap: Swap) -> str:
 
 def tell(host: Host, swap: Swap) -> None:
     """How to attach to what is about to wait for that; written where it is wanted."""
-    tuning = Tuning.read(swap.tuning)
-    if not tuning.listen:
+    if not Tuning.read(swap.tuning).listen:
         return
-    host.say(told(swap))
-    if tuning.launch_folder:
-        try:
-            host.say(f"wrote {write(swap, tuning.launch_folder, host.home())}")
-        except DevswapError as error:
-            host.say(f"{error.message}")
+    taken = _taken(host, swap)
+    host.say(taken or told(swap))
+    if not taken:
+        _write(host, swap)
 
 
 def tell_truth(host: Host, swap: Swap) -> None:
-    """The same of what serves: only now is it known whether anything listens."""
+    """The same of what serves: only now is it known whether its own debugpy listens there, and not somebody else."""
     tuning = Tuning.read(swap.tuning)
-    if not tuning.listen or int(tuning.listen.rpartition(":")[2]) in ports.taken(host.machine(swap.machine)):
-        tell(host, swap)
+    if not tuning.listen:
         return
-    host.say(
+    if not _listens(host, swap):
+        host.say(_taken(host, swap) or _deaf(swap))
+    elif not tuning.waits_for_client:  # else it was told before, and somebody has attached
+        host.say(told(swap))
+        _write(host, swap)
+
+
+def _listens(host: Host, swap: Swap) -> bool:
+    """Whether the service's own processes do."""
+    address, _, port = Tuning.read(swap.tuning).listen.rpartition(":")
+    return (address, int(port)) in ports.own(host.machine(swap.machine), swap.unit)
+
+
+def _taken(host: Host, swap: Swap) -> str:
+    """That somebody else has the port; empty where nobody has."""
+    port, machine = Tuning.read(swap.tuning).listen.rpartition(":")[2], host.machine(swap.machine)
+    if int(port) not in ports.taken(machine) or _listens(host, swap):
+        return ""
+    return (
+        f"debugpy does not listen in {swap.service}: somebody else in {machine.name} has port {port}; "
+        f"devswap run {swap.service} --machine {swap.machine} --listen ADDRESS:PORT names another one"
+    )
+
+
+def _deaf(swap: Swap) -> str:
+    return (
         f"debugpy does not listen in {swap.service}: it makes way for eventlet, or its log says why not; "
         f"devswap checkout {swap.service} {swap.ref} --debugger pudb (or pdb) works all the same"
     )
+
+
+def _write(host: Host, swap: Swap) -> None:
+    folder = Tuning.read(swap.tuning).launch_folder
+    if not folder:
+        return
+    try:
+        host.say(f"wrote {write(swap, folder, host.home())}")
+    except DevswapError as error:
+        host.say(f"{error.message}")
 
 
 def merged(text: str, wanted: dict[str, Any]) -> str:

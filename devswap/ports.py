@@ -20,16 +20,21 @@ _RESERVED = "/proc/sys/net/ipv4/ip_local_reserved_ports"
 
 def listening(machine: Machine, unit: str) -> list[str]:
     """Address and port of each listening socket of `unit`, sorted."""
+    found = own(machine, unit)
+    handed_out = _handed_out(machine) if found else ()
+    return sorted(f"{address}:{port}" for address, port in found if port not in handed_out)
+
+
+def own(machine: Machine, unit: str) -> set[tuple[str, int]]:
+    """The same of all ports, as addresses with ports: also of one that somebody has named among the kernel's."""
     group = systemd.show(machine, unit, "ControlGroup")["ControlGroup"]
     processes = list(_processes(machine, group)) if group else []
     if not processes:
-        return []
-    own = {inode for pid in processes for inode in _sockets(machine, pid)}
+        return set()
+    inodes = {inode for pid in processes for inode in _sockets(machine, pid)}
     # the machine's own: what an agent of neutron has started listens in namespaces, which come and go with networks
     tables = [_read(machine, f"/proc/1/net/{table}") for table in ("tcp", "tcp6")]
-    found = {(address, port) for table in tables for address, port, inode in _listeners(table) if inode in own}
-    handed_out = _handed_out(machine)
-    return sorted(f"{address}:{port}" for address, port in found if port not in handed_out)
+    return {(address, port) for table in tables for address, port, inode in _listeners(table) if inode in inodes}
 
 
 def taken(machine: Machine) -> set[int]:

@@ -129,8 +129,7 @@ def detached(host: Host, start: Start, *, seconds: float, serving: Callable[[], 
         raise DevswapError(f"{swap.service} does not serve: {answer.why}\n{said}".rstrip())
     _arrived(machine, swap)
     serving()
-    if not tuning.waits_for_client:
-        attaching.tell_truth(host, swap)
+    attaching.tell_truth(host, swap)
     host.say(f"{swap.service} answers from {swap.ref}; outage {time.monotonic() - start.stopped_at:.1f} s")
     return answer
 
@@ -226,8 +225,7 @@ def announced(host: Host, start: Start, shown: Shown, serving: Serving, *, withi
 
     def join(say: Callable[[str], None]) -> None:
         serving(say)
-        if not early:
-            attaching.tell_truth(replace(host, say=say), swap)
+        attaching.tell_truth(replace(host, say=say), swap)
 
     within = max(within, _EDITOR_SECONDS) if within is not None and tuning.waits_for_client else within
     return Announcement(

@@ -62,6 +62,8 @@ class SimulatedCloud:
         """Whether a foreground run ends without anybody's Ctrl-C."""
         self.tested: list[tuple[str, ...]] = []
         """The runs of unit tests: the checkout on the host, and what was run."""
+        self.eventlet = False
+        """Whether what is debugged replaces threads, which debugpy makes way for."""
         self.deaf = False
         """Whether programs of checkouts do not read their options from the environment, as before oslo.config did."""
         self.options: dict[str, object] | None = None

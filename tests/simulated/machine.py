@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
@@ -258,14 +259,22 @@ class SimulatedMachine:
             self.init.pid(unit)
             self.init.units[unit] = Running("active", "running", web.loaded(self.files))
             return
-        argv = self._resolved(behind_env(words((loaded.settings.get("ExecStart") or [""])[-1]))[0])
+        line, environment, _ = behind_env(words((loaded.settings.get("ExecStart") or [""])[-1]))
+        argv = self._resolved(line)
         code = 203 if not self._is_executable(argv[0]) else self.cloud.fate(self, argv)
         if code:
             self.init.units[unit] = Running("failed", "failed", argv, code)
             return
         self.init.pid(unit)
         title, uid = self.cloud.title(argv), self._uid(loaded.one("User", "root"))
-        self.init.units[unit] = Running("active", "running", argv, title=title, uid=uid, ports=_listens(argv))
+        open_ports = [*_listens(argv), *self._debugged(environment)]
+        self.init.units[unit] = Running("active", "running", argv, title=title, uid=uid, ports=open_ports)
+
+    def _debugged(self, environment: dict[str, str]) -> list[tuple[str, int]]:
+        """Where debugpy listens; it makes way for eventlet, and says so where the port is taken."""
+        address, _, port = json.loads(environment.get("DEVSWAP_DEBUGGER", "{}")).get("listen", "").rpartition(":")
+        taken = [each for unit in self.init.units.values() if unit.active == "active" for _, each in unit.ports]
+        return [] if not port or self.cloud.eventlet or int(port) in taken else [(address, int(port))]
 
     def end(self, unit: str, active: str, code: int) -> None:
         """Its processes are gone. What the database server was told last, it goes on with."""

@@ -98,21 +98,42 @@ def test_two_services_in_one_machine_have_a_port_each(cloud: SimulatedCloud) -> 
 SERVER = "[Service]\nExecStart=/usr/bin/python3 -m http.server {port} --bind 0.0.0.0\n"
 
 
-@pytest.mark.parametrize("listens", [True, False])
-def test_how_to_attach_is_said_of_what_listens_and_else_that_it_does_not(
-    cloud: SimulatedCloud, *, listens: bool
-) -> None:
+def listen_elsewhere(cloud: SimulatedCloud, port: int) -> None:
     machine = cloud.machine(images.HEAT)
-    if listens:
-        images.put(machine.files, "/usr/bin/python3", "")
-        machine.write_text("/run/systemd/system/debugged.service", SERVER.format(port=5678))
-        systemd.reload(machine)
-        systemd.start(machine, "debugged.service")
-    said = checkout(cloud, "heat-engine", listen="10.0.0.1:5678")
-    assert (attaching.told(said) in cloud.said) == listens
-    assert any("debugpy does not listen in heat-engine: it makes way for eventlet" in line for line in cloud.said) != (
-        listens
-    )
+    images.put(machine.files, "/usr/bin/python3", "")
+    machine.write_text("/run/systemd/system/other.service", SERVER.format(port=port))
+    systemd.reload(machine)
+    systemd.start(machine, "other.service")
+
+
+@pytest.mark.parametrize("wait", [True, False])
+@pytest.mark.parametrize(
+    ("somebody", "why"),
+    [
+        ("the service", ""),
+        ("nobody", "it makes way for eventlet"),
+        ("another", f"somebody else in {images.HEAT} has port 5678"),
+    ],
+)
+def test_how_to_attach_is_said_of_the_services_own_listener_and_else_that_there_is_none(
+    cloud: SimulatedCloud, somebody: str, why: str, *, wait: bool
+) -> None:
+    cloud.eventlet = somebody == "nobody"
+    if somebody == "another":
+        listen_elsewhere(cloud, 5678)
+    said = checkout(cloud, "heat-engine", listen="10.0.0.1:5678", wait_for_client=wait)
+    told = attaching.told(said) in cloud.said
+    assert told == (somebody == "the service" or (somebody == "nobody" and wait)), "who waits is told before"
+    complaints = [line for line in cloud.said if line.startswith("debugpy does not listen in heat-engine: ")]
+    assert len(set(complaints)) == bool(why)
+    assert all(why in line for line in complaints)
+
+
+def test_launch_json_is_written_for_the_services_own_listener_only(cloud: SimulatedCloud) -> None:
+    listen_elsewhere(cloud, 5678)
+    for port, is_ours in ((5678, False), (5680, True)):
+        swapped = checkout(cloud, "heat-engine", listen=f"10.0.0.1:{port}", launch_folder=".vscode")
+        assert (Path(swapped.checkout) / ".vscode/launch.json").exists() == is_ours
 
 
 def test_a_service_that_waits_for_an_editor_is_given_time_in_the_background(
