@@ -20,8 +20,7 @@ def of(host: Host, kept: Kept) -> list[Journal]:
 
 def runs_on(host: Host, journal: Journal, kept: Kept) -> bool:
     swap = journal.swap
-    holder = claims.holder(host.journals.claim_path(swap.service, swap.machine))
-    return holder is not None and holder.owner.pid == kept.pid
+    return any(each.owner.pid == kept.pid for each in claims.holders(host, swap.service, swap.machine))
 
 
 def begin(host: Host, services: Sequence[str]) -> int:

@@ -107,8 +107,7 @@ class Recovery:
 
 def is_interrupted(host: Host, journal: Journal) -> bool:
     """Whether a restart, or the death of a devswap, has left the swap behind: nobody works on it or runs it now."""
-    claim = host.journals.claim_path(journal.swap.service, journal.swap.machine)
-    return claims.holder(claim) is None and _is_left(host, journal)
+    return not claims.holders(host, journal.swap.service, journal.swap.machine) and _is_left(host, journal)
 
 
 def restore(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> list[Restored]:
