@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pexpect
@@ -30,6 +32,22 @@ def test_a_dump_shows_what_each_process_does(cloud: Cloud, taken: Desk) -> None:
     assert "Threads" in shown[report:worker]
     assert shown.count("most recent call first") >= shown.count("== process ") >= 1
     assert cloud.show("ActiveState")["ActiveState"] == "active"
+
+
+@pytest.mark.usefixtures("whole")
+def test_a_dump_of_production_is_py_spys_which_the_service_does_not_notice(cloud: Cloud, desk: Desk) -> None:
+    there, started = ("--machine", cloud.heat), cloud.start_of_production()
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    shown = desk.devswap("dump", "heat-engine", *there, environment={"PATH": path}).stdout
+    sections = shown.split("== process ")[1:]
+    assert sections
+    for section in sections:
+        assert "Python v3" in section, shown
+        assert '"MainThread"' in section, shown
+    assert cloud.start_of_production() == started
+    without = os.pathsep.join(each for each in os.environ["PATH"].split(":") if not Path(each, "py-spy").exists())
+    told = desk.devswap("dump", "heat-engine", *there, environment={"PATH": without}).stdout
+    assert told.count("py-spy is not installed on this host (pip install py-spy)") == len(sections)
 
 
 def test_workers_stop_at_breakpoints_in_turn_and_where_an_exception_came_from(cloud: Cloud, taken: Desk) -> None:
