@@ -1,13 +1,21 @@
 """Debuggers that people bring besides pdb: what stops, stops in them. They are in the overlay, never in production."""
 
+import _thread
 import os
 import sys
 import threading
+import time
 from contextlib import suppress
 from importlib.machinery import SourceFileLoader
 from typing import Any, Callable, List, NamedTuple
 
-from . import terminal
+from . import steps, terminal
+
+# The real ones: what pydevd starts threads by traces them, and eventlet replaces it later.
+_start, _sleep = _thread.start_new_thread, time.sleep
+_POLL = 0.1
+_NO_STEP, _SUSPENDED = -1, 2
+"""As pydevd has them in what it knows of a thread."""
 
 
 class Debugger(NamedTuple):
@@ -60,6 +68,7 @@ def _full_screen(path: str, waiting: Callable[[terminal.Terminal], None]) -> Any
         stepping = False
 
         def interaction(self, *arguments: Any, **options: Any) -> None:
+            steps.end()
             resuming, self.stepping = self.stepping, True
             try:
                 with terminal.held(path, waiting, resuming=resuming):
@@ -67,6 +76,19 @@ def _full_screen(path: str, waiting: Callable[[terminal.Terminal], None]) -> Any
                     super().interaction(*arguments, **options)
             except OSError:  # the terminal has gone, with the devswap that had it
                 self.set_continue()
+            if self.stepping and not self.post_mortem:
+                steps.Watch(path, self._stop_soon, self._let_go)
+
+        def _stop_soon(self, frame: Any, waits: bool) -> None:  # noqa: FBT001 - a callback
+            if waits:
+                self.set_next(frame)  # not what other greenthreads of this thread do
+            else:
+                self.set_step()
+            steps.trace(frame, self.trace_dispatch)
+
+        def _let_go(self) -> None:
+            self.stepping = False
+            self._set_stopinfo(self.botframe, None, -1)
 
         def examine(self, error: BaseException) -> None:
             self.post_mortem = True  # it can be left then, and not gone on from
@@ -200,13 +222,26 @@ def _listen(address: str, port: int, *, wait: bool, say: Callable[[str], None]) 
 
 
 def _occupy(path: str) -> None:
-    """Whatever stops a thread, it is here that it waits for the client."""
+    """Whatever stops a thread, it is here that it waits for the client; a step that it begins then counts as well."""
     import pydevd
 
     usual = pydevd.PyDB.do_wait_suspend
 
-    def do_wait_suspend(*arguments: Any, **options: Any) -> Any:
+    def do_wait_suspend(debugger: Any, thread: Any, *arguments: Any, **options: Any) -> Any:
         with terminal.occupied(path):
-            return usual(*arguments, **options)
+            answer = usual(debugger, thread, *arguments, **options)
+            told_of = debugger.set_additional_thread_info(thread)
+            if told_of.pydev_step_cmd != _NO_STEP:
+                _start(_until_stepped, (path, thread, told_of))
+        return answer
 
     pydevd.PyDB.do_wait_suspend = do_wait_suspend
+
+
+def _until_stepped(path: str, thread: Any, told_of: Any) -> None:
+    """A step over a slow call takes its time; where it leads out of all that is debugged pydevd forgets it."""
+    with terminal.occupied(path):
+        while told_of.pydev_step_cmd != _NO_STEP and told_of.pydev_state != _SUSPENDED:
+            if not (thread.is_alive() and _has_client()):
+                return
+            _sleep(_POLL)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -71,20 +73,91 @@ def test_a_run_without_a_terminal_is_occupied_by_nobody() -> None:
         pass
 
 
-def test_what_debugpy_stops_occupies_the_terminal_meanwhile(device: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_debugpy_stops_or_steps_occupies_the_terminal_meanwhile(
+    device: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[tuple[bool, str]] = []
-    pydevd: Any = ModuleType("pydevd")
+    pydevd, debugpy, told_of = ModuleType("pydevd"), ModuleType("debugpy"), SimpleNamespace(pydev_state=1)
+    connected = [1]
 
     class PyDB:
-        def do_wait_suspend(self, thread: str, *, exception_type: str) -> None:
-            seen.append((device.is_occupied(), thread + exception_type))
+        next = -1
 
-    pydevd.PyDB = PyDB
-    monkeypatch.setitem(sys.modules, "pydevd", pydevd)
+        def set_additional_thread_info(self, thread: object) -> Any:
+            return told_of
+
+        def do_wait_suspend(self, thread: threading.Thread, *, exception_type: str) -> None:
+            seen.append((device.is_occupied(), thread.name + exception_type))
+            told_of.pydev_step_cmd = self.next
+
+    pydevd.PyDB = PyDB  # type: ignore[attr-defined]
+    debugpy.is_client_connected = lambda: bool(connected)  # type: ignore[attr-defined]
+    for module in (pydevd, debugpy):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     others._occupy(device.path)
-    PyDB().do_wait_suspend("thread", exception_type="none")
-    assert seen == [(True, "threadnone")]
+    debugger, thread = PyDB(), threading.main_thread()
+    debugger.do_wait_suspend(thread, exception_type="none")
+    assert seen == [(True, "MainThreadnone")]
     assert not device.is_occupied()
+
+    def step(name: str, end: Callable[[], None]) -> None:
+        told_of.pydev_state, debugger.next = 1, 108
+        debugger.do_wait_suspend(thread, exception_type="none")
+        until(device.is_occupied, f"a step begins that {name}")
+        time.sleep(0.3)
+        assert device.is_occupied()
+        end()
+        until(lambda: not device.is_occupied(), name)
+
+    step("stops", lambda: setattr(told_of, "pydev_state", 2))
+    step("leads out of all", lambda: setattr(told_of, "pydev_step_cmd", -1))
+    step("nobody looks at any more", lambda: connected.clear())
+
+
+def test_a_step_of_pudb_has_the_keys_until_it_stops_or_goes_on(
+    device: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_prompt: list[bool] = []
+
+    class Debugger:
+        """Of pudb, as far as it is used: what is chosen on its screen is to step, and then to go on."""
+
+        ui = SimpleNamespace(screen=SimpleNamespace())
+        post_mortem = False
+
+        def __init__(self, **streams: Any) -> None:
+            pass
+
+        def set_trace(self, frame: object) -> None:
+            self.interaction(frame)
+
+        def set_continue(self) -> None:
+            pass
+
+        def interaction(self, frame: object) -> None:
+            at_prompt.append(device.is_at_prompt())
+            if len(at_prompt) == 2:
+                self.set_continue()
+
+    module: Any = ModuleType("pudb.debugger")
+    module.Debugger = Debugger
+    monkeypatch.setitem(sys.modules, "pudb", ModuleType("pudb"))
+    monkeypatch.setitem(sys.modules, "pudb.debugger", module)
+    monkeypatch.setenv("XDG_CONFIG_HOME", "")
+    chosen = others.pudb(device.path, str(tmp_path), lambda _: None)
+    chosen.begin(None)
+    until(device.is_at_prompt, "the step is watched")
+    chosen.begin(None)
+    assert at_prompt == [True, True]
+    time.sleep(0.4)
+    assert not device.is_at_prompt(), "it was let go"
+
+
+def until(true: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
 
 
 @pytest.fixture
