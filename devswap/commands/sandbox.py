@@ -10,7 +10,7 @@ import typer
 
 from devswap import arguments, console, sandbox, session
 from devswap.commands import examples
-from devswap.sandbox.additions import ADDITIONS
+from devswap.sandbox.additions import ADDITIONS, additions_of
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
@@ -48,18 +48,21 @@ def group() -> None:
         "devswap sandbox up",
         "devswap sandbox up --era 2015",
         "devswap sandbox up --with glance",
+        "devswap sandbox up --all",
     )
 )
 def up(
     era: Annotated[Era, _ERA] = Era.CURRENT,
     with_: Annotated[list[str] | None, typer.Option("--with", metavar="PROJECT", help=_WITH)] = None,
+    everything: Annotated[bool, typer.Option("--all", help="And all of these that the era can have.")] = False,  # noqa: FBT002
 ) -> None:
     """Build the sandbox, or start it, or go on where an interrupted one stopped.
 
     Keystone and Heat are always there; what was added to it stays.
     """
     session.open_host()
-    built = sandbox.up(era=era.value, additions=with_ or (), say=console.say)
+    additions = (*(with_ or ()), *(additions_of(era.value) if everything else ()))
+    built = sandbox.up(era=era.value, additions=additions, say=console.say)
     rows = [(name, address) for name, address in built.containers.items()]
     console.show_table(("CONTAINER", "ADDRESS"), rows)
     state = "was up already" if built.already else f"is up after {built.seconds:.0f} s"

@@ -8,7 +8,7 @@ import time
 
 from devswap.errors import DevswapError
 from devswap.sandbox import down, status, up
-from devswap.sandbox.additions import ADDITIONS
+from devswap.sandbox.additions import ADDITIONS, additions_of
 from devswap.sandbox.eras import ERAS
 
 
@@ -19,6 +19,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--with", action="append", default=[], choices=list(ADDITIONS), dest="additions", help="up: and this besides"
     )
+    parser.add_argument("--all", action="store_true", dest="everything", help="up: and all that the era can have")
     parser.add_argument("--purge", action="store_true", help="down: remove the cache too")
     return parser.parse_args(arguments)
 
@@ -50,7 +51,8 @@ def main(arguments: list[str]) -> int:
     options = _parse(arguments)
     try:
         if options.command == "up":
-            _print_up(options.era, options.additions)
+            everything = additions_of(options.era) if options.everything else ()
+            _print_up(options.era, [*options.additions, *everything])
         elif options.command == "down":
             gone = down(era=options.era, purge=options.purge, say=lambda text: print(text, file=sys.stderr))
             print(f"removed {len(gone.removed)} containers")

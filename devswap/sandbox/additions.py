@@ -243,6 +243,11 @@ ADDITIONS: Mapping[str, Addition] = {
 """What one of them needs stands before it, and neutron before nova, which has a stand-in for it."""
 
 
+def additions_of(era: str) -> tuple[str, ...]:
+    """The names of all that a sandbox of this era can have."""
+    return tuple(name for name, addition in ADDITIONS.items() if era in addition.venvs)
+
+
 def additions_named(names: Collection[str]) -> tuple[Addition, ...]:
     """These and what they need, in the order in which they are built.
 

@@ -17,7 +17,7 @@ import pytest
 
 from devswap.errors import UsageError
 from devswap.sandbox import base, releases
-from devswap.sandbox.additions import ADDITIONS, additions_named
+from devswap.sandbox.additions import ADDITIONS, additions_named, additions_of, grown
 from devswap.sandbox.base import Workshop
 from devswap.sandbox.configuration import Configuration
 from devswap.sandbox.containers import containers_on, layers_in_use
@@ -229,6 +229,15 @@ def test_what_an_era_did_not_have_its_sandbox_cannot_have() -> None:
     with pytest.raises(UsageError, match="the sandbox of 2015 cannot have placement") as error:
         with_additions(record_of(LIBERTY), ["placement"])
     assert error.value.hint == "that of current can"
+
+
+def test_all_of_an_era_are_those_that_it_can_have() -> None:
+    assert additions_of("current") == tuple(ADDITIONS)
+    assert "glance" in additions_of("2015")
+    assert "placement" not in additions_of("2015")
+    for era in ERAS.values():
+        keys = [member.key for member in grown(era, additions_of(era.name)).members]
+        assert len(keys) == len(set(keys))
 
 
 def test_nova_comes_with_what_it_needs_and_its_network_is_an_answer_of_haproxys(tmp_path: Path) -> None:
