@@ -60,7 +60,7 @@ _ML2 = f"{_NEUTRON}/etc/neutron/plugins/ml2/ml2_conf.ini"
 NEUTRON = Addition(
     name="neutron",
     what="neutron-server with ML2 and what runs beside it; Open vSwitch in user space, its agents of layers 2 and 3,"
-    " DHCP and metadata; not in 2015",
+    " DHCP, metadata and metering, and that of SR-IOV without a card; not in 2015",
     members=(
         Member(
             "neutron_server",
@@ -82,6 +82,8 @@ NEUTRON = Addition(
                 "neutron-dhcp-agent",
                 "neutron-l3-agent",
                 "neutron-metadata-agent",
+                "neutron-metering-agent",
+                "neutron-sriov-nic-agent",
             ),
             devices=("/dev/net/tun",),
         ),
@@ -95,6 +97,8 @@ NEUTRON = Addition(
         "/etc/neutron/dhcp_agent.ini",
         "/etc/neutron/l3_agent.ini",
         "/etc/neutron/metadata_agent.ini",
+        "/etc/neutron/metering_agent.ini",
+        "/etc/neutron/plugins/ml2/sriov_agent.ini",
         "/etc/neutron/rootwrap.conf",
         "/etc/neutron/rootwrap.d/rootwrap.filters",
     ),
@@ -102,8 +106,15 @@ NEUTRON = Addition(
         "neutron-rpc-server": f"neutron-rpc-server {_ML2}",
         "neutron-periodic-workers": f"neutron-periodic-workers {_ML2}",
         **{
-            f"neutron-{kind}-agent": f"neutron-{kind}-agent {_NEUTRON}/etc/neutron/{folder}{kind}_agent.ini"
-            for kind, folder in {"openvswitch": "plugins/ml2/", "dhcp": "", "l3": "", "metadata": ""}.items()
+            f"neutron-{kind}-agent": f"neutron-{kind}-agent {_NEUTRON}/etc/neutron/{file}_agent.ini"
+            for kind, file in {
+                "openvswitch": "plugins/ml2/openvswitch",
+                "dhcp": "dhcp",
+                "l3": "l3",
+                "metadata": "metadata",
+                "metering": "metering",
+                "sriov-nic": "plugins/ml2/sriov",
+            }.items()
         },
     },
     # routers outlive the agent that made them

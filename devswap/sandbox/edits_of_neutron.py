@@ -10,12 +10,15 @@ from devswap.sandbox.releases import SourceFile, Tree
 _VERSIONS = "neutron/db/migration/alembic_migrations/versions"
 _FILTERS = "etc/neutron/rootwrap.d/rootwrap.filters"
 _OVS_AGENT = "neutron/plugins/ml2/drivers/openvswitch/agent/ovs_neutron_agent.py"
+_METERING = "neutron/services/metering"
 # In each agent, the line after which it says what it is configured for.
 _REPORTS = {
     "neutron/agent/dhcp/agent.py": "            'configurations': {\n                'dhcp_driver'",
     "neutron/agent/l3/agent.py": "            'configurations': {\n                'agent_mode'",
     "neutron/agent/metadata/agent.py": "            'configurations': {\n                'metadata_proxy_socket'",
     _OVS_AGENT: "            'configurations': {'bridge_mappings'",
+    f"{_METERING}/agents/metering_agent.py": "            'configurations': {\n                'metering_driver'",
+    "neutron/plugins/ml2/drivers/mech_sriov/agent/sriov_nic_agent.py": "        configurations = {'device_mappings'",
 }
 
 
@@ -23,9 +26,11 @@ def mark_networks(mark: str) -> Edit:
     """Networks, ports, agents and what those run show who has shown or made them.
 
     The API has `mark` behind the names of networks and ports, the RPC server says that it has heard of an agent, and
-    each agent that it has reported. The agent of layer 2 has noted it at each port that it has wired, and that of
-    metadata says who has not found a nova to ask. What runs as root shows itself too: a device that privileged code
-    has changed has the mark as its alias, and dnsmasq has it in its environment, for which rootwrap has a filter.
+    each agent that it has reported. The agent of layer 2 has noted it at each port that it has wired, that of metadata
+    names itself in each answer, and that of metering in the rules by which it counts; the periodic worker says of a
+    floating address's port that nobody has finished that it has found it, before it deletes it. What runs as root shows
+    itself too: a device that privileged code has changed has the mark as its alias, and dnsmasq has it in its
+    environment, for which rootwrap has a filter.
     """
 
     def edit(tree: Tree) -> Tree:
@@ -41,12 +46,30 @@ def mark_networks(mark: str) -> Edit:
             tree = replace_once(tree, path, first, first.replace("{", f"{{'reported': '{mark}',", 1))
         wired = "        port_other_config.update(vlan_mapping)\n"
         tree = replace_once(tree, _OVS_AGENT, wired, f"{wired}        port_other_config['change'] = '{mark}'\n")
-        told = "            title = '503 Service Unavailable'\n"
-        named = told.replace("Unavailable", f"Unavailable by {mark}")
-        tree = replace_once(tree, "neutron/common/metadata.py", told, named)
-        return _with_marks_of_root(tree, mark)
+        told = "                res = self._proxy_request(instance_id, project_id, req)\n"
+        named = f"                res = res.replace(b'\\n', b'\\nX-Metadata-Change: {mark}\\n', 1)\n"
+        tree = replace_once(tree, "neutron/common/metadata.py", told, told + named)
+        counted, path = (
+            "            label_chain, '', wrap=False)\n",
+            f"{_METERING}/drivers/iptables/iptables_driver.py",
+        )
+        tree = replace_once(tree, path, counted, counted.replace("''", f"'-m comment --comment {mark}'"))
+        return _with_marks_of_periodic_workers(_with_marks_of_root(tree, mark), mark)
 
     return edit
+
+
+def _with_marks_of_periodic_workers(tree: Tree, mark: str) -> Tree:
+    """They look more often, too."""
+    path, rarely = "neutron/db/l3_db.py", "        interval = 60 * 5  # only every 5 minutes. cleanups should be rare\n"
+    tree = replace_once(tree, path, rarely, "        interval = 15\n")
+    found = "        to_cleanup = candidates & self._candidate_broken_fip_ports\n"
+    said = (
+        "        for port_id in candidates - to_cleanup:\n"
+        "            self._core_plugin.update_port(\n"
+        f"                context, port_id, {{'port': {{'description': 'found by {mark}'}}}})\n"
+    )
+    return replace_once(tree, path, found, found + said)
 
 
 def _with_marks_of_root(tree: Tree, mark: str) -> Tree:

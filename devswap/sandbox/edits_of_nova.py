@@ -23,7 +23,7 @@ def mark_servers(mark: str) -> Edit:
 
     The API has `mark` behind its name, the conductor and the compute service give it metadata, and the scheduler logs
     that it places it. The compute service has root write a file beside the servers as well, by privileged code that
-    names itself.
+    names itself, and a server that asks who it is is told who has said so.
     """
 
     def edit(tree: Tree) -> Tree:
@@ -42,6 +42,9 @@ def mark_servers(mark: str) -> Edit:
         written = "        f.write(content)\n"
         named = written.replace("(content)", f"(content + ' by {mark}')")
         tree = replace_once(tree, "nova/privsep/path.py", written, named)
+        told = "        metadata = {'uuid': self.uuid}\n"
+        named = told.replace("}", f", 'said_by': '{mark}'}}")
+        tree = replace_once(tree, "nova/api/metadata/base.py", told, named)
         placed = '        LOG.debug("Starting to schedule for instances: %s", instance_uuids)\n'
         said = f'        LOG.info("Placing %s by {mark}", ", ".join(instance_uuids or []))\n'
         return replace_once(tree, "nova/scheduler/manager.py", placed, placed + said)

@@ -15,11 +15,23 @@ from tests.integration.added import ask, create_image, give_back, openstack, tak
 from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import Desk
 from tests.integration.test_foreground import PROMPT, stop
+from tests.integration.through_haproxy import address
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.added("nova"), pytest.mark.eras("current")]
 
 # Unit by service.
 UNITS = {"nova-api": "nova-api-os-compute", "nova-conductor": "nova-conductor", "nova-scheduler": "nova-scheduler"}
+METADATA = "nova-api-metadata"
+# What a server is told of itself, asked as neutron's agent of metadata does it on its behalf; all comes over stdin.
+_ASK_METADATA = """
+import hashlib, hmac, json, sys, urllib.request
+url, server, project, secret = json.load(sys.stdin)
+signed = hmac.new(secret.encode(), server.encode(), hashlib.sha256).hexdigest()
+headers = {"X-Instance-ID": server, "X-Tenant-ID": project, "X-Instance-ID-Signature": signed}
+headers["X-Forwarded-For"] = "10.1.0.5"
+asked = urllib.request.Request(url + "/openstack/latest/meta_data.json", headers=headers)
+print(urllib.request.urlopen(asked, timeout=60).read().decode())
+"""
 DATABASES = ("nova_api", "nova_cell0", "nova", "nova_cell2")
 # As large as the first was when it was new. Nobody works in it.
 _ADD_CELL = """
@@ -61,6 +73,14 @@ class Compute:
     def server(self, number: str) -> dict[str, Any]:
         found: dict[str, Any] = self.ask("GET", f"/servers/{number}")["server"]
         return found
+
+    def told(self, server: dict[str, Any]) -> dict[str, Any]:
+        """What it is told of itself, through HAProxy."""
+        api = self.cloud.container("-nova-api-")
+        secret = self.cloud.sh("sed -n 's/^metadata_proxy_shared_secret = //p' /etc/nova/nova.conf", on=api)
+        asked = json.dumps([f"http://{address(self.cloud)}:8775", server["id"], server["tenant_id"], secret])
+        said: dict[str, Any] = json.loads(self.cloud.run(["python3", "-c", _ASK_METADATA], on=api, text=asked).stdout)
+        return said
 
     def numbers(self) -> list[str]:
         return [server["id"] for server in self.ask("GET", "/servers")["servers"]]
@@ -147,6 +167,19 @@ def test_a_server_is_spawned_by_the_compute_service_of_the_checkout_and_by_produ
         assert "No such file" in cloud.sh("ls /etc/sudoers.d/devswap-nova-compute 2>&1", on=container, ok=False)
         assert cloud.sh("pgrep -af '[/]run/devswap/' || true", on=container) == ""
         assert versions(cloud) == before
+
+
+def test_a_server_is_told_of_itself_by_the_checkout_and_by_production_again(
+    cloud: Cloud, desk: Desk, compute: Compute
+) -> None:
+    with whole(cloud, desk, "nova", [METADATA], "nova-api") as container:
+        server = compute.create("red")
+        assert (compute.told(server)["uuid"], "said_by" in compute.told(server)) == (server["id"], False)
+        shown = take_over(cloud, desk, METADATA, container)
+        said = compute.told(server)
+        assert (said["uuid"], said["name"], said["said_by"]) == (server["id"], "red", shown)
+        give_back(desk, METADATA, container)
+        assert "said_by" not in compute.told(server)
 
 
 def at_prompts(desk: Desk, compute: Compute, container: str) -> None:

@@ -13,9 +13,12 @@ _AGENTS = {
     "neutron/agent/dhcp/agent.py": "'dhcp_driver'",
     "neutron/agent/l3/agent.py": "'agent_mode'",
     "neutron/agent/metadata/agent.py": "'metadata_proxy_socket'",
+    "neutron/services/metering/agents/metering_agent.py": "'metering_driver'",
 }
 _OVS = "neutron/plugins/ml2/drivers/openvswitch/agent/ovs_neutron_agent.py"
-_METADATA = "neutron/common/metadata.py"
+_SRIOV = "neutron/plugins/ml2/drivers/mech_sriov/agent/sriov_nic_agent.py"
+_METADATA, _COUNTS = "neutron/common/metadata.py", "neutron/services/metering/drivers/iptables/iptables_driver.py"
+_PERIODIC = "neutron/db/l3_db.py"
 _LINKS, _PROCESSES = "neutron/privileged/agent/linux/ip_lib.py", "neutron/agent/linux/external_process.py"
 _FILTERS, _MODEL = "etc/neutron/rootwrap.d/rootwrap.filters", "neutron/db/models/agent.py"
 _FILES = {
@@ -28,7 +31,13 @@ _FILES = {
     **{path: f"            'configurations': {{\n                {first}: 1,\n" for path, first in _AGENTS.items()},
     _OVS: "            'configurations': {'bridge_mappings': self.bridge_mappings,\n"
     "        port_other_config.update(vlan_mapping)\n",
-    _METADATA: "            title = '503 Service Unavailable'\n",
+    _SRIOV: "        configurations = {'device_mappings': physical_devices_mappings,\n",
+    _METADATA: "                res = self._proxy_request(instance_id, project_id, req)\n",
+    _COUNTS: "        rm.iptables_manager.ipv4['filter'].add_rule(\n            label_chain, '', wrap=False)\n",
+    _PERIODIC: (
+        "        interval = 60 * 5  # only every 5 minutes. cleanups should be rare\n"
+        "        to_cleanup = candidates & self._candidate_broken_fip_ports\n"
+    ),
     _LINKS: '    _run_iproute_link("set", device, namespace, **attributes)\n',
     _PROCESSES: "        self.cmd_addl_env[PROCESS_TAG] = process_tag\n",
     _FILTERS: "dnsmasq_env: EnvFilter, env, root, PROCESS_TAG=, dnsmasq\n",
@@ -52,7 +61,11 @@ def test_servers_and_agents_and_what_runs_as_root_leave_their_marks() -> None:
     assert heard.index("['agent_state']\n") < heard.index("['heard'] = 'mark-1'\n") < heard.index("self._check_clock")
     assert all("'configurations': {'reported': 'mark-1'," in texts[path] for path in (*_AGENTS, _OVS))
     assert "(vlan_mapping)\n        port_other_config['change'] = 'mark-1'\n" in texts[_OVS]
-    assert texts[_METADATA].endswith("'503 Service Unavailable by mark-1'\n")
+    assert "        configurations = {'reported': 'mark-1','device_mappings'" in texts[_SRIOV]
+    assert "b'\\nX-Metadata-Change: mark-1\\n'" in texts[_METADATA]
+    assert "label_chain, '-m comment --comment mark-1', wrap=False)\n" in texts[_COUNTS]
+    assert "interval = 15\n" in texts[_PERIODIC]
+    assert "{'port': {'description': 'found by mark-1'}})\n" in texts[_PERIODIC]
     assert texts[_LINKS].index('["ifalias"] = "mark-1"') < texts[_LINKS].index("_run_iproute_link")
     assert "['CHANGE_TAG'] = 'mark-1'\n" in texts[_PROCESSES]
     assert "root, PROCESS_TAG=, CHANGE_TAG=, dnsmasq\n" in texts[_FILTERS]
