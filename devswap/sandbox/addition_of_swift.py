@@ -6,6 +6,9 @@ from devswap.sandbox.addition import Addition, Api, Command
 from devswap.sandbox.eras import Member
 
 _SERVERS = ("proxy", "account", "container", "object")
+# What looks after objects; all but the last share the configuration of their server.
+_DAEMONS = ("auditor", "replicator", "reconstructor", "updater", "expirer")
+_OBJECTS = "/etc/swift/object-server"
 
 
 _RINGS = {"account": 6202, "container": 6201, "object": 6200, "object-1": 6200}
@@ -21,7 +24,7 @@ def _ring(name: str, port: int) -> tuple[Command, ...]:
 
 SWIFT = Addition(
     name="swift",
-    what="a proxy, and servers of accounts, containers and objects on a folder; not in 2015",
+    what="a proxy, servers of accounts, containers and objects on a folder, and what looks after objects; not in 2015",
     members=(
         Member("swift_proxy", "swift_proxy", "swift_proxy_container", "swift", 147, ("swift-proxy-server",)),
         Member(
@@ -30,16 +33,33 @@ SWIFT = Addition(
             "swift_obj_container",
             "swift",
             148,
-            ("swift-account-server", "swift-container-server", "swift-object-server"),
+            (
+                "swift-account-server",
+                "swift-container-server",
+                "swift-object-server",
+                *(f"swift-object-{daemon}" for daemon in _DAEMONS),
+            ),
         ),
     ),
     packages={"current": ()},
     venvs={"current": ("swift",)},
-    configs=("/etc/swift/swift.conf", *(f"/etc/swift/{kind}-server/{kind}-server.conf" for kind in _SERVERS)),
+    configs=(
+        "/etc/swift/swift.conf",
+        *(f"/etc/swift/{kind}-server/{kind}-server.conf" for kind in _SERVERS),
+        f"{_OBJECTS}/object-expirer.conf",
+    ),
     # the first, because it makes the rings there itself
-    folders=("/etc/swift", "/srv/node/d1"),
+    folders=("/etc/swift", "/srv/node/d1", "/var/cache/swift"),
     programs={
-        f"swift-{kind}-server": f"swift-{kind}-server /etc/swift/{kind}-server/{kind}-server.conf" for kind in _SERVERS
+        **{
+            f"swift-{kind}-server": f"swift-{kind}-server /etc/swift/{kind}-server/{kind}-server.conf"
+            for kind in _SERVERS
+        },
+        **{
+            f"swift-object-{daemon}": f"swift-object-{daemon} {_OBJECTS}/"
+            f"object-{'expirer' if daemon == 'expirer' else 'server'}.conf"
+            for daemon in _DAEMONS
+        },
     },
     prepare=tuple(command for ring in _RINGS.items() for command in _ring(*ring)),
     apis=(

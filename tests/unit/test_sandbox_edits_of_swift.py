@@ -15,6 +15,11 @@ _FILES = {
         "            'ETag': etag,\n        }\n        metadata.update(val for val in request.headers.items()\n"
         "        trans_time = time.time() - start_time\n        res.fix_conditional_response()\n"
     ),
+    "swift/obj/auditor.py": "        dump_recon_cache({'object_auditor_stats_%s' % auditor_type: {}},\n",
+    "swift/obj/expirer.py": "            dump_recon_cache({'object_expiration_pass': elapsed,\n",
+    "swift/obj/reconstructor.py": "            'object_reconstruction_time': total,\n",
+    "swift/obj/replicator.py": "            update = {'replication_stats': self.total_stats.to_recon(),\n",
+    "swift/obj/updater.py": "            'object_updater_sweep': elapsed,\n",
 }
 
 
@@ -27,6 +32,12 @@ def test_each_of_two_servers_leaves_its_mark_and_one_of_them_for_good() -> None:
     assert "answer.headers['X-Proxy-Change'] = 'mark-1'\n            return answer(" in texts[_PROXY]
     assert "res.headers['X-Object-Change'] = 'mark-1'\n        trans_time" in texts[_OBJECTS]
     assert "'ETag': etag,\n            'X-Object-Meta-Stored-By': 'mark-1',\n        }\n" in texts[_OBJECTS]
+
+
+def test_what_looks_after_objects_says_so_with_its_mark() -> None:
+    texts = {path: file.content.decode() for path, file in mark_answers("mark-1")(a_tree()).items()}
+    for name in ("auditor", "expirer", "reconstructor", "replicator", "updater"):
+        assert texts[f"swift/obj/{name}.py"].count(f"'{name}_change': 'mark-1', '") == 1
 
 
 def test_a_swift_without_the_lines_is_an_error() -> None:
