@@ -23,7 +23,8 @@ def mark_servers(mark: str) -> Edit:
 
     The API has `mark` behind its name, the conductor and the compute service give it metadata, and the scheduler logs
     that it places it. The compute service has root write a file beside the servers as well, by privileged code that
-    names itself, and a server that asks who it is is told who has said so.
+    names itself, and a server that asks who it is is told who has said so. Proxies of consoles name themselves in
+    what they answer to browsers.
     """
 
     def edit(tree: Tree) -> Tree:
@@ -45,6 +46,9 @@ def mark_servers(mark: str) -> Edit:
         told = "        metadata = {'uuid': self.uuid}\n"
         named = told.replace("}", f", 'said_by': '{mark}'}}")
         tree = replace_once(tree, "nova/api/metadata/base.py", told, named)
+        path, last = "nova/console/websocketproxy.py", "    def send_head(self):\n"
+        header = f"        self.send_header('X-Console-Change', '{mark}')\n        super().end_headers()\n\n"
+        tree = replace_once(tree, path, last, f"    def end_headers(self):\n{header}{last}")
         placed = '        LOG.debug("Starting to schedule for instances: %s", instance_uuids)\n'
         said = f'        LOG.info("Placing %s by {mark}", ", ".join(instance_uuids or []))\n'
         return replace_once(tree, "nova/scheduler/manager.py", placed, placed + said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.added("nova"), pytest.mark.eras("
 # Unit by service.
 UNITS = {"nova-api": "nova-api-os-compute", "nova-conductor": "nova-conductor", "nova-scheduler": "nova-scheduler"}
 METADATA = "nova-api-metadata"
+CONSOLES = {"nova-novncproxy": 6080, "nova-spicehtml5proxy": 6082, "nova-serialproxy": 6083}
 # What a server is told of itself, asked as neutron's agent of metadata does it on its behalf; all comes over stdin.
 _ASK_METADATA = """
 import hashlib, hmac, json, sys, urllib.request
@@ -180,6 +182,25 @@ def test_a_server_is_told_of_itself_by_the_checkout_and_by_production_again(
         assert (said["uuid"], said["name"], said["said_by"]) == (server["id"], "red", shown)
         give_back(desk, METADATA, container)
         assert "said_by" not in compute.told(server)
+
+
+@pytest.mark.parametrize("service", CONSOLES)
+def test_browsers_are_answered_by_the_proxy_of_consoles_of_the_checkout_and_by_productions_again(
+    cloud: Cloud, desk: Desk, service: str
+) -> None:
+    def answered_by() -> str | None:
+        """Nothing: by production's; None: by none of them."""
+        asked = ["curl", "-sS", "--include", f"http://{address(cloud)}:{CONSOLES[service]}/"]
+        said = cloud.run(asked, on=cloud.container("-utility-"), ok=False).stdout
+        by = re.search(r"^X-Console-Change: (\S+)", said, re.MULTILINE | re.IGNORECASE)
+        return by[1] if by else "" if "websockify" in said.lower() else None
+
+    with whole(cloud, desk, "nova", [service], "nova-api") as container:
+        wait_until(lambda: answered_by() == "", "production's proxy answers", seconds=90)
+        shown = take_over(cloud, desk, service, container)
+        wait_until(lambda: answered_by() == shown, "the checkout's answers")
+        give_back(desk, service, container)
+        wait_until(lambda: answered_by() == "", "production's answers again")
 
 
 def at_prompts(desk: Desk, compute: Compute, container: str) -> None:

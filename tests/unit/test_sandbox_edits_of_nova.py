@@ -40,6 +40,7 @@ _FILES = {
     "nova/privsep/path.py": "    with open(path, mode) as f:\n        f.write(content)\n",
     "nova/scheduler/manager.py": '        LOG.debug("Starting to schedule for instances: %s", instance_uuids)\n',
     "nova/api/metadata/base.py": "        metadata = {'uuid': self.uuid}\n",
+    "nova/console/websocketproxy.py": "    def send_head(self):\n        pass\n",
 }
 
 
@@ -47,10 +48,18 @@ def a_tree() -> Tree:
     return {path: SourceFile(text.encode()) for path, text in _FILES.items()}
 
 
-def test_each_of_five_services_leaves_its_mark_on_a_server() -> None:
+def test_each_service_leaves_its_mark() -> None:
     tree = mark_servers("mark-1")(a_tree())
     changed = {path for path, file in tree.items() if b"mark-1" in file.content}
-    assert {path.split("/")[1] for path in changed} == {"api", "conductor", "compute", "privsep", "scheduler"}
+    assert {path.split("/")[1] for path in changed} == {
+        "api",
+        "conductor",
+        "compute",
+        "console",
+        "privsep",
+        "scheduler",
+    }
+    assert b"self.send_header('X-Console-Change', 'mark-1')" in tree["nova/console/websocketproxy.py"].content
     shown = tree["nova/api/openstack/compute/views/servers.py"].content
     assert shown.count(b'instance["display_name"],\n') == 1  # a list is not a server
     assert b"{'uuid': self.uuid, 'said_by': 'mark-1'}" in tree["nova/api/metadata/base.py"].content
