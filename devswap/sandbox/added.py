@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from string import Template
+from threading import Lock
 
 from devswap.sandbox.addition import Addition, Command
 from devswap.sandbox.additions import additions_named
@@ -19,17 +21,38 @@ from devswap.sandbox.templates import fill
 Say = Callable[[str], None]
 
 
+# What is the whole cloud's, such as HAProxy's file and keystone's catalogue, is changed for one addition at a time.
+_OF_ALL = Lock()
+
+
 def fill_added(cloud: Cloud, workshop: Workshop, say: Say) -> None:
-    """What an earlier `up` has done is not done again."""
-    for addition in additions_named(cloud.record.added):
-        for name, step in _steps(cloud, workshop, addition).items():
-            if not cloud.is_done(name):
-                say(name)
-                step()
-                cloud.mark_done(name)
+    """Several at once, each started when those that it needs are. What an earlier `up` has done is not done again."""
+    jobs: dict[str, Future[None]] = {}
+    with ThreadPoolExecutor(3) as pool:
+        for addition in additions_named(cloud.record.added):
+            needed = [
+                jobs[name] for name in addition.needs
+            ]  # begun before it, so that it never waits for its own place
+            jobs[addition.name] = pool.submit(_fill, cloud, _steps(cloud, workshop, addition, needed), say)
+        try:
+            for job in jobs.values():
+                job.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
-def _steps(cloud: Cloud, workshop: Workshop, addition: Addition) -> dict[str, Callable[[], None]]:
+def _fill(cloud: Cloud, steps: Mapping[str, Callable[[], None]], say: Say) -> None:
+    for name, step in steps.items():
+        if not cloud.is_done(name):
+            say(name)
+            step()
+            cloud.mark_done(name)
+
+
+def _steps(
+    cloud: Cloud, workshop: Workshop, addition: Addition, needed: Sequence[Future[None]]
+) -> dict[str, Callable[[], None]]:
     name = addition.name
     steps: dict[str, Callable[[], None]] = {f"wheels of {name}": lambda: _serve_wheels(cloud, workshop, addition)}
     if addition.queue:
@@ -40,7 +63,7 @@ def _steps(cloud: Cloud, workshop: Workshop, addition: Addition) -> dict[str, Ca
         steps[f"database of {name}"] = lambda: _make_databases(cloud, addition)
     if addition.prepare:
         steps[f"{name} prepared"] = lambda: _run(cloud, addition, addition.prepare)
-    steps[f"{name} started"] = lambda: _start(cloud, workshop, addition)
+    steps[f"{name} started"] = lambda: _start(cloud, workshop, addition, needed)
     if addition.complete:
         steps[f"{name} completed"] = lambda: _complete(cloud, addition)
     return steps
@@ -51,7 +74,7 @@ def wait_until_added_serve(cloud: Cloud) -> None:
         _wait_until_serving(cloud, addition)
 
 
-def _wait_until_serving(cloud: Cloud, addition: Addition, seconds: float = 120.0) -> None:
+def _wait_until_serving(cloud: Cloud, addition: Addition, seconds: float = 200.0) -> None:
     if addition.apis:
         put_into_rotation(cloud, *(api.backend for api in addition.apis))
     for api in addition.apis:
@@ -62,9 +85,10 @@ def _wait_until_serving(cloud: Cloud, addition: Addition, seconds: float = 120.0
 def _serve_wheels(cloud: Cloud, workshop: Workshop, addition: Addition) -> None:
     """From the repository, beside those that are there; written from outside, its container sees them at once."""
     served = cloud.of("repo").live_root() / "var/www/repo" / workshop.wheels_url_path
-    for wheel in workshop.adding(addition.name).wheels.iterdir():
-        if not (served / wheel.name).exists():
-            shutil.copyfile(wheel, served / wheel.name)
+    with _OF_ALL:
+        for wheel in workshop.adding(addition.name).wheels.iterdir():
+            if not (served / wheel.name).exists():
+                shutil.copyfile(wheel, served / wheel.name)
     path, text = constraints_of(workshop, addition.name)
     target = cloud.of("repo").live_root() / str(path).lstrip("/")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +112,8 @@ def _make_account(cloud: Cloud, addition: Addition) -> None:
         for api in addition.apis
         if api.kind
     ]
-    make_account(cloud, addition.name, cloud.record.secrets[f"{addition.name}_service_password"], endpoints)
+    with _OF_ALL:
+        make_account(cloud, addition.name, cloud.record.secrets[f"{addition.name}_service_password"], endpoints)
 
 
 def _make_databases(cloud: Cloud, addition: Addition) -> None:
@@ -108,7 +133,9 @@ def _run(cloud: Cloud, addition: Addition, commands: Sequence[Command]) -> None:
             container.run([f"{scripts}/{tool}", *arguments], user=addition.name, ok=command.ok, timeout=300)
 
 
-def _start(cloud: Cloud, workshop: Workshop, addition: Addition) -> None:
+def _start(cloud: Cloud, workshop: Workshop, addition: Addition, needed: Sequence[Future[None]]) -> None:
+    for job in needed:
+        job.result()
     for member in addition.members:
         start_units(cloud, member)
         if "apache2" in member.units:
@@ -116,7 +143,8 @@ def _start(cloud: Cloud, workshop: Workshop, addition: Addition) -> None:
     configuration = Configuration(cloud.record, workshop, "", pip={})
     fragments = {api.backend: configuration.haproxy_fragment(addition, api) for api in addition.apis}
     if fragments:
-        run_script(cloud.of("haproxy"), "python3", "fragments.python", given=json.dumps(fragments))
+        with _OF_ALL:
+            run_script(cloud.of("haproxy"), "python3", "fragments.python", given=json.dumps(fragments))
 
 
 def _complete(cloud: Cloud, addition: Addition) -> None:

@@ -34,14 +34,27 @@ def build_layers(workshop: Workshop) -> dict[str, Layer]:
 
 
 def build_added(workshop: Workshop, names: Sequence[str]) -> dict[str, Layer]:
-    """The layers of additions, one after the other; the era's own are there already."""
-    base, layers = build_base(workshop), {}
-    for name in names:
-        own = workshop.adding(name)
-        build_added_wheels(own, base)
-        layers[name] = build_layer(own, base, name)
+    """The layers of additions, two at once: one waits for the network while the other compiles.
+
+    The era's own are there already.
+    """
+    base = build_base(workshop)
+    layers: dict[str, Layer] = {}
+    with ThreadPoolExecutor(2) as pool:
+        jobs = {name: pool.submit(_build_added, workshop.adding(name), base) for name in names}
+        try:
+            layers = {name: job.result() for name, job in jobs.items()}
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_builds()
+            raise
     _prune(workshop.cache, list(layers.values()))
     return layers
+
+
+def _build_added(own: Workshop, base: Layer) -> Layer:
+    build_added_wheels(own, base)
+    return build_layer(own, base, own.addition)
 
 
 def _prune(cache: Cache, fresh: list[Layer]) -> None:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 
 from devswap.sandbox.additions import ADDITIONS
 from devswap.sandbox.base import Workshop
@@ -24,6 +25,7 @@ class Cloud:
 
     def __init__(self, shelf: Shelf, record: Record, root: Path) -> None:
         self.shelf, self.record, self.root = shelf, record, root
+        self._marking = Lock()
 
     def container(self, member: Member) -> Container:
         return Container(self.root, self.record.name(member))
@@ -35,7 +37,8 @@ class Cloud:
         return step in self.record.done
 
     def mark_done(self, step: str) -> None:
-        self.record = self.shelf.mark_done(self.record, step)
+        with self._marking:
+            self.record = self.shelf.mark_done(self.record, step)
 
     def make(self, workshop: Workshop, layers: Mapping[str, Layer]) -> None:
         """Define every container that is not yet, with its configuration inside and before its first start."""

@@ -63,7 +63,9 @@ def _build(workshop: Workshop, base: Layer, pins: Sequence[str]) -> None:
         "wheels.sh", "/run/wheels", "/run/pins.txt", str(2 * (os.cpu_count() or 1)),
         binds={workshop.wheels: "/run/wheels", pins_file: "/run/pins.txt"}, environment=host_pip_environment(),
     )  # fmt: skip
-    shutil.copy2(building.folder / "upper/opt/builder/bin/uv", cache.folder("tools") / "uv")
+    tool = cache.folder("tools") / "uv"
+    if not tool.exists():  # another build may be running it
+        shutil.copy2(building.folder / "upper/opt/builder/bin/uv", tool)
     shutil.rmtree(building.folder)
 
 
