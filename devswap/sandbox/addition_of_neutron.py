@@ -10,7 +10,7 @@ _ML2 = f"{_NEUTRON}/etc/neutron/plugins/ml2/ml2_conf.ini"
 NEUTRON = Addition(
     name="neutron",
     what="neutron-server with ML2 and what runs beside it; Open vSwitch in user space, its agents of layers 2 and 3,"
-    " DHCP, metadata and metering, and that of SR-IOV without a card; not in 2015",
+    " DHCP, metadata and metering, that of SR-IOV without a card, and those of OVN beside its databases; not in 2015",
     members=(
         Member(
             "neutron_server",
@@ -37,8 +37,29 @@ NEUTRON = Addition(
             ),
             devices=("/dev/net/tun",),
         ),
+        # databases of OVN and a host of it beside each other; the servers are not configured for it
+        Member(
+            "neutron_ovn",
+            "neutron_ovn_controller",
+            "neutron_ovn_container",
+            "neutron",
+            152,
+            ("openvswitch-switch", "ovn-central", "ovn-host", "neutron-ovn-agent", "neutron-ovn-metadata-agent"),
+            devices=("/dev/net/tun",),
+        ),
     ),
-    packages={"current": ("libPYTHON", "openvswitch-switch", "dnsmasq-base", "iptables", "haproxy", "keepalived")},
+    packages={
+        "current": (
+            "libPYTHON",
+            "openvswitch-switch",
+            "ovn-central",
+            "ovn-host",
+            "dnsmasq-base",
+            "iptables",
+            "haproxy",
+            "keepalived",
+        )
+    },
     venvs={"current": ("neutron", "uwsgi")},
     configs=(
         "/etc/neutron/neutron.conf",
@@ -49,6 +70,10 @@ NEUTRON = Addition(
         "/etc/neutron/metadata_agent.ini",
         "/etc/neutron/metering_agent.ini",
         "/etc/neutron/plugins/ml2/sriov_agent.ini",
+        "/etc/neutron/plugins/ml2/ovn_agent.ini",
+        "/etc/neutron/neutron_ovn_metadata_agent.ini",
+        "/etc/default/ovn-central",
+        "/etc/systemd/system/ovn-controller.service.d/chassis.conf",
         "/etc/neutron/rootwrap.conf",
         "/etc/neutron/rootwrap.d/rootwrap.filters",
     ),
@@ -64,12 +89,14 @@ NEUTRON = Addition(
                 "metadata": "metadata",
                 "metering": "metering",
                 "sriov-nic": "plugins/ml2/sriov",
+                "ovn": "plugins/ml2/ovn",
+                "ovn-metadata": "neutron_ovn_metadata",
             }.items()
         },
     },
     # routers outlive the agent that made them
     settings={"neutron-l3-agent": "KillMode = process"},
-    of_packages=("openvswitch-switch", "haproxy", "keepalived"),
+    of_packages=("openvswitch-switch", "ovn-central", "ovn-host", "haproxy", "keepalived"),
     as_root=("neutron-rootwrap", "neutron-rootwrap-daemon", "privsep-helper"),
     queue=True,
     databases={"neutron": "neutron"},

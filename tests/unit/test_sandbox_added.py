@@ -265,9 +265,17 @@ def test_each_database_belongs_to_its_user_and_each_api_with_a_kind_has_endpoint
     assert broker["vhosts"] == [{"name": "/rich"}]
 
 
+def test_what_an_addition_needs_is_started_before_it_though_both_are_filled_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = filled(record_with(["rich"]), tmp_path, monkeypatch).told
+    started = [where for where, what, _ in told if " systemctl enable " in what]
+    assert started == ["bare", "rich_api", "rich_agent"]
+
+
 def test_the_commands_that_complete_it_wait_until_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = filled(record_with(["rich"]), tmp_path, monkeypatch).told
-    (asked,) = [number for number, (_, what, _) in enumerate(told) if what.endswith("riches /all up 120.0")]
+    (asked,) = [number for number, (_, what, _) in enumerate(told) if what.endswith("riches /all up 200.0")]
     (completed,) = [number for number, (_, what, _) in enumerate(told) if what.endswith("rich-manage discover")]
     assert asked < completed
 

@@ -1,0 +1,111 @@
+"""neutron's agents of OVN in a sandbox, on a host of OVN beside its databases: who has made what there is, is seen.
+
+No neutron-server here is configured for OVN, so networks are made in OVN's own database, as ML2/OVN would make them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.integration.added import give_back, take_over, whole
+from tests.integration.cloud import Cloud, wait_until
+from tests.integration.networks import be_patient
+from tests.integration.people import Desk, Person
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.added("neutron"), pytest.mark.eras("current")]
+
+AGENTS = ["neutron-ovn-agent", "neutron-ovn-metadata-agent"]
+# A network, the port of who answers for metadata, and that of an instance, which is on this host.
+_MAKE = """
+set -e
+net=$1 name=neutron-$1
+ovn-nbctl ls-add $name
+ovn-nbctl lsp-add $name $net-metadata -- lsp-set-type $net-metadata localport \
+    -- lsp-set-addresses $net-metadata 'fa:16:3e:00:00:02 10.9.0.2'
+ovn-nbctl set logical_switch_port $net-metadata external_ids:neutron\\\\:device_owner=network\\\\:distributed \
+    external_ids:neutron\\\\:device_id=ovnmeta-$net external_ids:neutron\\\\:cidrs=10.9.0.2/24
+ovn-nbctl lsp-add $name $net-vm -- lsp-set-addresses $net-vm 'fa:16:3e:00:00:05 10.9.0.5'
+ovn-nbctl set logical_switch_port $net-vm external_ids:neutron\\\\:cidrs=10.9.0.5/24
+ovs-vsctl add-port br-int vm0 -- set interface vm0 type=internal external_ids:iface-id=$net-vm
+"""
+_REMOVE = "ovs-vsctl --if-exists del-port vm0; ovn-nbctl --if-exists ls-del neutron-$1"
+NETWORK = "5b0c6c8e-0d7c-4f0a-9b1e-1f6f0c2d3e4f"
+
+
+@dataclass(frozen=True)
+class Chassis:
+    """The host, as OVN's database has it."""
+
+    cloud: Cloud
+
+    @property
+    def container(self) -> str:
+        return self.cloud.container("-neutron-ovn-")
+
+    def sh(self, script: str, *words: str) -> str:
+        return self.cloud.sh(script, *words, on=self.container)
+
+    def says(self, key: str) -> str:
+        """What an agent has registered itself with; nothing where there is no such key."""
+        find = "ovn-sbctl --bare --columns=_uuid find Chassis_Private | head -n 1"
+        return self.sh(f'ovn-sbctl --if-exists get Chassis_Private "$({find})" external_ids:"$1"', f'"{key}"').strip(
+            '"'
+        )
+
+    def forget(self, key: str) -> None:
+        find = "ovn-sbctl --bare --columns=_uuid find Chassis_Private | head -n 1"
+        self.sh(f'ovn-sbctl remove Chassis_Private "$({find})" external_ids "$1"', f'"{key}"')
+
+    def aliases(self) -> set[str]:
+        """Of the devices by which metadata is answered in the network: privileged code has set them up."""
+        said = self.sh('ip -json -netns "ovnmeta-$1" -details link show 2>/dev/null || true', NETWORK)
+        return {each.get("ifalias", "") for each in json.loads(said or "[]") if each["ifname"] != "lo"}
+
+
+@pytest.fixture(autouse=True)
+def patient(people: tuple[Person, Person]) -> None:
+    be_patient(people[0])
+
+
+@pytest.fixture
+def chassis(cloud: Cloud) -> Iterator[Chassis]:
+    """With a network that has an instance on this host; nothing of it is left afterwards."""
+    found = Chassis(cloud)
+    wait_until(lambda: found.says("neutron:ovn-agent-id") != "", "OVN's agent has registered itself", seconds=180)
+    # the first namespace leaves a folder behind, which is no difference that a swap has made
+    found.sh("ip netns add integration && ip netns delete integration")
+    yield found
+    found.sh(_REMOVE, NETWORK)
+    wait_until(lambda: found.sh("ip netns list") == "", "the agent has taken everything away", seconds=180)
+
+
+def test_a_host_is_registered_by_ovns_agent_of_the_checkout_and_by_productions_again(
+    cloud: Cloud, desk: Desk, chassis: Chassis
+) -> None:
+    with whole(cloud, desk, "neutron", AGENTS, "neutron-ovn") as container:
+        assert chassis.says("neutron:change") == ""
+        shown = take_over(cloud, desk, "neutron-ovn-agent", container)
+        wait_until(lambda: chassis.says("neutron:change") == shown, "the checkout has registered itself", seconds=180)
+        for key in ("neutron:change", "neutron:ovn-agent-id"):
+            chassis.forget(key)
+        give_back(desk, "neutron-ovn-agent", container)
+        wait_until(lambda: chassis.says("neutron:ovn-agent-id") != "", "production has registered itself", seconds=180)
+        assert chassis.says("neutron:change") == ""
+
+
+def test_metadata_has_devices_that_ovns_agent_of_the_checkout_has_made_and_productions_again(
+    cloud: Cloud, desk: Desk, chassis: Chassis
+) -> None:
+    with whole(cloud, desk, "neutron", AGENTS, "neutron-ovn") as container:
+        shown = take_over(cloud, desk, "neutron-ovn-metadata-agent", container)
+        chassis.sh(_MAKE, NETWORK)
+        wait_until(lambda: chassis.aliases() == {shown}, "the checkout has made devices", seconds=180)
+        chassis.sh(_REMOVE, NETWORK)
+        wait_until(lambda: chassis.aliases() == set(), "the checkout has taken them away", seconds=180)
+        give_back(desk, "neutron-ovn-metadata-agent", container)
+        chassis.sh(_MAKE, NETWORK)
+        wait_until(lambda: chassis.aliases() == {""}, "production has made devices", seconds=180)
