@@ -51,7 +51,9 @@ class Record:
 
     @property
     def era(self) -> Era:
-        return grown(era_named(self.era_name), self.added)
+        """Its layout; what an addition has got since it was built is not there."""
+        whole = grown(era_named(self.era_name), self.added)
+        return replace(whole, members=tuple(member for member in whole.members if member.key in self.suffixes))
 
     def name(self, member: Member) -> str:
         return container_name(self.era, self.prefix, member, self.suffixes[member.key])
@@ -78,18 +80,24 @@ class Record:
 
 
 def with_additions(record: Record, names: Sequence[str]) -> Record:
-    """The record of a sandbox that shall have these and what they need: it does not serve any more until they do."""
+    """The record of a sandbox that shall have these and what they need: it does not serve any more until they do.
+
+    One that an older devswap has built gets what its additions have got since: then every step is repeated.
+    """
     added = [*record.added, *(each.name for each in additions_named(names) if each.name not in record.added)]
-    if added == record.added:
-        return record
     era = grown(era_named(record.era_name), added)
+    if all(member.key in record.suffixes for member in era.members):
+        return record
+    outdated = any(
+        member.key not in record.suffixes for member in grown(era_named(record.era_name), record.added).members
+    )
     passwords = [password for addition in additions_named(added) for password in addition.passwords]
     return replace(
         record,
         added=added,
         suffixes={member.key: record.suffixes.get(member.key) or new_suffix() for member in era.members},
         secrets={**{name: secrets.token_hex(16) for name in passwords}, **record.secrets},
-        done=[step for step in record.done if step != "serving"],
+        done=[step for step in record.done if step.startswith("made ") or (step != "serving" and not outdated)],
     )
 
 

@@ -10,6 +10,7 @@ import tarfile
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -238,6 +239,20 @@ def test_all_of_an_era_are_those_that_it_can_have() -> None:
     for era in ERAS.values():
         keys = [member.key for member in grown(era, additions_of(era.name)).members]
         assert len(keys) == len(set(keys))
+
+
+def test_a_sandbox_of_an_older_devswap_gets_what_its_additions_have_got_since() -> None:
+    record = with_additions(record_of(CURRENT), ["glance"])
+    older = replace(
+        record,
+        suffixes={key: suffix for key, suffix in record.suffixes.items() if key != "glance_api"},
+        done=["made haproxy", "glance started", "serving"],
+    )
+    assert "glance_api" not in [member.key for member in older.era.members]
+    again = with_additions(older, [])
+    assert "glance_api" in [member.key for member in again.era.members]
+    assert again.done == ["made haproxy"]
+    assert with_additions(again, []) == again
 
 
 def test_nova_comes_with_what_it_needs_and_its_network_is_an_answer_of_haproxys(tmp_path: Path) -> None:
