@@ -30,7 +30,7 @@ from devswap.sandbox.sources import host_distribution
 
 Say = Callable[[str], None]
 
-CACHE = Path("/var/cache/devswap/sandbox")
+CACHE = Path(os.environ.get("DEVSWAP_SANDBOX_CACHE", "/var/cache/devswap/sandbox"))
 
 
 def shelf_path() -> Path:
