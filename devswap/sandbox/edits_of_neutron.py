@@ -11,6 +11,11 @@ _VERSIONS = "neutron/db/migration/alembic_migrations/versions"
 _FILTERS = "etc/neutron/rootwrap.d/rootwrap.filters"
 _OVS_AGENT = "neutron/plugins/ml2/drivers/openvswitch/agent/ovs_neutron_agent.py"
 _METERING = "neutron/services/metering"
+# In OVN's agents, how each registers itself.
+_REGISTERS = {
+    "neutron/agent/ovn/agent/ovn_neutron_agent.py": "        ext_ids = {ovn_const.OVN_AGENT_NEUTRON_ID_KEY: str(",
+    "neutron/agent/ovn/metadata/agent.py": "        ext_ids = {ovn_const.OVN_AGENT_METADATA_ID_KEY: str(",
+}
 # In each agent, the line after which it says what it is configured for.
 _REPORTS = {
     "neutron/agent/dhcp/agent.py": "            'configurations': {\n                'dhcp_driver'",
@@ -28,9 +33,9 @@ def mark_networks(mark: str) -> Edit:
     The API has `mark` behind the names of networks and ports, the RPC server says that it has heard of an agent, and
     each agent that it has reported. The agent of layer 2 has noted it at each port that it has wired, that of metadata
     names itself in each answer, and that of metering in the rules by which it counts; the periodic worker says of a
-    floating address's port that nobody has finished that it has found it, before it deletes it. What runs as root shows
-    itself too: a device that privileged code has changed has the mark as its alias, and dnsmasq has it in its
-    environment, for which rootwrap has a filter.
+    floating address's port that nobody has finished that it has found it, before it deletes it. OVN's agents have the
+    mark in OVN's database. What runs as root shows itself too: a device that privileged code has changed has the mark
+    as its alias, and dnsmasq has it in its environment, for which rootwrap has a filter.
     """
 
     def edit(tree: Tree) -> Tree:
@@ -44,6 +49,8 @@ def mark_networks(mark: str) -> Edit:
         tree = replace_once(tree, "neutron/db/agents_db.py", given, said)
         for path, first in _REPORTS.items():
             tree = replace_once(tree, path, first, first.replace("{", f"{{'reported': '{mark}',", 1))
+        for path, registered in _REGISTERS.items():
+            tree = replace_once(tree, path, registered, registered.replace("{", f"{{'neutron:change': '{mark}', "))
         wired = "        port_other_config.update(vlan_mapping)\n"
         tree = replace_once(tree, _OVS_AGENT, wired, f"{wired}        port_other_config['change'] = '{mark}'\n")
         told = "                res = self._proxy_request(instance_id, project_id, req)\n"

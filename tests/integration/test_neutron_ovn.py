@@ -78,6 +78,7 @@ def chassis(cloud: Cloud) -> Iterator[Chassis]:
     wait_until(lambda: found.says("neutron:ovn-agent-id") != "", "OVN's agent has registered itself", seconds=180)
     # the first namespace leaves a folder behind, which is no difference that a swap has made
     found.sh("ip netns add integration && ip netns delete integration")
+    found.forget("neutron:change")
     yield found
     found.sh(_REMOVE, NETWORK)
     wait_until(lambda: found.sh("ip netns list") == "", "the agent has taken everything away", seconds=180)

@@ -16,6 +16,10 @@ _AGENTS = {
     "neutron/services/metering/agents/metering_agent.py": "'metering_driver'",
 }
 _OVS = "neutron/plugins/ml2/drivers/openvswitch/agent/ovs_neutron_agent.py"
+_OVN = {
+    "neutron/agent/ovn/agent/ovn_neutron_agent.py": "OVN_AGENT_NEUTRON_ID_KEY",
+    "neutron/agent/ovn/metadata/agent.py": "OVN_AGENT_METADATA_ID_KEY",
+}
 _SRIOV = "neutron/plugins/ml2/drivers/mech_sriov/agent/sriov_nic_agent.py"
 _METADATA, _COUNTS = "neutron/common/metadata.py", "neutron/services/metering/drivers/iptables/iptables_driver.py"
 _PERIODIC = "neutron/db/l3_db.py"
@@ -29,6 +33,7 @@ _FILES = {
         "        agent_state = kwargs['agent_state']['agent_state']\n        self._check_clock(agent_state)\n"
     ),
     **{path: f"            'configurations': {{\n                {first}: 1,\n" for path, first in _AGENTS.items()},
+    **{path: f"        ext_ids = {{ovn_const.{key}: str(agent_id)}}\n" for path, key in _OVN.items()},
     _OVS: "            'configurations': {'bridge_mappings': self.bridge_mappings,\n"
     "        port_other_config.update(vlan_mapping)\n",
     _SRIOV: "        configurations = {'device_mappings': physical_devices_mappings,\n",
@@ -62,6 +67,7 @@ def test_servers_and_agents_and_what_runs_as_root_leave_their_marks() -> None:
     assert all("'configurations': {'reported': 'mark-1'," in texts[path] for path in (*_AGENTS, _OVS))
     assert "(vlan_mapping)\n        port_other_config['change'] = 'mark-1'\n" in texts[_OVS]
     assert "        configurations = {'reported': 'mark-1','device_mappings'" in texts[_SRIOV]
+    assert all("{'neutron:change': 'mark-1', ovn_const.OVN_AGENT" in texts[path] for path in _OVN)
     assert "b'\\nX-Metadata-Change: mark-1\\n'" in texts[_METADATA]
     assert "label_chain, '-m comment --comment mark-1', wrap=False)\n" in texts[_COUNTS]
     assert "interval = 15\n" in texts[_PERIODIC]
