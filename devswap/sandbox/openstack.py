@@ -99,7 +99,9 @@ def start_units(cloud: Cloud, member: Member) -> None:
     container.run(["systemctl", "enable", "--quiet", *member.units])
     for unit in member.units:
         if unit != "apache2":
-            container.run(["systemctl", "restart", unit])
+            container.run(
+                ["systemctl", "restart", unit], timeout=300
+            )  # where it ran, it may take its unit's 120 s to end
 
 
 def _start_apache(container: Container, *, behind: bool) -> None:

@@ -26,7 +26,7 @@ net=$1 name=neutron-$1
 ovn-nbctl ls-add $name
 ovn-nbctl lsp-add $name $net-metadata -- lsp-set-type $net-metadata localport \
     -- lsp-set-addresses $net-metadata 'fa:16:3e:00:00:02 10.9.0.2'
-ovn-nbctl set logical_switch_port $net-metadata external_ids:neutron\\\\:device_owner=network\\\\:distributed \
+ovn-nbctl set logical_switch_port $net-metadata external_ids:neutron\\\\:device_owner=network:distributed \
     external_ids:neutron\\\\:device_id=ovnmeta-$net external_ids:neutron\\\\:cidrs=10.9.0.2/24
 ovn-nbctl lsp-add $name $net-vm -- lsp-set-addresses $net-vm 'fa:16:3e:00:00:05 10.9.0.5'
 ovn-nbctl set logical_switch_port $net-vm external_ids:neutron\\\\:cidrs=10.9.0.5/24
@@ -75,7 +75,9 @@ def patient(people: tuple[Person, Person]) -> None:
 def chassis(cloud: Cloud) -> Iterator[Chassis]:
     """With a network that has an instance on this host; nothing of it is left afterwards."""
     found = Chassis(cloud)
-    wait_until(lambda: found.says("neutron:ovn-agent-id") != "", "OVN's agent has registered itself", seconds=180)
+    wait_until(
+        lambda: found.says("neutron:ovn-neutron-agent-id") != "", "OVN's agent has registered itself", seconds=180
+    )
     # the first namespace leaves a folder behind, which is no difference that a swap has made
     found.sh("ip netns add integration && ip netns delete integration")
     found.forget("neutron:change")
@@ -91,10 +93,12 @@ def test_a_host_is_registered_by_ovns_agent_of_the_checkout_and_by_productions_a
         assert chassis.says("neutron:change") == ""
         shown = take_over(cloud, desk, "neutron-ovn-agent", container)
         wait_until(lambda: chassis.says("neutron:change") == shown, "the checkout has registered itself", seconds=180)
-        for key in ("neutron:change", "neutron:ovn-agent-id"):
+        for key in ("neutron:change", "neutron:ovn-neutron-agent-id"):
             chassis.forget(key)
         give_back(desk, "neutron-ovn-agent", container)
-        wait_until(lambda: chassis.says("neutron:ovn-agent-id") != "", "production has registered itself", seconds=180)
+        wait_until(
+            lambda: chassis.says("neutron:ovn-neutron-agent-id") != "", "production has registered itself", seconds=180
+        )
         assert chassis.says("neutron:change") == ""
 
 
