@@ -60,6 +60,11 @@ class Chassis:
         find = "ovn-sbctl --bare --columns=_uuid find Chassis_Private | head -n 1"
         self.sh(f'ovn-sbctl remove Chassis_Private "$({find})" external_ids "$1"', f'"{key}"')
 
+    def remove(self, who: str) -> None:
+        """The network, and with it what an agent has made for it."""
+        self.sh(_REMOVE, NETWORK)
+        wait_until(lambda: self.sh("ip netns list") == "", f"{who} has taken everything away", seconds=180)
+
     def aliases(self) -> set[str]:
         """Of the devices by which metadata is answered in the network: privileged code has set them up."""
         said = self.sh('ip -json -netns "ovnmeta-$1" -details link show 2>/dev/null || true', NETWORK)
@@ -82,8 +87,7 @@ def chassis(cloud: Cloud) -> Iterator[Chassis]:
     found.sh("ip netns add integration && ip netns delete integration")
     found.forget("neutron:change")
     yield found
-    found.sh(_REMOVE, NETWORK)
-    wait_until(lambda: found.sh("ip netns list") == "", "the agent has taken everything away", seconds=180)
+    found.remove("production")
 
 
 def test_a_host_is_registered_by_ovns_agent_of_the_checkout_and_by_productions_again(
@@ -109,8 +113,8 @@ def test_metadata_has_devices_that_ovns_agent_of_the_checkout_has_made_and_produ
         shown = take_over(cloud, desk, "neutron-ovn-metadata-agent", container)
         chassis.sh(_MAKE, NETWORK)
         wait_until(lambda: chassis.aliases() == {shown}, "the checkout has made devices", seconds=180)
-        chassis.sh(_REMOVE, NETWORK)
-        wait_until(lambda: chassis.aliases() == set(), "the checkout has taken them away", seconds=180)
+        chassis.remove("the checkout")
         give_back(desk, "neutron-ovn-metadata-agent", container)
         chassis.sh(_MAKE, NETWORK)
         wait_until(lambda: chassis.aliases() == {""}, "production has made devices", seconds=180)
+        chassis.remove("production")
