@@ -37,6 +37,7 @@ SWIFT = Addition(
                 "swift-account-server",
                 "swift-container-server",
                 "swift-object-server",
+                "swift-container-updater",  # by which the account of what shall expire comes to be
                 *(f"swift-object-{daemon}" for daemon in _DAEMONS),
             ),
         ),
@@ -55,6 +56,7 @@ SWIFT = Addition(
             f"swift-{kind}-server": f"swift-{kind}-server /etc/swift/{kind}-server/{kind}-server.conf"
             for kind in _SERVERS
         },
+        "swift-container-updater": "swift-container-updater /etc/swift/container-server/container-server.conf",
         **{
             f"swift-object-{daemon}": f"swift-object-{daemon} {_OBJECTS}/"
             f"object-{'expirer' if daemon == 'expirer' else 'server'}.conf"
