@@ -25,6 +25,14 @@ _BASE_ENVIRONMENT = {
     "HOME": "/root",
 }
 
+# What systemctl and systemd-run say then (sd-bus).
+_HUNG_UP = (
+    "Failed to connect to bus: Connection refused",
+    "Failed to connect to bus: No such file or directory",
+    "Transport endpoint is not connected",
+    "Failed to get properties: Connection reset by peer",
+)
+
 
 class Backend(Protocol):
     """One kind of machine. `address` is how users write it (lxc:NAME)."""
@@ -86,7 +94,8 @@ class BackedMachine:
         try:
             return process.run(entered, ok=ok, input=input, timeout=timeout, stdin=stdin, stdout=stdout)
         except CommandFailed as error:
-            if self._backend.init_pid() == before and not self._backend.was_shut(error.result):
+            was_in = self._backend.init_pid() == before and not self._backend.was_shut(error.result)
+            if was_in and not _is_silent(error.result):
                 raise
             restarted = self._restarted()
             told = replace(error.result, stderr=f"{restarted.message}: {restarted.hint}\n")  # others show only that
@@ -218,7 +227,7 @@ class BackedMachine:
     def _restarted(self) -> DevswapError:
         """It may run again by now; what was looked at or done is in doubt."""
         run = f"once it runs (lxc-info -n {self.name})" if self.address.startswith("lxc:") else "once it runs"
-        return DevswapError(f"{self.address} was stopped or restarted in the midst of this", hint=f"try again {run}")
+        return DevswapError(f"{self.address} is being stopped, started or restarted", hint=f"try again {run}")
 
     def _start_hint(self) -> str | None:
         return f"start it: lxc-start -n {self.name}" if self.address.startswith("lxc:") else None
@@ -233,3 +242,9 @@ class BackedMachine:
             if self._backend.init_pid() == before:
                 raise
             raise self._restarted() from error
+
+
+def _is_silent(failed: Result) -> bool:
+    """Whether systemd has hung up on who asked it: its last act before a machine ends, and so before it starts."""
+    said = failed.stderr
+    return "not been booted with systemd" not in said and any(text in said for text in _HUNG_UP)

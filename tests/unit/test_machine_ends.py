@@ -51,7 +51,7 @@ class Restarting(Ending):
 
     def enter(self, argv: Sequence[str]) -> list[str]:
         self._pid += 1
-        return ["sh", "-c", "echo Failed to connect to bus >&2; exit 1"]
+        return ["sh", "-c", "echo Killed >&2; exit 1"]
 
 
 class Shutting(Ending):
@@ -61,15 +61,30 @@ class Shutting(Ending):
         return ["sh", "-c", "echo 'lxc-attach: web: ../src/lxc/attach.c: 406 - Failed to get init pid' >&2; exit 1"]
 
 
-@pytest.mark.parametrize("backend", [Restarting, Shutting])
+class Silent(Ending):
+    """Its systemd has hung up, and is about to end it."""
+
+    def enter(self, argv: Sequence[str]) -> list[str]:
+        return ["sh", "-c", "echo 'Failed to get properties: Transport endpoint is not connected' >&2; exit 1"]
+
+
+@pytest.mark.parametrize("backend", [Restarting, Shutting, Silent])
 def test_a_command_in_a_machine_that_is_restarted_tells_of_that_and_what_to_type(backend: type[Ending]) -> None:
     machine = BackedMachine(backend(os.getpid()))
     with pytest.raises(CommandFailed) as told:
         machine.run(["systemctl", "show"])
-    assert told.value.message == "lxc:web was stopped or restarted in the midst of this"
+    assert told.value.message == "lxc:web is being stopped, started or restarted"
     assert told.value.hint == "try again once it runs (lxc-info -n web)"
-    with pytest.raises(DevswapError, match=r"cannot stop x\.service in web: lxc:web was stopped or restarted"):
+    with pytest.raises(
+        DevswapError, match=r"cannot stop x\.service in web: lxc:web is being stopped"
+    ):
         systemd.stop(machine, "x.service")
+
+
+def test_a_machine_without_systemd_is_not_taken_for_one_that_ends() -> None:
+    said = "System has not been booted with systemd as init system. Failed to connect to bus: Connection refused"
+    with pytest.raises(CommandFailed, match="not been booted"):
+        BackedMachine(Ending(os.getpid())).run(["sh", "-c", f"echo '{said}' >&2; exit 1"])
 
 
 def test_a_command_that_fails_in_a_machine_that_runs_on_is_told_as_ever() -> None:
@@ -85,5 +100,5 @@ def test_a_file_of_a_machine_that_is_restarted_tells_of_that() -> None:
         child.kill()
         child.wait()
         backend.init_pid = iter([child.pid, None]).__next__  # type: ignore[assignment]
-        with pytest.raises(DevswapError, match="lxc:web was stopped or restarted in the midst of this"):
+        with pytest.raises(DevswapError, match="lxc:web is being stopped, started or restarted"):
             machine.exists("/")
