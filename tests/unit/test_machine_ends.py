@@ -75,9 +75,7 @@ def test_a_command_in_a_machine_that_is_restarted_tells_of_that_and_what_to_type
         machine.run(["systemctl", "show"])
     assert told.value.message == "lxc:web is being stopped, started or restarted"
     assert told.value.hint == "try again once it runs (lxc-info -n web)"
-    with pytest.raises(
-        DevswapError, match=r"cannot stop x\.service in web: lxc:web is being stopped"
-    ):
+    with pytest.raises(DevswapError, match=r"cannot stop x\.service in web: lxc:web is being stopped"):
         systemd.stop(machine, "x.service")
 
 
