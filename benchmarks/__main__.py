@@ -6,7 +6,8 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -14,13 +15,15 @@ from types import FrameType
 from benchmarks import command_line, place, table, takeover, web
 from benchmarks.place import Place
 from benchmarks.table import Target
-from benchmarks.takeover import Rows
+from benchmarks.takeover import Bench, Rows
 from devswap.errors import DevswapError
 from devswap.sandbox.commands import shelf_path
 
 _README = Path(__file__).with_name("README.md")
 _BEGIN, _END = "<!-- measured -->", "<!-- /measured -->"
 _PARTS = ("harmless", "migration", "web", "commands")
+_SAVES = "saves"
+"""A part of the first, which is measured by itself only where that is said."""
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -28,7 +31,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--program", type=Path, required=True, help="the devswap to measure")
     parser.add_argument("--repeat", type=int, default=3, help="rounds of takeovers")
     parser.add_argument("--runs", type=int, default=15, help="runs of each command")
-    parser.add_argument("--only", choices=_PARTS, action="append", help="measure this part; may be repeated")
+    parser.add_argument("--only", choices=(*_PARTS, _SAVES), action="append", help="measure this part; may be repeated")
     parser.add_argument("--write", action="store_true", help="put the tables into benchmarks/README.md")
     return parser.parse_args(arguments)
 
@@ -36,10 +39,10 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 def _measure(options: argparse.Namespace, scratch: Path) -> str:
     here, parts = place.current(), options.only or _PARTS
     sections, reached = [f"{_host()} Medians of {options.repeat} takeovers and {options.runs} runs of commands."], []
-    if "harmless" in parts or "migration" in parts:
+    if not _TAKEOVERS.keys().isdisjoint(parts):
         for rows, more in _takeovers(here, options, scratch):
             sections += [f"### {rows.change}", table.takeovers(rows), _SPENT, table.seconds_spent(rows)]
-            sections += [table.migrated(rows)] if rows.change == _TITLES["migration"] else []
+            sections += [table.migrated(rows)] if rows.change == _TAKEOVERS["migration"].title else []
             reached += more
     if "web" in parts:
         edited = web.measure(here, options.program, scratch / "state", rounds=options.repeat, say=_say)
@@ -52,21 +55,34 @@ def _measure(options: argparse.Namespace, scratch: Path) -> str:
     return "\n\n".join([*sections, "### Targets", table.targets(reached)])
 
 
-_TITLES = {"harmless": "A change without a migration", "migration": "A change with a migration"}
+@dataclass(frozen=True)
+class _Part:
+    """One that takes heat-engine over."""
+
+    title: str
+    measure: Callable[[Bench, Path, Rows], None]
+    targets: Callable[[Rows], list[Target]]
+
+
+_TAKEOVERS = {
+    "harmless": _Part("A change without a migration", takeover.harmless, table.harmless_targets),
+    "migration": _Part("A change with a migration", takeover.migration, table.migration_targets),
+    _SAVES: _Part("Saves alone", takeover.saves, table.save_targets),
+}
 _SPENT = "Where the seconds go; the stop, the start and what lies between them are the outage:"
 
 
 def _takeovers(here: Place, options: argparse.Namespace, scratch: Path) -> Iterator[tuple[Rows, list[Target]]]:
+    wanted = [name for name in options.only or _PARTS if name in _TAKEOVERS]
     with takeover.bench(here, scratch, _say) as bench:
-        takeover.warm(bench)
-        for part in options.only or _PARTS:
-            if part not in _TITLES:
-                continue
-            rows = Rows(_TITLES[part])
+        if wanted != [_SAVES]:
+            takeover.warm(bench)
+        for part in map(_TAKEOVERS.__getitem__, wanted):
+            rows = Rows(part.title)
             for number in range(options.repeat):
                 _say(f"{rows.change}: round {number + 1} of {options.repeat}")
-                (takeover.harmless if part == "harmless" else takeover.migration)(bench, options.program, rows)
-            yield rows, (table.harmless_targets if part == "harmless" else table.migration_targets)(rows)
+                part.measure(bench, options.program, rows)
+            yield rows, part.targets(rows)
 
 
 def _host() -> str:

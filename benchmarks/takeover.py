@@ -30,6 +30,7 @@ SAVED = "devswap, a save under `run --reload`"
 # heat-engine ends at a multiple of 5 s after its start, at the earliest 5 s after it is told to: two stops are
 # comparable that begin at the same moment of this loop.
 _LOOP = 5.0
+_SAVES = 3
 
 
 @dataclass(frozen=True)
@@ -170,12 +171,29 @@ def harmless(bench: Bench, program: Path, rows: Rows) -> None:
         _checkout(bench, "devswap, one's own tree", devswap, str(tree))
         _edit(tree)
         switched[EDITED] = _run_again(bench, EDITED, devswap)
-        with devswap.terminal("run", "heat-engine", "--reload") as terminal:
-            terminal.wait("answers from")
-            switched[SAVED] = bench.timed(SAVED, lambda: _edit(tree), waits=True, starts=bench.place.unit)
+        (switched[SAVED],) = _saves(bench, devswap, tree, 1)
     _add_beside_restarts(bench, rows, taken)
     for way, timing in switched.items():
         rows.add(way, timing)
+
+
+def saves(bench: Bench, program: Path, rows: Rows) -> None:
+    """One round of saves alone, beside as many restarts of production."""
+    machine, unit = bench.place.machine, bench.place.unit
+    for _ in range(_SAVES):
+        restarted = lambda: machine.run(["systemctl", "restart", unit])  # noqa: E731
+        rows.add(RESTART, bench.timed(RESTART, restarted, waits=True, starts=unit))
+    with swapped.first_day(bench.place, program, bench.scratch / "state") as (devswap, person):
+        tree = person.clone(bench.place, change("heat", HARMLESS).ref(2))
+        _checkout(bench, "devswap, one's own tree", devswap, str(tree))
+        for timing in _saves(bench, devswap, tree, _SAVES):
+            rows.add(SAVED, timing)
+
+
+def _saves(bench: Bench, devswap: Program, tree: Path, number: int) -> list[Timing]:
+    with devswap.terminal("run", "heat-engine", "--reload") as terminal:
+        terminal.wait("answers from")
+        return [bench.timed(SAVED, lambda: _edit(tree), waits=True, starts=bench.place.unit) for _ in range(number)]
 
 
 def migration(bench: Bench, program: Path, rows: Rows) -> None:
