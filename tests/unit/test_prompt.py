@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import signal
 import sys
 import termios
 import time
@@ -15,6 +14,7 @@ import pytest
 
 from devswap import debugger
 from devswap.pty import Terminal
+from tests.unit import terminals
 
 PROMPT = r"\(Pdb\) "
 SERVICE = """
@@ -91,10 +91,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
     started = Run(tmp_path, 21)
     started.expect("has stopped", r"-> last = twice \+ 1", PROMPT)
     yield started
-    if started.terminal.isalive():  # close() waits a tenth of a second for that, and other things may go on besides
-        started.terminal.kill(signal.SIGKILL)
-        started.terminal.wait()
-    started.terminal.close()
+    terminals.close(started.terminal)
 
 
 def test_a_worker_without_session_and_input_has_a_prompt(run: Run) -> None:
@@ -153,7 +150,7 @@ def test_keys_edit_the_line_and_find_earlier_ones(run: Run, tmp_path: Path) -> N
     again.expect(PROMPT)
     again.terminal.send("\x1b[A\x1b[A\r")
     again.expect("11514", PROMPT)
-    again.terminal.close(force=True)
+    terminals.close(again.terminal)
 
 
 def test_two_workers_take_turns_and_the_second_says_that_it_waits(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from devswap.debugger import steps as stepping
 from devswap.pty import Terminal
+from tests.unit import terminals
 
 PROMPT = r"\(Pdb\) "
 STEPS = """
@@ -65,7 +66,7 @@ def steps(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[pexpect.sp
     terminal.expect("it is slow")
     wait_for(Terminal(terminal.child_fd, "").is_at_prompt, "its keys are watched")
     yield terminal
-    terminal.close(force=True)
+    terminals.close(terminal)
 
 
 def wait_for(true: Callable[[], bool], what: str) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from tests.unit import terminals
+
 SERVICE = """
 import json, os, sys, threading, time
 from devswap.debugger import start
@@ -87,7 +89,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
     found.terminal.expect("started api|started engine")
     found.terminal.expect("started api|started engine")
     yield found
-    found.terminal.close(force=True)
+    terminals.close(found.terminal)
 
 
 def test_each_line_says_whose_it_is_in_a_colour_of_its_own(run: Run) -> None:
