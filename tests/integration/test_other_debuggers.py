@@ -144,6 +144,8 @@ def test_an_editor_stops_a_request_to_heat_api_which_no_save_starts_again_meanwh
 ) -> None:
     tree = stopping_tree(desk)
     source = tree / "heat/api/versions.py"
+    slow = "        if 'stop' in req.query_string: __import__('time').sleep(4)\n"
+    desk.edit(source, "        version_objs = [\n", f"{slow}        version_objs = [\n")
     chosen = ("--reload", "--debugger", "debugpy", "--write-launch", ".vscode")
     terminal = desk.terminal("checkout", "heat-api", str(tree), "--machine", heat, *chosen, columns=200)
     terminal.timeout = 240  # on a host that is busy with other tests
@@ -159,7 +161,10 @@ def test_an_editor_stops_a_request_to_heat_api_which_no_save_starts_again_meanwh
     asked = begin(cloud, heat, "python3", "-c", asking(cloud.containers[heat], 8004, "/?stop"))
     thread, _ = editor.stopped()
     source.write_text(source.read_text())
-    assert terminal.expect(["starting heat-api again", pexpect.TIMEOUT], timeout=4) == 1
+    assert terminal.expect(["starting heat-api again", pexpect.TIMEOUT], timeout=2) == 1
+    editor.ask("next", threadId=thread)
+    assert terminal.expect(["starting heat-api again", pexpect.TIMEOUT], timeout=3) == 1, "it is in the midst of a step"
+    thread, _ = editor.stopped()
     editor.go_on(thread)
     terminal.expect("heat/api/versions.py: starting heat-api again")
     terminal.expect("answers from .*; since the save")
