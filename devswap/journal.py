@@ -220,8 +220,8 @@ class Journals:
         return self._state / "claims" / self.folder(service, machine).name
 
     def run_path(self, service: str, machine: str) -> Path:
-        """The same for its run on a terminal; beside it, since a restore must do with a disk that is full."""
-        return self.claim_path(f"run:{service}", machine)
+        """The same for its run on a terminal."""
+        return self._state / "runs" / self.folder(service, machine).name
 
     def all(self) -> list[Journal]:
         """Those that can be read, in the order in which production was taken over."""

@@ -288,9 +288,8 @@ def while_it_serves(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, act:
     served: list[bool] = []
 
     def person_acts(machine: SimulatedMachine, unit: str) -> bool:
-        journals, service = cloud.host().journals, unit.removesuffix(".service")
-        runs, works = journals.run_path(service, machine.address), journals.claim_path(service, machine.address)
-        if claims.holder(runs) is None or claims.holder(works) is not None:
+        path = cloud.host().journals.run_path(unit.removesuffix(".service"), machine.address)
+        if claims.holder(path) is None or claims.holder(Path(str(path).replace("/runs/", "/claims/"))) is not None:
             return False
         if not served:
             served.append(False)
