@@ -1,10 +1,7 @@
-"""One devswap at a time works on a swap, and one runs it on a terminal.
+"""One devswap at a time works on a swap: from the first look of a checkout to the end of its foreground run.
 
-Each claim is a lock on a file, which the kernel drops when its holder dies, however it dies. The file says who holds it
-and what for, so that the next one can be told, or end the holder and wait. Who runs a swap that serves lends the claim
-to work on it: another checkout is prepared meanwhile, and ends the run when everything is.
-
-Nobody waits for the claim to work on a swap who has the one to run it: the other way round is what all do.
+The claim is a lock on a file, which the kernel drops when its holder dies, however it dies. The file says who holds it
+and what for, so that the next one can be told, or end the holder and wait.
 """
 
 from __future__ import annotations
@@ -15,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -40,64 +37,8 @@ class Holder:
     """When the owner's process did, in the kernel's own count: its number may be another's by now."""
 
 
-class Held:
-    """The claim on a swap, which is worked on; `end_run` takes the one to run it as well."""
-
-    def __init__(self, host: Host, service: str, machine: str, doing: str, busy: Callable[[Holder], None]) -> None:
-        self._path, self._run_path = (
-            host.journals.claim_path(service, machine),
-            host.journals.run_path(service, machine),
-        )
-        self._holder, self._busy = Holder(host.owner, doing), busy
-        self._work, self._run = ExitStack(), ExitStack()
-        self._runs = self.is_lent = False
-        self._work.enter_context(claim(self._path, self._holder, busy=busy))
-
-    def end_run(self) -> None:
-        """End what serves on a terminal of another devswap, if anything does; from now on it is ours to run."""
-        if not self._runs:
-            self._run.enter_context(claim(self._run_path, self._holder, busy=self._busy))
-            self._runs = True
-
-    def lend(self) -> None:
-        """What we run serves: who prepares something else for it may do so meanwhile."""
-        if self._runs:
-            self._work.close()
-            self.is_lent = True
-
-    @contextmanager
-    def shortly(self) -> Iterator[bool]:
-        """Have a claim that was lent; false where somebody else works on the swap now."""
-        with ExitStack() as taken:
-            try:
-                taken.enter_context(claim(self._path, self._holder, busy=_pass, seconds=0))
-                free = True
-            except DevswapError:
-                free = False
-            yield free
-
-    def has_ended(self) -> None:
-        """Our run has: whoever waits for that goes on."""
-        self._run.close()
-        self._runs = False
-
-    def reclaim(self) -> None:
-        """Wait for a claim that was lent, as long as it takes; what we ran must have ended."""
-        if self.is_lent:
-            self._work.enter_context(claim(self._path, self._holder, busy=_pass, seconds=None))
-            self.is_lent = False
-
-    def close(self) -> None:
-        self._run.close()
-        self._work.close()
-
-
-def _pass(found: Holder) -> None:
-    """Whoever it is goes on."""
-
-
 @contextmanager
-def held(host: Host, service: str, machine: str, doing: str, *, take_over: bool) -> Iterator[Held]:
+def held(host: Host, service: str, machine: str, doing: str, *, take_over: bool) -> Iterator[None]:
     """The claim on a swap, for as long as it is worked on."""
 
     def busy(found: Holder) -> None:
@@ -112,19 +53,13 @@ def held(host: Host, service: str, machine: str, doing: str, *, take_over: bool)
         host.say(f"ending devswap {found.doing} of {told}")
         end(found)
 
-    found = Held(host, service, machine, doing, busy)
-    try:
-        yield found
-    finally:
-        found.close()
+    with claim(host.journals.claim_path(service, machine), Holder(host.owner, doing), busy=busy):
+        yield
 
 
 @contextmanager
 def held_if_free(host: Host, service: str, machine: str, doing: str) -> Iterator[None]:
-    """As `held`, but nothing is ended for it: raises Busy where anybody works on the swap. A restore is waited for.
-
-    What serves on a terminal is left to serve, but for a restore, which is not for what somebody runs.
-    """
+    """As `held`, but nothing is ended for it: raises Busy where anybody works on the swap. A restore is waited for."""
 
     def busy(found: Holder) -> None:
         if found.doing == RESTORE:
@@ -136,18 +71,8 @@ def held_if_free(host: Host, service: str, machine: str, doing: str) -> Iterator
             hint=f"Ctrl-C there, or kill {found.owner.pid}; then try again" if ours else "ask them",
         )
 
-    wanted = [host.journals.claim_path(service, machine)]
-    wanted += [host.journals.run_path(service, machine)] if doing == RESTORE else []
-    with ExitStack() as taken:
-        for path in wanted:
-            taken.enter_context(claim(path, Holder(host.owner, doing), busy=busy))
+    with claim(host.journals.claim_path(service, machine), Holder(host.owner, doing), busy=busy):
         yield
-
-
-def holders(host: Host, service: str, machine: str) -> list[Holder]:
-    """Who works on a swap, and who runs it on a terminal."""
-    paths = host.journals.claim_path(service, machine), host.journals.run_path(service, machine)
-    return [found for found in map(holder, paths) if found is not None]
 
 
 def where(found: Holder) -> str:

@@ -219,10 +219,6 @@ class Journals:
         """Where the claim on a swap is taken; not in its folder, which comes and goes."""
         return self._state / "claims" / self.folder(service, machine).name
 
-    def run_path(self, service: str, machine: str) -> Path:
-        """The same for its run on a terminal."""
-        return self._state / "runs" / self.folder(service, machine).name
-
     def all(self) -> list[Journal]:
         """Those that can be read, in the order in which production was taken over."""
         found = [journal for journal in map(_load_if_there, self._folders()) if isinstance(journal, Journal)]

@@ -20,7 +20,8 @@ def of(host: Host, kept: Kept) -> list[Journal]:
 
 def runs_on(host: Host, journal: Journal, kept: Kept) -> bool:
     swap = journal.swap
-    return any(each.owner.pid == kept.pid for each in claims.holders(host, swap.service, swap.machine))
+    holder = claims.holder(host.journals.claim_path(swap.service, swap.machine))
+    return holder is not None and holder.owner.pid == kept.pid
 
 
 def begin(host: Host, services: Sequence[str]) -> int:

@@ -25,7 +25,7 @@ def show_run(host: Host, service: str, ended: Ended | None, *, given_back: bool 
     if ended is None:
         print(f"{service} runs in the background; devswap logs {called} -f shows it, devswap restore {called} ends it")
         return
-    if given_back or (ended.by_user and not ours):  # somebody else has given it back, or runs it
+    if given_back:
         return
     if not ended.by_user:
         raise NotWhole(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from devswap import plan
-from devswap.claims import Held
 from devswap.database_source import Source
 from devswap.deployment import Deployment
 from devswap.hooks_of_swap import Hooked
@@ -51,19 +50,12 @@ class Prepared:
     """Its callers are restarted, so that they wait: before anything is stopped, with an outage of their own."""
     in_apache: bool = False
     """Apache runs development, as it does production."""
-    claim: Held | None = None
-    """Of the devswap that has prepared it."""
     seen: Record | None = None
     """What earlier swaps had captured of its database when that was looked at: see database_plan.py."""
     together: frozenset[str] = frozenset()
     """The swaps that are taken over with this one."""
     keeps_before: bool = False
     """What the checkout before this one used stays mounted: the switch may have to be taken back."""
-
-    def make_way(self) -> None:
-        """End what serves on a terminal, if anything does."""
-        if self.claim is not None:
-            self.claim.end_run()
 
     @property
     def _place(self) -> Slot:

@@ -107,7 +107,8 @@ class Recovery:
 
 def is_interrupted(host: Host, journal: Journal) -> bool:
     """Whether a restart, or the death of a devswap, has left the swap behind: nobody works on it or runs it now."""
-    return not claims.holders(host, journal.swap.service, journal.swap.machine) and _is_left(host, journal)
+    claim = host.journals.claim_path(journal.swap.service, journal.swap.machine)
+    return claims.holder(claim) is None and _is_left(host, journal)
 
 
 def restore(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> list[Restored]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import replace
 from functools import partial
 
 from devswap import (
@@ -21,7 +20,6 @@ from devswap import (
     takeover,
     way,
 )
-from devswap.claims import Held
 from devswap.discovery.units import Found
 from devswap.errors import UsageError
 from devswap.foreground import Ended
@@ -53,16 +51,11 @@ def checkout(host: Host, services: Sequence[str], wish: Wish, makers: Makers = M
 def _prepared(host: Host, places: Sequence[Found], wish: Wish, makers: Makers) -> Iterator[list[Prepared]]:
     """All of them, with the claims on them; what there is to know of them is said."""
     with ExitStack() as claimed:
-        had = dict[str, Held]()
         for place in sorted(places, key=lambda place: place.service.name):
             where = (place.service.name, place.machine.address)
-            claim = claims.held(host, *where, "checkout", take_over=bool(wish.take_over))
-            had[place.service.name] = claimed.enter_context(claim)
+            claimed.enter_context(claims.held(host, *where, "checkout", take_over=bool(wish.take_over)))
             claimed.enter_context(coming_back.cleaned_up(host, *where))
-        group = [
-            replace(one, claim=had[one.journal.swap.service])
-            for one in all_or_none.prepared(host, places, wish, makers)
-        ]
+        group = all_or_none.prepared(host, places, wish, makers)
         preparation.show(host, *group)
         for one in group:
             edits.offer(host, one.journal.swap)
@@ -84,9 +77,12 @@ def checkout_one(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | Non
 
 
 def _kept_again(host: Host, place: Found, wish: Wish, makers: Makers) -> Ended:
-    with _prepared(host, [place], wish, makers) as group, all_or_none.taking_over(host, group) as begin:
-        begin(group[0])
-        return swap.foreground_first(host, group[0], wish, nullcontext, partial(all_or_none.settle, host, group))
+    with _prepared(host, [place], wish, makers) as group:
+        with all_or_none.taking_over(host, group) as begin:
+            begin(group[0])
+            ended = swap.foreground_first(host, group[0], wish, nullcontext)
+        all_or_none.settle(host, group)
+        return ended
 
 
 def planned(host: Host, services: Sequence[str], wish: Wish, makers: Makers = MAKERS) -> list[Planned]:
@@ -122,18 +118,14 @@ def run(
         return None
     database_claims.wait_for_others(host, "run", *journals)
     with ExitStack() as until_ended:
-        had = {
-            name: until_ended.enter_context(claims.held(host, name, found[name], "run", take_over=take_over))
-            for name in sorted(found)
-        }
+        for name in sorted(found):
+            until_ended.enter_context(claims.held(host, name, found[name], "run", take_over=take_over))
         wanted = [
             swap.ready(host, name, address, take_over=take_over, changes=changes) for name, address in found.items()
         ]
         journals = [journal for journal, _ in wanted]
         _require_terminals(journals, named=here)
         if restore_on_exit:
-            for claim in had.values():
-                claim.end_run()
             for journal in journals:
                 until_ended.enter_context(coming_back.given_back(host, journal))
         with coming_back.still_held(" ".join(services)), ExitStack() as begun:
@@ -143,9 +135,7 @@ def run(
                 if tuned is not None:
                     journal.describe(tuning=tuned.as_json())
             for journal in journals:
-                claim = had[journal.swap.service]
-                again = partial(takeover.start_again, host, journal, make_way=claim.end_run)
-                runs.begin(journal, again, None if restore_on_exit else claim)
+                runs.begin(journal, partial(takeover.start_again, host, journal))
             all_begun = begun.pop_all()
             if kept:
                 return runs.show(all_begun, within=host.settings.wait)
@@ -181,12 +171,10 @@ def _foreground_first(host: Host, group: Sequence[Prepared], wish: Wish) -> Endi
                 runs = Runs(host, until_ended, begun)
                 for one in group:
                     begin(one)
-                    claim = None if wish.restore_on_exit else one.claim
-                    runs.begin(one.journal, partial(takeover.take_over, host, one), claim)
+                    runs.begin(one.journal, partial(takeover.take_over, host, one))
                 kept = begun.pop_all()
-            settle = partial(all_or_none.settle, host, group)
             if wish.kept:
-                return runs.show(kept, within=host.settings.wait, settle=settle)
+                ended = runs.show(kept, within=host.settings.wait)
         with kept:
-            settle()
-            return runs.show(kept)
+            all_or_none.settle(host, group)
+            return ended if wish.kept else runs.show(kept)

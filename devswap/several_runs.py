@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
-from devswap import coming_back, running, swap, systemd, transcript
+from devswap import changing, coming_back, running, swap, systemd, traffic, transcript
 from devswap.announcement import Announcement
-from devswap.claims import Held
 from devswap.errors import NotServing
 from devswap.foreground import Ended
 from devswap.host import Host
@@ -28,31 +27,25 @@ class Runs:
         self._host, self._until_ended, self._begun = host, until_ended, begun
         self._parts: list[Part] = []
         self._starts: list[Start] = []
-        self._claims: list[Held | None] = []
         self._answered: set[str] = set()
-        self._settle: Callable[[], None] = lambda: None
 
-    def begin(self, journal: Journal, start: Callable[[Terminal, Question | None], Start], claim: Held | None) -> None:
+    def begin(self, journal: Journal, start: Callable[[Terminal, Question | None], Start]) -> None:
         """Start one at once: what it says is kept by its terminal until all of them are shown."""
         host, taken = self._host, journal.swap
         machine = host.machine(taken.machine)
         terminal = self._until_ended.enter_context(swap.terminal_of(host, journal))
         question = self._until_ended.enter_context(running.standing_by(host, taken))
         self._starts.append(start(terminal, question))
-        self._claims.append(claim)
         job = self._begun.enter_context(running.begun(machine, taken))
         kept = self._until_ended.enter_context(transcript.beside(journal))
         self._parts.append(Part(taken.service, terminal, job, lambda: systemd.kill(machine, taken.unit), kept.write))
 
-    def show(
-        self, begun: ExitStack, *, within: float | None = None, settle: Callable[[], None] = lambda: None
-    ) -> Endings:
+    def show(self, begun: ExitStack, *, within: float | None = None) -> Endings:
         """Until all have ended; a kill or a lost terminal ends them as Ctrl-C does, and the swaps stay.
 
-        Once all of them answer `settle` is called, and their claims are lent. Where all must answer `within` so many
-        seconds, raises NotServing if one does not, and KeyboardInterrupt if they are ended before.
+        Where all must answer `within` so many seconds, raises NotServing if one does not, and KeyboardInterrupt if they
+        are ended before.
         """
-        self._settle = settle
         try:
             with begun:
                 endings = self._show(within)
@@ -65,11 +58,14 @@ class Runs:
                 raise
             raise
         finally:
-            swap.take_out(self._host, [(start.journal, claim) for start, claim in self._each])
+            for start in self._starts:
+                with (
+                    coming_back.still_held(self._names),
+                    changing.traffic(self._host, start.journal, "run") as changed,
+                ):
+                    traffic.take_out(changed, start.journal)
         if self._is_owed(within):
             raise KeyboardInterrupt
-        if not self._all_answer:
-            settle()
         return endings
 
     def _show(self, within: float | None) -> Endings:
@@ -91,21 +87,8 @@ class Runs:
         def serving(say: Callable[[str], None]) -> None:
             swap.put_in_while_shown(self._host, start.journal, say)
             self._answered.add(start.journal.swap.service)
-            if self._all_answer:
-                self._settle()
-                for claim in self._claims:
-                    if claim is not None:
-                        claim.lend()
 
         return running.announced(self._host, start, shown, serving, within=within)
-
-    @property
-    def _each(self) -> Iterator[tuple[Start, Held | None]]:
-        return zip(self._starts, self._claims, strict=True)
-
-    @property
-    def _all_answer(self) -> bool:
-        return len(self._answered) == len(self._starts)
 
     def _is_owed(self, within: float | None) -> bool:
         """Whether one that must answer has not yet."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +26,6 @@ from devswap import (
     tuning_of_swap,
     way,
 )
-from devswap.claims import Held
 from devswap.discovery.units import Found
 from devswap.errors import Busy, DevswapError, NotServing
 from devswap.foreground import Ended
@@ -105,10 +104,10 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS, *, place: Found | 
     place = place or preparation.locate_place(host, wish)
     wish = preparation.settled(host, wish, place)
     with (
-        claims.held(host, wish.service, place.machine.address, "checkout", take_over=bool(wish.take_over)) as claim,
+        claims.held(host, wish.service, place.machine.address, "checkout", take_over=bool(wish.take_over)),
         coming_back.cleaned_up(host, wish.service, place.machine.address),
     ):
-        prepared = replace(preparation.prepare(host, wish, place, makers), claim=claim)
+        prepared = preparation.prepare(host, wish, place, makers)
         preparation.show(host, prepared)
         edits.offer(host, prepared.journal.swap)
         if not (wish.detach or wish.apache):
@@ -124,19 +123,13 @@ def _detached_first(host: Host, prepared: Prepared) -> None:
 
 
 def foreground_first(
-    host: Host,
-    prepared: Prepared,
-    wish: Wish,
-    or_back: Callable[[], AbstractContextManager[None]],
-    settle: Callable[[], None] = lambda: None,
+    host: Host, prepared: Prepared, wish: Wish, or_back: Callable[[], AbstractContextManager[None]]
 ) -> Ended:
     """Take it over and run it on this terminal until it ends. Within `or_back` nothing may go wrong.
 
-    That is the takeover, and for a terminal that is kept all of it: who waits for it may have gone. `settle` is called
-    when it answers.
+    That is the takeover, and for a terminal that is kept all of it: who waits for it may have gone.
     """
-    journal, claim = prepared.journal, None if wish.restore_on_exit else prepared.claim
-    shown = partial(_foreground, reload=wish.reload, claim=claim, settle=settle)
+    journal = prepared.journal
     with ExitStack() as until_ended:
         with or_back():
             if wish.restore_on_exit:
@@ -145,8 +138,8 @@ def foreground_first(
             question = until_ended.enter_context(running.standing_by(host, journal.swap))
             start = takeover.take_over(host, prepared, terminal, question)
             if wish.kept:
-                return shown(host, start, terminal, within=host.settings.wait)
-        return shown(host, start, terminal)
+                return _foreground(host, start, terminal, reload=wish.reload, within=host.settings.wait)
+        return _foreground(host, start, terminal, reload=wish.reload)
 
 
 def run(
@@ -162,9 +155,7 @@ def run(
     reload: bool = False,
     kept: bool = False,
 ) -> Ended | None:
-    """Start the swapped service again, as it was taken over unless a way is named.
-
-    A run under way is ended when nothing else is left to do.
+    """Start the swapped service again, as it was taken over unless a way is named; a run under way is ended first.
 
     That is the foreground but for --apache. Raises NotWhole if it does not serve, `kept` on a terminal or in the
     background: the swap stays.
@@ -172,13 +163,12 @@ def run(
     here = foreground or restore_on_exit or reload
     found = locate.swap(host, service, machine)
     database_claims.wait_for_others(host, "run", found)
-    with claims.held(host, service, found.swap.machine, "run", take_over=take_over) as claim:
+    with claims.held(host, service, found.swap.machine, "run", take_over=take_over):
         journal, tuned = ready(host, service, found.swap.machine, take_over=take_over, changes=changes)
         if here:
             way.require_terminal(journal)
         with ExitStack() as until_ended:
             if restore_on_exit:
-                claim.end_run()
                 until_ended.enter_context(coming_back.given_back(host, journal))
             with coming_back.still_held(journal.called):
                 rerun.refresh(host, journal)
@@ -186,14 +176,13 @@ def run(
                 if tuned is not None:
                     journal.describe(tuning=tuned.as_json())
                 if detach or (way.is_under_web_server(journal.swap) and not here):
-                    _detached_again(host, journal, question, claim)
+                    _detached_again(host, journal, question)
                     return None
                 terminal = until_ended.enter_context(terminal_of(host, journal))
-                start = takeover.start_again(host, journal, terminal, question, make_way=claim.end_run)
-                shown = partial(_foreground, reload=reload, claim=None if restore_on_exit else claim)
+                start = takeover.start_again(host, journal, terminal, question)
                 if kept:
-                    return shown(host, start, terminal, within=host.settings.wait)
-            return shown(host, start, terminal)
+                    return _foreground(host, start, terminal, reload=reload, within=host.settings.wait)
+            return _foreground(host, start, terminal, reload=reload)
 
 
 def ready(
@@ -215,10 +204,10 @@ def ready(
     return journal, tuning_of_swap.tuned_again(host, journal.swap, changes) if changes != UNCHANGED else None
 
 
-def _detached_again(host: Host, journal: Journal, question: Question | None, claim: Held) -> None:
+def _detached_again(host: Host, journal: Journal, question: Question | None) -> None:
     """Whatever goes wrong, its peers get the requests."""
     try:
-        detached(host, takeover.start_again(host, journal, None, question, make_way=claim.end_run))
+        detached(host, takeover.start_again(host, journal, None, question))
     except BaseException:
         with changing.traffic(host, journal, "run") as changed:
             traffic.take_out(changed, journal)
@@ -236,33 +225,17 @@ def detached(host: Host, start: Start) -> None:
     hooks_of_swap.started(host, start.journal.swap)
 
 
-def _foreground(
-    host: Host,
-    start: Start,
-    terminal: Terminal,
-    *,
-    reload: bool,
-    within: float | None = None,
-    claim: Held | None = None,
-    settle: Callable[[], None] = lambda: None,
-) -> Ended:
+def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool, within: float | None = None) -> Ended:
     """A kill or a lost terminal ends the run as Ctrl-C does; the swap stays.
 
-    Once it answers `settle` is called, and the `claim` is lent. Where it must answer `within` so many seconds, raises
-    NotServing if it does not, and KeyboardInterrupt if the person has ended it before.
+    Where it must answer `within` so many seconds, raises NotServing if it does not, and KeyboardInterrupt if the person
+    has ended it before.
     """
     journal, answered = start.journal, list[bool]()
 
     def serving(say: Callable[[str], None]) -> None:
-        if answered and claim is not None and claim.is_lent:
-            _put_in_again(host, journal, say, claim)
-            return
         put_in_while_shown(host, journal, say)
-        if not answered:
-            answered.append(True)
-            settle()
-            if claim is not None:
-                claim.lend()
+        answered.append(True)
 
     try:
         ended = running.foreground(host, start, terminal, reload=reload, within=within, serving=serving)
@@ -275,44 +248,11 @@ def _foreground(
             raise
         raise
     finally:
-        take_out(host, [(journal, claim)])
-    if not answered:
-        if ended.by_user and running.must_answer(start, within):
-            raise KeyboardInterrupt
-        settle()
+        with coming_back.still_held(journal.called), changing.traffic(host, journal, "run") as changed:
+            traffic.take_out(changed, journal)
+    if ended.by_user and not answered and running.must_answer(start, within):
+        raise KeyboardInterrupt
     return ended
-
-
-def _put_in_again(host: Host, journal: Journal, say: Callable[[str], None], claim: Held) -> None:
-    """After a save; who prepares another checkout meanwhile has the journal, and moves the traffic afterwards."""
-    with claim.shortly() as free:
-        current = host.journals.find(journal.swap.service, journal.swap.machine) if free else None
-        if current is not None:
-            put_in_while_shown(host, current, say)
-        else:
-            hooks_of_swap.started(replace(host, say=say), journal.swap)
-
-
-def take_out(host: Host, ended: Sequence[tuple[Journal, Held | None]]) -> None:
-    """What ran on a terminal has ended: its peers get the requests, unless somebody else has the swap by now.
-
-    First of all whoever has ended it goes on, who may have the claim on another one of them.
-    """
-    for _, claim in ended:
-        if claim is not None:
-            claim.has_ended()
-    for journal, claim in ended:
-        current: Journal | None = journal
-        if claim is not None and claim.is_lent:
-            try:
-                claim.reclaim()
-            except KeyboardInterrupt:  # it stays whose it is
-                continue
-            current = host.journals.find(journal.swap.service, journal.swap.machine)
-        if current is None or (current.swap.owner, current.swap.mode) != (journal.swap.owner, journal.swap.mode):
-            continue
-        with coming_back.still_held(current.called), changing.traffic(host, current, "run") as changed:
-            traffic.take_out(changed, current)
 
 
 def _put_in(changed: Host, journal: Journal, *, foreground: bool) -> None:
@@ -347,10 +287,9 @@ def restore(host: Host, journal: Journal, *, take_over: bool = False, kept: Kept
     swap = journal.swap
     database_claims.wait_for_others(host, claims.RESTORE, journal)
     with (
-        claims.held(host, swap.service, swap.machine, claims.RESTORE, take_over=take_over) as claim,
+        claims.held(host, swap.service, swap.machine, claims.RESTORE, take_over=take_over),
         undisturbed(host),
     ):
-        claim.end_run()
         current = host.journals.find(swap.service, swap.machine)
         if current is None:  # another restore, or the one we ended, was quicker
             return Restored(swap.service, swap.machine, 0, {}, [], [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 from devswap import (
@@ -60,7 +59,6 @@ def take_over(host: Host, prepared: Prepared, terminal: Terminal | None, questio
         if prepared.replaces:
             _switch(host, prepared)
         else:
-            prepared.make_way()
             journal.describe(**prepared.description, stopped=host.now())
             transaction.apply(steps, journal, host.cloud(journal))
         running.write_drop_in(host, journal.swap, drop_in)
@@ -81,7 +79,6 @@ def _switch(host: Host, prepared: Prepared) -> None:
     if not way.is_held(host.machine(journal.swap.machine), journal.swap):
         transaction.repeat(journal, cloud)  # the machine was restarted: production runs, and must be held again
     traffic.take_out(host, journal)
-    prepared.make_way()
     transaction.withdraw(journal, cloud, lambda step: step.runs or hooks_of_swap.is_of_hooks(step))
     if prepared.database_returns_first:
         transaction.withdraw(journal, cloud, lambda step: database_needs.is_of_migration(step, journal.swap))
@@ -90,25 +87,15 @@ def _switch(host: Host, prepared: Prepared) -> None:
     transaction.withdraw(journal, cloud, prepared.is_outdated)
 
 
-def start_again(
-    host: Host,
-    journal: Journal,
-    terminal: Terminal | None,
-    question: Question | None,
-    *,
-    make_way: Callable[[], None] = lambda: None,
-) -> Start:
-    """`make_way` is called when nobody gets requests any more who runs it so far."""
+def start_again(host: Host, journal: Journal, terminal: Terminal | None, question: Question | None) -> Start:
     swap, machine = journal.swap, host.machine(journal.swap.machine)
     with database_claims.held(host, journal, "run"), host.changing() as changed:
         drop_in = running.drop_in_text(host, swap, terminal)
         stopped_at = time.monotonic()
         if way.is_in_apache(swap):
-            make_way()
             traffic.rest(changed, journal)
         else:
             traffic.take_out(changed, journal)
-            make_way()
             systemd.stop(machine, development.guard_unit(swap.service))
             systemd.stop(machine, swap.unit, late=changed.aside)
             for line in leftovers.end(machine, swap.service, swap.unit):

@@ -72,8 +72,9 @@ def _of(host: Host, journal: Journal) -> Kept:
     for kept in kept_terminal.all_of(host.state):
         if kept_runs.runs_on(host, journal, kept):
             return kept
+    holder = claims.holder(host.journals.claim_path(swap.service, swap.machine))
     where = f"it is {swap.mode}"
-    for holder in claims.holders(host, swap.service, swap.machine):
+    if holder is not None:
         where = f"{holder.owner.user} has it on {holder.owner.terminal or 'no terminal'}"
     raise DevswapError(
         f"{swap.service} has no terminal to come back to: {where}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pexpect
 import pytest
 
 from devswap.sandbox.changes import BROKEN_IMPORT, HARMLESS, MIGRATION, NEW_REVISION
@@ -49,30 +48,6 @@ def test_a_second_checkout_that_cannot_be_prepared_leaves_the_first_running(clou
     assert cloud.start_of_production() == first
     assert cloud.create_stack().word.startswith(cloud.change(HARMLESS).patchsets[1].shows)
     desk.devswap("status", "--check")
-
-
-@pytest.mark.eras("current")
-def test_a_typo_leaves_what_serves_on_a_kept_terminal_and_only_what_is_ready_takes_its_place(
-    cloud: Cloud, desk: Desk
-) -> None:
-    change = cloud.change(HARMLESS)
-    ref, there = f"review/{change.number}", ("--machine", cloud.heat)
-    terminal = desk.terminal("checkout", "heat-engine", ref, *there, "--detach")
-    terminal.timeout = 240  # on a host that is busy with other tests
-    terminal.expect("in the background; devswap attach heat-engine comes back")
-    terminal.expect(pexpect.EOF)
-    first = cloud.start_of_production()
-    assert "no-such-branch" in desk.checkout("no-such-branch", code=1).stderr
-    assert "stack_archive" in desk.take(BROKEN_IMPORT, code=1).stderr
-    assert "WAY BACK" in desk.devswap("plan", "heat-engine", f"{ref}/1", *there).stdout
-    assert cloud.start_of_production() == first
-    assert cloud.create_stack().word.startswith(change.patchsets[1].shows)
-    assert "heat-engine" in desk.devswap("attach").stdout
-    said = desk.checkout(f"{ref}/1").stderr
-    assert said.index("stopping heat-engine") < said.index("ending devswap checkout of")
-    assert cloud.create_stack().word.startswith(change.patchsets[0].shows)
-    assert "there is no terminal" in desk.devswap("attach").stdout
-    assert "facts identical" in desk.restore().stdout
 
 
 def test_a_second_checkout_that_does_not_serve_is_followed_by_the_first_or_production(cloud: Cloud, desk: Desk) -> None:

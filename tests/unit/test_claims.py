@@ -9,14 +9,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from devswap import claims, recovery, rerun, session, swap, transaction
+from devswap import claims, recovery, session, swap, transaction
 from devswap.claims import Holder
 from devswap.errors import Busy, DevswapError
 from devswap.host import Host
@@ -63,21 +61,9 @@ def claim_path(host: Host) -> Path:
 
 @pytest.fixture
 def running(cloud: SimulatedCloud, journal: Journal) -> Iterator[subprocess.Popen[str]]:
-    """Ada's foreground run, which does not serve yet."""
-    with holding(cloud.host(), claim_path(cloud.host())) as process:
-        yield process
-
-
-@pytest.fixture
-def serving(cloud: SimulatedCloud, journal: Journal) -> Iterator[subprocess.Popen[str]]:
-    """The same once it serves: it has lent the other claim."""
-    with holding(cloud.host(), cloud.host().journals.run_path(SERVICE, MACHINE)) as process:
-        yield process
-
-
-@contextmanager
-def holding(host: Host, path: Path) -> Iterator[subprocess.Popen[str]]:
-    argv = [sys.executable, "-c", RUN, json.dumps(vars(host.owner)), str(path)]
+    """Ada's foreground run."""
+    host = cloud.host()
+    argv = [sys.executable, "-c", RUN, json.dumps(vars(host.owner)), str(claim_path(host))]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "holds\n"
@@ -107,48 +93,6 @@ def test_another_user_is_refused_until_that_is_meant(
     swap.restore(ben, journal, take_over=True)
     assert running.wait(10) != 0
     assert differences(cloud, whole) == []
-
-
-@pytest.mark.parametrize("what", ["restore", "checkout", "run"])
-def test_what_serves_is_ended_when_everything_else_is_done(
-    cloud: SimulatedCloud, journal: Journal, serving: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
-    prepared: list[int | None] = []
-    build, check = cloud.makers.build, rerun.refresh
-
-    def look_and_build(*given: Any, **named: Any) -> Any:
-        prepared.append(serving.poll())
-        return build(*given, **named)
-
-    def look_and_check(*given: Any) -> None:
-        prepared.append(serving.poll())
-        check(*given)
-
-    monkeypatch.setattr(rerun, "refresh", look_and_check)
-    if what == "restore":
-        swap.restore(cloud.host(), journal)
-    elif what == "run":
-        swap.run(cloud.host(), SERVICE, None, detach=True)
-    else:
-        makers = replace(cloud.makers, build=look_and_build)
-        swap.checkout(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), makers)
-    assert serving.wait(10) != 0
-    assert prepared == ([] if what == "restore" else [None])
-    assert any("ending devswap run of ada" in line for line in cloud.said)
-
-
-def test_what_serves_is_not_ended_by_another_user_nor_by_a_restore_after_a_restart(
-    cloud: SimulatedCloud, journal: Journal, serving: subprocess.Popen[str]
-) -> None:
-    with pytest.raises(DevswapError, match="in the hands of ada on pts/0"):
-        swap.restore(cloud.host(user="ben", uid=1000), journal)
-    cloud.machine(images.HEAT).boot()  # nothing holds production any more
-    assert not recovery.is_interrupted(cloud.host(), journal)
-    assert recovery.restore(cloud.host(), journal) == []
-    assert serving.poll() is None
-    serving.kill()
-    serving.wait()
-    assert recovery.is_interrupted(cloud.host(), journal)
 
 
 def test_who_was_killed_is_in_nobodys_way(

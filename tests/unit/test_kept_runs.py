@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from devswap import claims, kept_runs, options, several, swap
+from devswap import kept_runs, options, several, swap
 from devswap.announcement import Announcement
 from devswap.errors import DevswapError, NotServing, NotWhole, UsageError
 from devswap.probe import Answer
@@ -22,7 +20,6 @@ from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
-from tests.simulated.machine import SimulatedMachine
 from tests.simulated.person import Person
 
 SERVICE = "heat-engine"
@@ -278,106 +275,3 @@ def test_who_leaves_before_the_takeover_is_told_the_service_alone() -> None:
     assert "devswap attach heat-api comes back, devswap restore heat-api heat-engine ends it" in (
         kept_runs.how_to_go_on([], BOTH)
     )
-
-
-# --- another checkout of what serves ---------------------------------------------------------------------------------
-
-
-def while_it_serves(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> list[bool]:
-    """`act` once it serves, by another devswap; then somebody presses Ctrl-C. Whether it still served afterwards."""
-    served: list[bool] = []
-
-    def person_acts(machine: SimulatedMachine, unit: str) -> bool:
-        path = cloud.host().journals.run_path(unit.removesuffix(".service"), machine.address)
-        if claims.holder(path) is None or claims.holder(Path(str(path).replace("/runs/", "/claims/"))) is not None:
-            return False
-        if not served:
-            served.append(False)
-            act()
-            served[:] = [machine.init.is_active(unit)]
-            signal.raise_signal(signal.SIGINT)
-            return False
-        machine.end(unit, "inactive", 0)
-        return True
-
-    monkeypatch.setattr(cloud, "person_acts", person_acts)
-    return served
-
-
-def begin_in(way: str, cloud: SimulatedCloud) -> None:
-    if way == "kept":
-        several.checkout_one(cloud.host(), kept("plain"), cloud.makers)
-    elif way == "run":
-        swap.checkout(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
-        swap.run(cloud.host(), SERVICE, None, detach=False, foreground=True, kept=True)
-    elif way == "several":
-        several.checkout(cloud.host(), BOTH, kept("plain"), cloud.makers)
-    elif way == "switched":
-        swap.checkout(cloud.host(), Wish(SERVICE, "other", None, None, detach=True), cloud.makers)
-        several.checkout_one(cloud.host(), kept("plain"), cloud.makers)
-    else:
-        swap.checkout(cloud.host(), Wish(SERVICE, "plain", None, None, detach=False), cloud.makers)
-
-
-@pytest.mark.parametrize("way", ["kept", "run", "several", "switched", "plain foreground"])
-@pytest.mark.parametrize("what", ["a ref that does not exist", "one that cannot be built", "a plan"])
-def test_what_only_prepares_or_fails_ends_no_run_that_serves(
-    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, way: str, what: str
-) -> None:
-    whole, makers = cloud.take(), cloud.makers
-    entries: list[int] = []
-
-    def fails(*_: Any, **__: Any) -> Any:
-        raise DevswapError("it does not build")
-
-    def act() -> None:
-        (before,) = (each for each in cloud.host().journals.all() if each.swap.service == SERVICE)
-        if what == "a plan":
-            swap.plan(cloud.host(), Wish(SERVICE, "other", None, None, detach=False, take_over=None), makers)
-        else:
-            wrong = replace(makers, build=fails) if "built" in what else makers
-            ref = "other" if "built" in what else "no-such-ref"
-            with pytest.raises(DevswapError, match=r"no branch|does not build"):
-                several.checkout_one(cloud.host(), Wish(SERVICE, ref, None, None, detach=True), wrong)
-        (after,) = (each for each in cloud.host().journals.all() if each.swap.service == SERVICE)
-        assert (after.swap, after.entries) == (before.swap, before.entries)
-        entries.append(len(after.entries))
-
-    served = while_it_serves(cloud, monkeypatch, act)
-    begin_in(way, cloud)
-    assert served == [True]
-    assert entries
-    assert not [line for line in cloud.said if line.startswith(("ending ", "waiting "))]
-    for journal in cloud.host().journals.all():
-        assert journal.swap.ref == "plain"
-        swap.restore(cloud.host(), journal)
-    assert differences(cloud, whole) == []
-
-
-def test_a_run_that_gives_back_on_exit_lends_nothing(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever ends it finds production."""
-    monkeypatch.setattr(claims.Held, "lend", lambda self: pytest.fail("it was lent"))
-    whole = cloud.take()
-    cloud.ends_by_itself = False
-    wish = Wish(SERVICE, "plain", None, None, detach=False, restore_on_exit=True)
-    swap.checkout(cloud.host(), wish, cloud.makers)
-    assert differences(cloud, whole) == []
-
-
-def test_a_run_that_was_replaced_touches_nothing_of_the_one_that_serves_now(cloud: SimulatedCloud) -> None:
-    """Its journal is what it was when it began; who has ended it has moved the traffic, and has the swap."""
-    cloud.balance()
-    swap.checkout(cloud.host(), Wish("heat-api", "plain", None, None, detach=True), cloud.makers)
-    host = cloud.host()
-    stale = host.journals.all()[0]
-    with claims.held(host, "heat-api", stale.swap.machine, "run", take_over=False) as claim:
-        claim.end_run()
-        stale.describe(mode="foreground")
-        claim.lend()
-        claim.has_ended()
-        other = replace(host, owner=replace(host.owner, pid=4243))
-        swap.checkout(other, Wish("heat-api", "other", None, None, detach=True), cloud.makers)
-        (serves,), traffic = host.journals.all(), copy.deepcopy(cloud.haproxy.servers)
-        swap.take_out(host, [(stale, claim)])
-    (after,) = host.journals.all()
-    assert (after.swap, after.entries, cloud.haproxy.servers) == (serves.swap, serves.entries, traffic)
