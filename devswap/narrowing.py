@@ -6,7 +6,7 @@ A narrowing is a small swap itself: a journal of its own (haproxy:SERVICE), whic
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from devswap import balancer as balancers
 from devswap import claims, fingerprint, locate, traffic, transaction
@@ -125,8 +125,8 @@ def _do(host: Host, swap: Swap, meant: Sequence[Served], steps: Sequence[MoveTra
         left = host.journals.find(swap.service, swap.machine)
         if left is not None and not left.entries:
             left.remove()  # of one that was killed before it changed anything: the claim is ours
-        known = {**vars(swap), "watched": watched.as_json(), "fingerprint": facts}
-        journal = Journal.create(host.journals.folder(swap.service, swap.machine), Swap(**known))
+        known = replace(swap, watched=watched.as_json(), fingerprint=facts)
+        journal = Journal.create(host.journals.folder(swap.service, swap.machine), known)
         try:
             transaction.apply(steps, journal, host.cloud(journal))
             journal.describe(mode=MODE)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from devswap import plan, systemd
-from devswap.errors import CommandFailed
+from devswap import plan, systemd, way
+from devswap.errors import CommandFailed, NotWhole
 from devswap.foreground import Foreground
 from devswap.journal import Swap
 from devswap.machine import Machine
@@ -45,6 +45,12 @@ class Reloading:
         if wrong := self._wrong(changed):
             shown.say(f"{wrong}; waiting for the next save")
             return
+        if not way.is_held(self.machine, self.swap):
+            service = self.swap.service
+            raise NotWhole(
+                f"{names}: {service} is not started again, it is production's: {self.machine.address} was restarted",
+                hint=f"devswap run {service} takes it over again, devswap restore {service} ends the swap",
+            )
         shown.say(f"{names}: starting {self.swap.service} again")
         self._end(shown)
         if not shown.interrupted:

@@ -265,10 +265,12 @@ def _begin(machine: Machine, unit: str) -> Popen[bytes]:
 
 def _end(machine: Machine, swap: Swap) -> None:
     """Close the gate, so that nobody starts development on a terminal that is gone, and stop what is left."""
+    is_ours = way.is_held(machine, swap) or machine.exists(development.gate(swap.service))
     machine.remove(development.gate(swap.service))
-    systemd.stop_within(machine, swap.unit, seconds=_END_SECONDS)
+    if is_ours:  # else the unit is production's again, which runs: the machine was restarted
+        systemd.stop_within(machine, swap.unit, seconds=_END_SECONDS)
+        systemd.reset_failed(machine, swap.unit)
     leftovers.end(machine, swap.service, swap.unit)
-    systemd.reset_failed(machine, swap.unit)
 
 
 class _Guard:
