@@ -6,6 +6,7 @@ Files are read and written from the host (see rootfs.py), commands run inside.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,13 +26,13 @@ _BASE_ENVIRONMENT = {
     "HOME": "/root",
 }
 
-# What systemctl and systemd-run say then (sd-bus).
-_HUNG_UP = (
-    "Failed to connect to bus: Connection refused",
-    "Failed to connect to bus: No such file or directory",
-    "Transport endpoint is not connected",
-    "Failed to get properties: Connection reset by peer",
+# What systemctl and systemd-run say then (sd-bus), on a line of its own. A program in a unit says other things.
+_HUNG_UP = re.compile(
+    r"^Failed to connect to bus: (Connection refused|No such file or directory)$"
+    r"|^Failed to [a-z ]+: (Transport endpoint is not connected|Connection reset by peer)$",
+    re.MULTILINE,
 )
+_ASK_SYSTEMD = {"systemctl", "systemd-run"}
 
 
 class Backend(Protocol):
@@ -95,7 +96,7 @@ class BackedMachine:
             return process.run(entered, ok=ok, input=input, timeout=timeout, stdin=stdin, stdout=stdout)
         except CommandFailed as error:
             was_in = self._backend.init_pid() == before and not self._backend.was_shut(error.result)
-            if was_in and not _is_silent(error.result):
+            if was_in and not _is_silent(argv, error.result):
                 raise
             restarted = self._restarted()
             told = replace(error.result, stderr=f"{restarted.message}: {restarted.hint}\n")  # others show only that
@@ -244,7 +245,7 @@ class BackedMachine:
             raise self._restarted() from error
 
 
-def _is_silent(failed: Result) -> bool:
+def _is_silent(argv: Sequence[str], failed: Result) -> bool:
     """Whether systemd has hung up on who asked it: its last act before a machine ends, and so before it starts."""
     said = failed.stderr
-    return "not been booted with systemd" not in said and any(text in said for text in _HUNG_UP)
+    return argv[0] in _ASK_SYSTEMD and "not been booted with systemd" not in said and _HUNG_UP.search(said) is not None

@@ -85,8 +85,8 @@ class Runs:
 
     def _told(self, start: Start, shown: Together, within: float | None) -> Announcement:
         def serving(say: Callable[[str], None]) -> None:
-            swap.put_in_while_shown(self._host, start.journal, say)
             self._answered.add(start.journal.swap.service)
+            swap.put_in_while_shown(self._host, start.journal, say)
 
         return running.announced(self._host, start, shown, serving, within=within)
 

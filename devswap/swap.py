@@ -234,8 +234,8 @@ def _foreground(host: Host, start: Start, terminal: Terminal, *, reload: bool, w
     journal, answered = start.journal, list[bool]()
 
     def serving(say: Callable[[str], None]) -> None:
-        put_in_while_shown(host, journal, say)
         answered.append(True)
+        put_in_while_shown(host, journal, say)
 
     try:
         ended = running.foreground(host, start, terminal, reload=reload, within=within, serving=serving)

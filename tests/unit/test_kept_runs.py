@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
-from devswap import kept_runs, options, several, swap
+from devswap import changing, kept_runs, options, several, swap
 from devswap.announcement import Announcement
-from devswap.errors import DevswapError, NotServing, NotWhole, UsageError
+from devswap.errors import Busy, DevswapError, NotServing, NotWhole, UsageError
 from devswap.probe import Answer
 from devswap.terminal_keeper import SOCKET
 from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
+from tests.simulated.machine import SimulatedMachine
 from tests.simulated.person import Person
 
 SERVICE = "heat-engine"
@@ -80,6 +81,32 @@ def test_ctrl_c_before_it_answers_is_rolled_back_as_in_the_background(
         several.checkout(cloud.host(), services, kept("mute"), cloud.makers)
     assert differences(cloud, whole) == []
     assert "interrupted: bringing " in " ".join(cloud.said)
+
+
+@pytest.mark.parametrize("services", [(SERVICE,), BOTH])
+def test_ctrl_c_once_it_answers_leaves_it_swapped_though_it_has_no_work_yet(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, services: tuple[str, ...]
+) -> None:
+    def busy(*_: Any) -> Any:
+        raise Busy("waiting for ada on pts/1 (process 17)")
+
+    monkeypatch.setattr(changing, "traffic_if_free", busy)
+    answered: list[str] = []
+
+    def person_acts(machine: SimulatedMachine, unit: str) -> bool:
+        if len(answered) < 12:
+            answered.append(unit)
+        elif len(answered) == 12:
+            answered.append(unit)
+            signal.raise_signal(signal.SIGINT)
+        else:
+            machine.end(unit, "inactive", 0)
+            return True
+        return False
+
+    monkeypatch.setattr(cloud, "person_acts", person_acts)
+    several.checkout(cloud.host(), services, kept("plain"), cloud.makers)
+    assert {journal.swap.service for journal in cloud.host().journals.all()} == set(services)
 
 
 @pytest.mark.parametrize("detach", [True, False])

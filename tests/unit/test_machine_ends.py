@@ -85,6 +85,19 @@ def test_a_machine_without_systemd_is_not_taken_for_one_that_ends() -> None:
         BackedMachine(Ending(os.getpid())).run(["sh", "-c", f"echo '{said}' >&2; exit 1"])
 
 
+class Disconnected(Ending):
+    """What is run in it loses a connection of its own."""
+
+    def enter(self, argv: Sequence[str]) -> list[str]:
+        said = "OSError: [Errno 107] Transport endpoint is not connected"
+        return ["sh", "-c", f"echo '{said}' >&2; exit 1"]
+
+
+def test_a_program_that_loses_a_connection_of_its_own_is_told_in_its_own_words() -> None:
+    with pytest.raises(CommandFailed, match="Errno 107"):
+        BackedMachine(Disconnected(os.getpid())).run(["systemd-run", "--pipe", "--", "heat-manage", "db_sync"])
+
+
 def test_a_command_that_fails_in_a_machine_that_runs_on_is_told_as_ever() -> None:
     with pytest.raises(CommandFailed, match="sh -c 'exit 3' failed with 3"):
         BackedMachine(Ending(os.getpid())).run(["sh", "-c", "exit 3"])
