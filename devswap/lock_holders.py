@@ -6,6 +6,7 @@ import os
 import pwd
 import shlex
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,8 +56,13 @@ def _command(pid: int) -> str:
     words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
     for number, word in enumerate(words):
         if word.rpartition("/")[2] in _PROGRAMS:
-            return mask(shlex.join(["devswap", *words[number + 1 :]]))
-    return mask(shlex.join(words))
+            return _shown(["devswap", *words[number + 1 :]])
+    return _shown(words)
+
+
+def _shown(words: Sequence[str]) -> str:
+    """Whoever names a process chooses the characters, and they are for a terminal."""
+    return mask("".join(char if char.isprintable() else "?" for char in shlex.join(words)))
 
 
 def _since(pid: int) -> str:

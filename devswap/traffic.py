@@ -284,9 +284,8 @@ def put_in(host: Host, journal: Journal, *, patient: bool) -> None:
     The caller holds the lock for changes, here and in `take_out`.
     """
     done = [step for entry in journal.entries if is_coming(step := from_json(entry.step))]
-    for (
-        step
-    ) in done:  # it was started again on a save, and kept its work; what somebody else has kept from leaving, too
+    # it was started again on a save, and kept its work; what somebody else has kept from leaving, too
+    for step in done:
         if isinstance(step, MoveTraffic) and _balancer(host, step) is not None:
             step.do(host.cloud(journal))
     if done:

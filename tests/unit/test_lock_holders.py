@@ -19,7 +19,7 @@ from devswap.journal import Journals
 from devswap.overlay_cache import OverlayCache
 
 _HOLD = "import fcntl, sys; file = open(sys.argv[1], 'a'); fcntl.flock(file, fcntl.LOCK_EX); print(flush=True); input()"
-_TYPED = ["/opt/devswap/bin/devswap", "checkout", "heat-engine", "review/1"]
+_TYPED = ["/opt/devswap/bin/devswap", "checkout", "heat-engine", "review/1\x1b[2J"]
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def test_whoever_is_waited_for_is_named(
             act(tmp_path, said.append)
         (told,) = said
         who, _, since = told.removesuffix(f"), which {what}").partition(", since ")
-        assert who == f"waiting for {user} (process {process.pid}: devswap checkout heat-engine review/1"
+        assert who == f"waiting for {user} (process {process.pid}: devswap checkout heat-engine 'review/1?[2J'"
         assert abs(datetime.fromisoformat(since) - datetime.now(UTC)) < timedelta(minutes=5)
 
 
@@ -78,7 +78,7 @@ def test_whoever_builds_the_same_overlay_is_named(tmp_path: Path) -> None:
         store.workplace("abc", uid=os.geteuid(), gid=os.getegid(), waiting=told),
     ):
         pass
-    assert [f"process {process.pid}: devswap checkout heat-engine review/1" in line for line in said] == [True]
+    assert [f"process {process.pid}: devswap checkout heat-engine 'review/1?[2J'" in line for line in said] == [True]
 
 
 def test_secrets_on_its_command_line_are_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
