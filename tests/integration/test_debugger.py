@@ -27,14 +27,6 @@ def process(terminal: pexpect.spawn[str]) -> str:
     return seen(terminal)
 
 
-def test_a_dump_shows_what_each_process_does(cloud: Cloud, taken: Desk) -> None:
-    shown = taken.devswap("dump", "heat-engine", "--machine", cloud.heat).stdout
-    report, worker = shown.index("Guru Meditation"), shown.index("== process ")
-    assert "Threads" in shown[report:worker]
-    assert shown.count("most recent call first") >= shown.count("== process ") >= 1
-    assert cloud.show("ActiveState")["ActiveState"] == "active"
-
-
 @pytest.mark.usefixtures("whole")
 def test_a_dump_of_production_is_py_spys_which_the_service_does_not_notice(cloud: Cloud, desk: Desk) -> None:
     there, started = ("--machine", cloud.heat), cloud.start_of_production()
@@ -49,6 +41,14 @@ def test_a_dump_of_production_is_py_spys_which_the_service_does_not_notice(cloud
     without = os.pathsep.join(each for each in os.environ["PATH"].split(":") if not Path(each, "py-spy").exists())
     told = desk.devswap("dump", "heat-engine", *there, environment={"PATH": without}).stdout
     assert told.count("py-spy is not installed on this host (pip install py-spy)") == len(sections)
+
+
+def test_a_dump_shows_what_each_process_does(cloud: Cloud, taken: Desk) -> None:
+    shown = taken.devswap("dump", "heat-engine", "--machine", cloud.heat).stdout
+    report, worker = shown.index("Guru Meditation"), shown.index("== process ")
+    assert "Threads" in shown[report:worker]
+    assert shown.count("most recent call first") >= shown.count("== process ") >= 1
+    assert cloud.show("ActiveState")["ActiveState"] == "active"
 
 
 def test_workers_stop_at_breakpoints_in_turn_and_where_an_exception_came_from(cloud: Cloud, taken: Desk) -> None:
