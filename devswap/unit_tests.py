@@ -57,9 +57,13 @@ def run(
     *,
     ref: str | None,
     runner: str | None,
+    typed: bool = False,
     makers: Makers = MAKERS,
 ) -> int:
-    """The exit code of the tests of the swap's checkout, or of `ref`."""
+    """The exit code of the tests of the swap's checkout, or of `ref`.
+
+    `typed`: the arguments are all that the runner is told, its own command included (stestr's run, last, list).
+    """
     if machine is None:
         machine = locate.of_only_swap(host, service)
     found = locate.one(host, host.catalogue().get(service), machine)
@@ -81,7 +85,8 @@ def run(
         chosen = runner or _runner(sources.checkout.path)
         with testing.journal(host, found, sources.checkout) as journal:
             place = _prepare(host, deployment, sources, journal, chosen, makers)
-            return _tests(deployment, place, [*_invocation(chosen), *arguments])
+            told = _program(chosen) if typed else _invocation(chosen)
+            return _tests(deployment, place, [*told, *arguments])
 
 
 def _prepare(
@@ -131,7 +136,11 @@ def _tools(checkout: Path, runner: str) -> tuple[str, ...]:
 
 
 def _invocation(runner: str) -> list[str]:
-    return [STESTR, "run"] if runner == STESTR else [PYTEST, "-p", "no:cacheprovider"]
+    return [*_program(runner), "run"] if runner == STESTR else _program(runner)
+
+
+def _program(runner: str) -> list[str]:
+    return [STESTR] if runner == STESTR else [PYTEST, "-p", "no:cacheprovider"]
 
 
 def _tests(deployment: Deployment, place: Slot, argv: Sequence[str]) -> int:

@@ -28,10 +28,13 @@ def run(
 ) -> None:
     """Run a command beside a swapped service, and end with its exit code.
 
-    In its machine, as its user, in the checkout, with the overlay's Python and the settings of development.
+    In its machine, as its user, in the checkout, with the overlay's Python and the settings of development. Where that
+    has no pytest or stestr, these run as devswap test runs them: in an overlay of their own.
     """
     host = session.open_host()
     code = beside.run(host, service, machine, command)
-    if code == _NOT_FOUND and command[0] in unit_tests.RUNNERS:
-        host.say(f"production has no {command[0]}: devswap test {service} --runner {command[0]} -- … brings it along")
+    runner, *arguments = command
+    if code == _NOT_FOUND and runner in unit_tests.RUNNERS:
+        host.say(f"{service} has no {runner}: the tests get one in an overlay of their own, as with devswap test")
+        code = unit_tests.run(host, service, machine, arguments, ref=None, runner=runner, typed=True)
     raise typer.Exit(code)

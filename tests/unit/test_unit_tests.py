@@ -55,6 +55,16 @@ def test_of_a_ref_beside_production(cloud: SimulatedCloud, whole: Snapshot) -> N
     assert differences(cloud, whole) == []
 
 
+def test_what_is_typed_is_all_that_a_runner_is_told(cloud: SimulatedCloud) -> None:
+    take_over(cloud)
+    for runner, words in (("stestr", ["last"]), ("pytest", ["-x"])):
+        told = unit_tests.run(
+            cloud.host(), SERVICE, None, words, ref=None, runner=runner, typed=True, makers=cloud.makers
+        )
+        assert told == 0
+    assert [words[1:] for words in cloud.tested] == [("stestr", "last"), ("pytest", "-p", "no:cacheprovider", "-x")]
+
+
 def test_of_what_is_swapped_in_which_goes_on(cloud: SimulatedCloud, whole: Snapshot) -> None:
     take_over(cloud)
     before = cloud.take()
