@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devswap import plan, systemd, way
-from devswap.errors import CommandFailed, NotWhole
+from devswap.errors import CommandFailed, DevswapError
 from devswap.foreground import Foreground
 from devswap.journal import Swap
 from devswap.machine import Machine
@@ -45,19 +45,15 @@ class Reloading:
         if wrong := self._wrong(changed):
             shown.say(f"{wrong}; waiting for the next save")
             return
-        if not way.is_held(self.machine, self.swap):
-            service = self.swap.service
-            raise NotWhole(
-                f"{names}: {service} is not started again, it is production's: {self.machine.address} was restarted",
-                hint=f"devswap run {service} takes it over again, devswap restore {service} ends the swap",
-            )
         shown.say(f"{names}: starting {self.swap.service} again")
         self._end(shown)
         if not shown.interrupted:
             self.begin(saved_at)
 
     def _end(self, shown: Foreground) -> None:
-        """As Ctrl-C does it, which services understand as: at once."""
+        """As Ctrl-C does it, which services understand as: at once. Production is not ended."""
+        if not way.is_held(self.machine, self.swap):
+            raise DevswapError(f"{self.swap.service} is production's again: {self.machine.address} was restarted")
         self.machine.run(["systemctl", "kill", "--signal=INT", "--", self.swap.unit], ok=(0, 1))  # 1: it has ended
         if not shown.wait(_END_SECONDS):
             systemd.kill(self.machine, self.swap.unit)

@@ -55,7 +55,7 @@ def test_it_runs_on_after_ctrl_c(cloud: SimulatedCloud, monkeypatch: pytest.Monk
 def test_it_runs_on_after_a_save(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     before = production(cloud)
     restarts(cloud, monkeypatch, then_saved=True)
-    with pytest.raises(NotWhole, match=r"saved\.py: heat-engine is not started again, it is production's"):
+    with pytest.raises(NotWhole, match=r"heat-engine is production's again: lxc:.* was restarted"):
         run(cloud, reload=True)
     assert production(cloud) == before
     assert before
