@@ -14,6 +14,8 @@ from tests.simulated.init import Init, Running
 from tests.simulated.machine import MachineState
 from tests.simulated.mariadb import Server
 
+_FOR_A_PERSON = ("restore.sh", "terminal.log")
+
 
 @dataclass
 class World:
@@ -61,7 +63,7 @@ class Snapshot:
 def _read(disk: Mapping[str, bytes]) -> object:
     """What of it makes another state: not what nobody reads, or only while the process that wrote it lives.
 
-    That is the script for a person, who holds a claim, and what a write that was interrupted has left: the next one
+    That is what a person reads, who holds a claim, and what a write that was interrupted has left: the next one
     empties it. That a folder has such a thing does make another state, since a folder that is removed must be empty.
     """
     found: dict[str, bytes] = {}
@@ -70,7 +72,7 @@ def _read(disk: Mapping[str, bytes]) -> object:
         if path.name.startswith(".") and path.suffix == ".new":
             found[f"{path.parent}/.new"] = b""
         elif path.parts[0] != "claims":
-            found[name] = b"" if path.name == "restore.sh" else content
+            found[name] = b"" if path.name in _FOR_A_PERSON else content
     return tuple(sorted(found.items()))
 
 
