@@ -32,7 +32,7 @@ class Configuration:
     def get(self, group: str, option: str) -> str | None:
         """The value with references to other options filled in; None where it is not set."""
         named = f"OS_{group.upper().replace('-', '_')}__{option.upper().replace('-', '_')}"
-        value = self._environment.get(named, self._options.get((group, option.replace("-", "_"))))
+        value = self._environment.get(named, self._options.get((_normal(group), option.replace("-", "_"))))
         return None if value is None else self._filled(group, value, depth=8)
 
     def listed(self, group: str, option: str) -> tuple[str, ...]:
@@ -42,7 +42,8 @@ class Configuration:
     def _filled(self, group: str, value: str, depth: int) -> str:
         def fill(match: re.Match[str]) -> str:
             inner_group, _, option = (match["braced"] or match["bare"]).rpartition(".")
-            found = self._options.get((inner_group or group, option), self._options.get(("DEFAULT", option)))
+            inner = (_normal(inner_group or group), option)
+            found = self._options.get(inner, self._options.get(("DEFAULT", option)))
             return match[0] if found is None or depth == 0 else self._filled(group, found, depth - 1)
 
         return _REFERENCE.sub(fill, value.replace("$$", "\0")).replace("\0", "$")
@@ -58,11 +59,16 @@ def _parse(text: str) -> dict[tuple[str, str], str]:
         if line[0].isspace() and last is not None:
             options[last] += "\n" + line.strip()
         elif section := _SECTION.match(line):
-            group, last = section["name"], None
+            group, last = _normal(section["name"]), None
         elif found := re.match(r"(?P<key>[^=:]+?)\s*[=:]\s*(?P<value>.*)", line):
             last = (group, found["key"].strip().replace("-", "_"))
             options[last] = _unquoted(found["value"].strip())
     return options
+
+
+def _normal(group: str) -> str:
+    """[Database] is [database] to oslo.config; DEFAULT alone is what it is (cfg.py: _normalize_group_name)."""
+    return group if group == "DEFAULT" else group.lower()
 
 
 def _unquoted(value: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -14,8 +15,8 @@ from devswap.machine import Machine
 def of(machine: Machine, unit: str) -> dict[str, str]:
     """Environment= and EnvironmentFile= of the unit; the files win (systemd.exec(5))."""
     settings, files = _environment(machine, unit)
-    for path in files:
-        for line in (machine.read_text(path.removeprefix("-")) or "").splitlines():
+    for path in (path for pattern in files for path in _matching(machine, pattern.removeprefix("-"))):
+        for line in (machine.read_text(path) or "").splitlines():
             if "=" in line and not line.lstrip().startswith(("#", ";")):
                 name, _, value = line.strip().partition("=")
                 settings[name] = _unquoted(value)
@@ -27,8 +28,25 @@ def _environment(machine: Machine, unit: str) -> tuple[dict[str, str], list[str]
     found = systemd.show(machine, unit, "Environment", "EnvironmentFiles")
     words = [re.sub(r"\\([`$])", r"\1", word) for word in shlex.split(found["Environment"])]  # shlex knows the others
     settings = dict(word.split("=", 1) for word in words if "=" in word)
-    listed = re.findall(r"(/\S+) \(ignore_errors=(yes|no)\)", found["EnvironmentFiles"])
+    listed = re.findall(r"^(/.*) \(ignore_errors=(yes|no)\)$", found["EnvironmentFiles"], re.MULTILINE)
     return settings, [f"-{path}" if optional == "yes" else path for path, optional in listed]
+
+
+def _matching(machine: Machine, pattern: str) -> list[str]:
+    """The files that `pattern` names by glob(7), as systemd has it: in order, and none that begins with a dot."""
+    if not re.search(r"[*?[]", pattern):
+        return [pattern]
+    found = ["/"]
+    for part in filter(None, pattern.split("/")):
+        found = [f"{folder.rstrip('/')}/{name}" for folder in found for name in _named(machine, folder, part)]
+    return found
+
+
+def _named(machine: Machine, folder: str, pattern: str) -> list[str]:
+    if not re.search(r"[*?[]", pattern):
+        return [pattern]
+    names = fnmatch.filter(machine.names(folder), pattern)
+    return sorted(name for name in names if pattern.startswith(".") or not name.startswith("."))
 
 
 @contextmanager

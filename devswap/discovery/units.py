@@ -60,7 +60,7 @@ def _installed(machine: Machine, wanted: Sequence[Service]) -> Iterator[Found]:
     served_there: list[sites.Served] | None = None
     for service in wanted:
         for name in service.units:
-            unit = f"{name}.service"
+            unit = _behind_alias(machine, f"{name}.service", files)
             if unit in files and is_its_own(machine, service):
                 yield Found(service, machine, unit, files[unit], unit in active)
                 break
@@ -81,7 +81,12 @@ def with_units(names: Iterable[str], machines: Iterable[Machine]) -> list[tuple[
     """(machine, unit) of every installed unit of these names."""
     wanted = [f"{name}.service" for name in names]
     looked_at = [(machine, while_running(machine, _unit_files) or {}) for machine in machines]
-    return [(machine, unit) for machine, files in looked_at for unit in wanted if unit in files]
+    return [
+        (machine, _behind_alias(machine, unit, files))
+        for machine, files in looked_at
+        for unit in wanted
+        if unit in files
+    ]
 
 
 def _unit_files(machine: Machine) -> dict[str, str]:
@@ -95,6 +100,14 @@ def _units_of(machine: Machine) -> dict[str, str]:
             if name.endswith(".service"):
                 files.setdefault(name, f"{folder}/{name}")
     return files
+
+
+def _behind_alias(machine: Machine, unit: str, files: Mapping[str, str]) -> str:
+    """The unit that `unit` is another name of (systemd.unit(5): Alias=): state and log are kept under its own only."""
+    if unit not in files or machine.link_target(files[unit]) is None:
+        return unit
+    name = links.followed(machine, files[unit]).rpartition("/")[2]
+    return name if name in files else unit  # else a link to a file of any name, or to /dev/null
 
 
 def version(found: Found) -> str | None:

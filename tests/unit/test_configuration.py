@@ -30,6 +30,8 @@ def read(*texts: str, environment: dict[str, str] | None = None) -> Configuratio
         ("[other]\nconnection = x\n", None),
         ("connection = x\n", None),
         ("[database]\nconnection = one\nconnection = two\n", "two"),
+        ("[Database]\nconnection = one\n", "one"),
+        ("[database]\nconnection = one\n[DATABASE]\nconnection = two\n", "two"),
     ],
 )
 def test_its_dialect_is_understood(text: str, value: str | None) -> None:

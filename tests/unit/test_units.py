@@ -167,3 +167,26 @@ def test_every_environment_file_counts_and_the_last_wins(machine: SimulatedMachi
     rewrite(machine, f"[Service]\nUser=heat\nEnvironment=B=0\n{files}ExecStart={images.VENV}/bin/heat-engine\n")
     environment = units.examine(found(machine)).environment
     assert (environment["A"], environment["B"]) == ("1", "2")
+
+
+def test_environment_files_may_be_named_by_a_pattern_and_have_spaces(machine: SimulatedMachine) -> None:
+    for name, text in (("20.env", "A=2\nB=2"), ("10.env", "A=1"), (".env", "A=hidden"), ("30.txt", "A=other")):
+        images.put(machine.files, f"/srv/of the engine/env.d/{name}", text + "\n")
+    files = "EnvironmentFile=/srv/of*/env.d/*.env\nEnvironmentFile=-/srv/of the engine/env.d/30.txt\n"
+    rewrite(machine, f"[Service]\nUser=heat\n{files}ExecStart={images.VENV}/bin/heat-engine\n")
+    environment = units.examine(found(machine)).environment
+    assert (environment["A"], environment["B"]) == ("other", "2")
+    rewrite(machine, f"[Service]\nUser=heat\n{files.partition(chr(10))[0]}\nExecStart={images.VENV}/bin/heat-engine\n")
+    assert units.examine(found(machine)).environment["A"] == "2"
+
+
+def test_an_alias_is_the_unit_that_it_leads_to(machine: SimulatedMachine) -> None:
+    unit = "/lib/systemd/system/openstack-heat-engine.service"
+    machine.run(["systemctl", "stop", "--", "heat-engine.service"])
+    images.put(machine.files, unit, machine.read_text("/etc/systemd/system/heat-engine.service") or "")
+    machine.remove("/etc/systemd/system/heat-engine.service")
+    machine.files.link("/etc/systemd/system/heat-engine.service", unit)
+    machine.run(["systemctl", "daemon-reload"])
+    machine.run(["systemctl", "start", "--", "openstack-heat-engine.service"])
+    place = found(machine)
+    assert (place.unit, place.file, place.active) == ("openstack-heat-engine.service", unit, True)
