@@ -1,10 +1,11 @@
 """The host's one lock: whoever changes what several swaps touch holds it, for seconds.
 
-What takes longer (the dump, migration and load of a database, a hook, a unit that takes its time to stop or to start)
-is done `aside`: the lock is let go meanwhile. That is safe for what nobody else works on: a swap's own unit, which its
-claim keeps others from, and a database, which has a claim of its own (see database_claims.py). It is not for what is
-looked at here and changed there: HAProxy's and Apache's files, callers that are restarted, whether production runs. Nor
-for what is done at once: to have the lock again takes as long as others hold it, and production may be stopped then.
+What takes longer (the dump, migration and load of a database, a hook, a unit that takes its time to stop or to start,
+requests of HAProxy that have to end, a server that has to answer) is done `aside`: the lock is let go meanwhile. That
+is safe for what nobody else works on: a swap's own unit, which its claim keeps others from, and a database, which has a
+claim of its own (see database_claims.py). It is not for what is looked at here and changed there: Apache's files,
+callers that are restarted, whether production runs; HAProxy's files are looked at anew. Nor for what is done at once:
+to have the lock again takes as long as others hold it, and production may be stopped then.
 
 Claims come first, and are never waited for with this lock in hand: so nobody waits for somebody who waits for them.
 """

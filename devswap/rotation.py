@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from devswap import haproxy, haproxy_edits, haproxy_socket
@@ -74,22 +75,25 @@ def is_loaded(balancer: Balancer, backends: Sequence[str]) -> bool:
     )
 
 
-def move(balancer: Balancer, change: Change, *, say: Callable[[str], None]) -> None:
-    """Make the change and have it loaded. Raises DevswapError with the files as they were where it does not pass."""
+def require_valid(balancer: Balancer, change: Change) -> None:
+    """Raises DevswapError with the files as they were where HAProxy would not load the change; it is staged then."""
     complaint = balancer.complaint(change.texts)
     if complaint is not None:
         balancer.clear(change.texts)
         where = balancer.machine.name
         raise DevswapError(f"cannot change HAProxy's configuration in {where}: haproxy -c refuses it\n{complaint}")
-    load(balancer, change, say=say)
 
 
-def load(balancer: Balancer, change: Change, *, say: Callable[[str], None]) -> None:
-    """The change that was just checked, which has staged it."""
+def load(
+    balancer: Balancer,
+    change: Change,
+    *,
+    say: Callable[[str], None],
+    aside: Callable[[], AbstractContextManager[None]],
+) -> None:
+    """The change that was just checked, which has staged it; who leaves was drained, where HAProxy can be told so."""
     before = balancer.states()
     told = balancer.can_be_told
-    if told:
-        drain(balancer, change.leaving, say=say)
     balancer.put(change.texts)
     balancer.reload()
     but = {server.key for server in (*change.coming, *change.leaving)}
@@ -97,7 +101,8 @@ def load(balancer: Balancer, change: Change, *, say: Callable[[str], None]) -> N
     if told:
         put_in(balancer, change.coming)
     else:
-        _wait_for_end(balancer, change.leaving, say)
+        with aside():
+            _wait_for_end(balancer, change.leaving, say)
 
 
 def put_in(balancer: Balancer, servers: Sequence[Server]) -> None:

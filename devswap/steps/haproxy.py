@@ -6,7 +6,7 @@ once. What is undone is the changed line in its section: other lines are nobody'
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -81,12 +81,14 @@ class MoveTraffic(Step):
         balancer = self._running(cloud)
         if self.stops:
             rotation.believe(balancer, self._peers(balancer))
-        change = rotation.plan(balancer, self._edits(self._apart(cloud, balancer)), self._of_others(cloud))
-        for server in change.coming:
-            if server.key in self.own:
-                self._await(cloud, balancer, server)
+
+        def planned(found: Balancer) -> Change:
+            return rotation.plan(found, self._edits(self._apart(cloud, found)), self._of_others(cloud))
+
+        balancer, change = self._at_rest(cloud, balancer, planned, self.own)
         if change.texts:
-            rotation.move(balancer, change, say=cloud.say)
+            rotation.require_valid(balancer, change)
+            rotation.load(balancer, change, say=cloud.say, aside=cloud.aside)
         roles, configuration, states = dict(self.roles), balancer.configuration(), balancer.states()
         for key in self.own:
             here = configuration.server(key)
@@ -105,11 +107,13 @@ class MoveTraffic(Step):
             stopped = DevswapError(what, hint=f"lxc-start -n {machine.name}")
             raise stopped if self.stops else Postponed(stopped)
         balancer = balancers.at(machine, self.sources) or _stopped(machine, self.sources)
-        change = rotation.plan(balancer, edits, self._of_others(cloud))
+
+        def planned(found: Balancer) -> Change:
+            return rotation.plan(found, edits, self._of_others(cloud))
+
+        self._respect(cloud, planned(balancer))
+        balancer, change = self._at_rest(cloud, balancer, planned, captured["answered"])
         theirs = self._respect(cloud, change)
-        for server in change.coming:
-            if server.key in captured["answered"]:
-                self._await(cloud, balancer, server)
         if not balancer.workers:
             balancer.stage(change.texts)
             balancer.put(change.texts)
@@ -131,14 +135,34 @@ class MoveTraffic(Step):
             rotation.believe(balancer, self._peers(balancer))
         own = [server for server in servers if server.key in self.own and rotation.has_peer(balancer, server)]
         if own and balancer.can_be_told:
-            rotation.drain(balancer, own, say=cloud.say)
+            with cloud.aside():
+                rotation.drain(balancer, own, say=cloud.say)
         return balancer.can_be_told or not own
+
+    def _at_rest(
+        self, cloud: Cloud, balancer: Balancer, planned: Callable[[Balancer], Change], answering: Collection[str]
+    ) -> tuple[Balancer, Change]:
+        """What is `planned` once who comes back answers, and who leaves has no request under way.
+
+        That may take a minute, in which others change HAProxy's files and have them loaded: so it is looked at anew.
+        """
+        change = planned(balancer)
+        coming = [server for server in change.coming if server.key in answering]
+        leaving = change.leaving if balancer.workers and balancer.can_be_told else ()
+        if not (coming or leaving):
+            return balancer, change
+        with cloud.aside():
+            for server in coming:
+                self._await(cloud, balancer, server)
+            rotation.drain(balancer, leaving, say=cloud.say)
+        now = balancers.at(balancer.machine, self.sources) or balancer
+        return now, planned(now)
 
     def _load(self, cloud: Cloud, balancer: Balancer, change: Change) -> None:
         """Where somebody's error keeps HAProxy from loading anything, ours leaves the file all the same."""
         wrong = balancer.complaint(change.texts)
         if wrong is None:
-            rotation.load(balancer, change, say=cloud.say)
+            rotation.load(balancer, change, say=cloud.say, aside=cloud.aside)
             return
         wrong = balancer.complaint() or wrong  # in the words of the files that people know
         balancer.stage(change.texts)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from devswap import swap, systemd
+from devswap import narrowing, rotation, swap, systemd
 from devswap.database import Database
 from devswap.errors import DevswapError
 from devswap.hooks import read
 from devswap.journal import Journals
 from devswap.migrating import Migrating
+from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.unit.midst import API, ENGINE, check_out, impatient, in_a_slow_job_of, in_the_midst_of, is_free, restore
@@ -91,6 +92,39 @@ def test_the_lock_is_kept_for_what_is_done_at_once(
     with in_the_midst_of(monkeypatch, systemd, verb, look, of=UNIT):
         restore(cloud.host(), cloud, ENGINE)
     assert held == [True]
+
+
+@pytest.mark.parametrize("what", ["drain", "wait_until_it_answers"])
+@pytest.mark.parametrize("during", ["checkout", "back"])
+@pytest.mark.parametrize("stays", [True, False])
+def test_others_move_their_traffic_while_haproxys_requests_end_and_its_servers_come(
+    cloud: SimulatedCloud,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    during: str,
+    stays: bool,  # noqa: FBT001
+) -> None:
+    cloud.balance()
+    start, host = cloud.take(), cloud.host()
+    stranger = impatient(cloud.host(user="ben", uid=1000))
+
+    def move() -> None:
+        narrowing.narrow(stranger, "other", to="one", exclusive=False)
+        if not stays:
+            swap.restore(stranger, narrowing.find(stranger, "other"))
+
+    if during == "back":
+        check_out(host, cloud, API, "plain")
+    with in_the_midst_of(monkeypatch, rotation, what, move) as done:
+        check_out(host, cloud, API, "plain") if during == "checkout" else restore(host, cloud, API)
+    assert done
+    assert cloud.haproxy.serving("other-back") == ["other-back/one", "other-back/two"][: 1 if stays else 2]
+    if stays:
+        swap.restore(stranger, narrowing.find(stranger, "other"))
+    if during == "checkout":
+        assert cloud.haproxy.serving(images.BACKEND) == [images.OURS]
+        restore(host, cloud, API)
+    assert differences(cloud, start) == []
 
 
 def pass_by(cloud: SimulatedCloud) -> None:
