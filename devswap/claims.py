@@ -22,6 +22,8 @@ from devswap.journal import Owner, make_private
 
 RESTORE = "restore"
 _SECONDS = 120.0
+_ROOM = 1024
+"""Bytes of a claim's file, which never get fewer: where the disk is full, there is room for a name that was before."""
 # So long a lock may be that of one who only looks, or of a holder that has not said yet who it is.
 _TRIES = 10
 _PAUSE = 0.05
@@ -93,15 +95,11 @@ def claim(
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         _take(descriptor, path, busy, seconds)
-        told = replace(holder, began=_began(holder.owner.pid))
-        with suppress(OSError):  # a full disk: the claim is ours all the same, and a way back must go on
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(asdict(told)).encode(), 0)
+        _write(descriptor, json.dumps(asdict(replace(holder, began=_began(holder.owner.pid)))))
         try:
             yield
         finally:  # who meets the next lock on it must not take us for its holder
-            with suppress(OSError):
-                os.ftruncate(descriptor, 0)
+            _write(descriptor, "")
     finally:
         os.close(descriptor)
 
@@ -123,6 +121,7 @@ def end(found: Holder) -> None:
     if _lives(found):
         with suppress(ProcessLookupError):
             os.kill(found.owner.pid, signal.SIGTERM)
+            os.kill(found.owner.pid, signal.SIGCONT)  # one that was stopped (Ctrl-Z) would hear of it when it goes on
 
 
 def _lives(found: Holder) -> bool:
@@ -141,12 +140,12 @@ def _began(pid: int) -> str:
 def _take(descriptor: int, path: Path, busy: Callable[[Holder], None], seconds: float | None) -> None:
     if _try_for_a_while(descriptor, path, fcntl.LOCK_EX):
         return
-    found = _read(path)
-    if found is not None:
-        busy(found)
-    began = time.monotonic()
+    began, told = time.monotonic(), None
     while not _try(descriptor, fcntl.LOCK_EX):
         found = _read(path)
+        if found is not None and found != told:  # the first, or one that was quicker than we when that let go
+            began, told = time.monotonic(), found
+            busy(found)
         late = seconds is not None and time.monotonic() > began + seconds
         if late and not (found and found.doing == RESTORE):
             known = found is not None and _lives(found)
@@ -176,6 +175,12 @@ def _try(descriptor: int, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _write(descriptor: int, text: str) -> None:
+    """In the place of what is there."""
+    with suppress(OSError):  # a full disk: the claim is ours all the same, and a way back must go on
+        os.pwrite(descriptor, text.encode().ljust(max(_ROOM, os.fstat(descriptor).st_size)), 0)
 
 
 def _read(path: Path) -> Holder | None:

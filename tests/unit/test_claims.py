@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -240,7 +242,58 @@ def test_a_claim_that_is_over_names_nobody(cloud: SimulatedCloud, tmp_path: Path
     path = tmp_path / "claims" / "x"
     with claims.claim(path, Holder(cloud.host().owner, "run"), busy=print):
         assert "ada" in path.read_text()
-    assert path.read_text() == ""
+    assert path.read_text().strip() == ""
+
+
+def test_a_full_disk_has_room_for_the_name_of_a_later_holder(
+    cloud: SimulatedCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be written over in its place; only what makes a file larger finds no room."""
+    path, ada, write = tmp_path / "claims" / "x", cloud.host().owner, os.pwrite
+
+    def pwrite(descriptor: int, content: bytes, offset: int) -> int:
+        if offset + len(content) > os.fstat(descriptor).st_size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, content, offset)
+
+    with claims.claim(path, Holder(ada, "checkout"), busy=print):
+        pass
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    with claims.claim(path, Holder(replace(ada, user="ben"), "run"), busy=print):
+        found = claims.holder(path)
+        assert found is not None
+        assert (found.owner.user, found.doing) == ("ben", "run")
+    assert path.read_text().strip() == ""
+
+
+def test_whoever_was_quicker_is_told_to_end_as_well(
+    cloud: SimulatedCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first holder ends, and before we have its claim a second one has."""
+    path, met = tmp_path / "claims" / "x", list[str]()
+    locked = Locked(path, monkeypatch, told=named(os.getpid(), "2"))
+    path.write_text(named(os.getpid(), "1"))
+
+    def busy(found: Holder) -> None:
+        met.append(found.began)
+        if found.began == "2":
+            os.close(locked.descriptor)
+
+    monkeypatch.setattr(claims, "_try_for_a_while", lambda *_: False)
+    with claims.claim(path, Holder(cloud.host().owner, "run"), busy=busy):
+        pass
+    assert met == ["1", "2"]
+
+
+def test_one_that_was_stopped_ends_too(
+    cloud: SimulatedCloud, whole: Snapshot, journal: Journal, running: subprocess.Popen[str]
+) -> None:
+    """As Ctrl-Z does it."""
+    running.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, running.pid, os.WSTOPPED)
+    swap.restore(cloud.host(), journal)
+    assert running.wait(10) != 0
+    assert differences(cloud, whole) == []
 
 
 def test_another_process_of_the_same_number_gets_no_signal(
