@@ -75,7 +75,8 @@ def stop(condition: str) -> None:
 
 def begin(frame: Any) -> None:
     """Open the prompt in `frame`."""
-    pdb.Pdb().set_trace(frame)
+    prompt: Any = pdb.Pdb()
+    prompt.stop_before(frame)
 
 
 Place = Tuple[List[ast.stmt], int]
@@ -117,7 +118,10 @@ def _is_future(statement: ast.stmt) -> bool:
 
 def _is_text(statement: ast.stmt) -> bool:
     """A docstring: nothing is executed there."""
-    return isinstance(statement, ast.Expr) and isinstance(getattr(statement.value, "s", None), str)
+    if not isinstance(statement, ast.Expr):
+        return False
+    text = getattr(statement.value, "s" if sys.version_info < (3, 8) else "value", None)
+    return isinstance(text, str)
 
 
 def _named(tree: ast.Module, name: str) -> Optional[Place]:

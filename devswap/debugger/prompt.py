@@ -17,7 +17,13 @@ _INTERRUPTED = "\x03"
 _HISTORY = 1000
 
 
-class Prompt(pdb.Pdb):
+class _Own(type):
+    """Each stop has a debugger of its own: Python 3.14 would have the last one again, whichever thread is in it."""
+
+    _last_pdb_instance = property(lambda _cls: None, lambda _cls, _last: None)
+
+
+class Prompt(pdb.Pdb, metaclass=_Own):
     """Stands in for pdb.Pdb, so that breakpoint(), pdb.set_trace() and pdb.post_mortem() all come here.
 
     One that is given streams of its own (remote debuggers do that) is an ordinary Pdb.
@@ -33,11 +39,25 @@ class Prompt(pdb.Pdb):
         self._ordinary = bool(options.get("stdin") or options.get("stdout") or arguments)
         if not self._ordinary:
             options["nosigint"] = True  # the service's own handling of Ctrl-C stays
+            options.pop("backend", None)  # steps.py has another thread's frames traced, which sys.monitoring cannot
         super().__init__(*arguments, **options)
         self._terminal: Optional[terminal.Terminal] = None
         self._stepping = False
         self._before_prompt = ""
         self._error = ""
+        self._at_next_line = False
+
+    def stop_before(self, frame: Any) -> None:
+        """At the statement that `frame` comes to next."""
+        self._at_next_line = True
+        self.set_trace(frame)
+
+    def set_stepinstr(self) -> None:
+        """How Python since 3.13 stops: at once, which is in the midst of a line."""
+        if self._at_next_line:
+            self.set_step()
+        else:
+            super().set_stepinstr()  # type: ignore[misc]
 
     def set_trace(self, frame: Any = None, **options: Any) -> None:
         frame = frame or sys._getframe().f_back
