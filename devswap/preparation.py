@@ -21,6 +21,7 @@ from devswap import (
     hooks_of_swap,
     interruption,
     locate,
+    meant,
     meanwhile,
     overlay,
     overlay_of_swap,
@@ -60,26 +61,6 @@ from devswap.undisturbed import undisturbed
 from devswap.wish import MAKERS, Makers, Wish
 
 
-def locate_place(host: Host, wish: Wish) -> Found:
-    """Where the service is that is meant; looks only. Raises DevswapError for one that cannot be taken over yet."""
-    service = host.catalogue().get(wish.service)
-    if service.supported_where is None:
-        foreseen.require_supported(service)
-    with remembered.while_looking() as passed_over:
-        try:
-            return locate.one(host, service, wish.machine)
-        except DevswapError:
-            locate.tell_passed_over(host, passed_over)  # it may be in one of them
-            raise
-
-
-def settled(host: Host, wish: Wish, *places: Found) -> Wish:
-    """`wish` with the way in which all these services were taken over, unless it names one itself."""
-    journals = [host.journals.find(place.service.name, place.machine.address) for place in places]
-    stays = all(journal is not None and way.is_under_web_server(journal.swap) for journal in journals)
-    return replace(wish, apache=True) if stays and not wish.names_a_way else wish
-
-
 def prepare(host: Host, wish: Wish, place: Found, makers: Makers = MAKERS) -> Prepared:
     """Raises DevswapError with production untouched, or with the swap as it was before. The caller has the claim."""
     existing = host.journals.find(place.service.name, place.machine.address)
@@ -108,7 +89,7 @@ def _prepare(host: Host, wish: Wish, place: Found, makers: Makers, existing: Jou
         transaction.require_complete(existing)
         way.require_not_given_back(Shelf(host.state / "shared"), existing)
         require_unedited(place.machine, existing.swap.unit)
-    deployment = examined(place, existing)
+    deployment = meant.examined(place, existing)
     makers.begin(overlay_of_swap.cache(host), deployment.interpreter.version)
     foreseen.require_supported(deployment.service, deployment)
     foreseen.require_possible(deployment, wish, existing)
@@ -308,13 +289,6 @@ def _look_at_databases(job: _Job, say: Callable[[str], None]) -> database_plan.N
 
 def _patience_so_far(swap: Swap) -> int:
     return int(swap.traffic.get("patient", 0))
-
-
-def examined(found: Found, existing: Journal | None) -> Deployment:
-    """While swapped, the unit shows development's command: then production's is in the journal."""
-    if existing is None:
-        return locate.require_trusted(units.examine(found))
-    return units.from_json(found, existing.swap.deployment)
 
 
 def _swap(

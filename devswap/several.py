@@ -12,6 +12,7 @@ from devswap import (
     coming_back,
     database_claims,
     edits,
+    meant,
     preparation,
     rerun,
     running,
@@ -39,7 +40,7 @@ def checkout(host: Host, services: Sequence[str], wish: Wish, makers: Makers = M
     takes all of it back: a service that was swapped before has the checkout then that it had.
     """
     places = several_places.places(host, services, wish.machine)
-    wish = preparation.settled(host, wish, *places)
+    wish = meant.settled(host, wish, *places)
     with _prepared(host, places, wish, makers) as group:
         if wish.detach or wish.apache:
             _detached_first(host, group)
@@ -50,6 +51,7 @@ def checkout(host: Host, services: Sequence[str], wish: Wish, makers: Makers = M
 @contextmanager
 def _prepared(host: Host, places: Sequence[Found], wish: Wish, makers: Makers) -> Iterator[list[Prepared]]:
     """All of them, with the claims on them; what there is to know of them is said."""
+    meant.require_sense(host, wish, makers, *places)
     with ExitStack() as claimed:
         for place in sorted(places, key=lambda place: place.service.name):
             where = (place.service.name, place.machine.address)
@@ -64,8 +66,8 @@ def _prepared(host: Host, places: Sequence[Found], wish: Wish, makers: Makers) -
 
 def checkout_one(host: Host, wish: Wish, makers: Makers = MAKERS) -> Ended | None:
     """As swap.checkout; where another checkout of what runs in the background fails, the one before it is back."""
-    place = preparation.locate_place(host, wish)
-    wish = preparation.settled(host, wish, place)
+    place = meant.locate_place(host, wish)
+    wish = meant.settled(host, wish, place)
     if wish.detach or wish.apache or wish.kept:
         wish = all_or_none.own(wish, place)
         if host.journals.find(wish.service, place.machine.address) is not None:

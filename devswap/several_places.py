@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from devswap import locate, preparation
+from devswap import locate, meant
 from devswap.discovery import machines, units
 from devswap.discovery.units import Found
 from devswap.errors import UsageError
@@ -33,7 +33,7 @@ def places(host: Host, services: Sequence[str], wanted: str | None) -> list[Foun
         named = wanted is not None and machines.choose(list(units.find([service], host.running())), wanted)
         chosen = wanted if named else cloud
         wish = Wish(service.name, "", chosen, None, detach=True)
-        found.append(preparation.locate_place(host, wish))
+        found.append(meant.locate_place(host, wish))
         cloud = cloud or units.cloud_of(found[0].machine.name)
     return found
 

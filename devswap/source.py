@@ -24,7 +24,7 @@ from devswap.resolve import Found, Remotes, find
 from devswap.tree import Tree, target_branch
 from devswap.turns import turn
 
-__all__ = ["Checkout", "Remotes", "prepare"]
+__all__ = ["Checkout", "Remotes", "prepare", "require"]
 
 _PROJECT = re.compile(r"[A-Za-z0-9][\w.-]*")
 _BUILT_FROM = ("setup.cfg", "setup.py", "pyproject.toml")
@@ -85,6 +85,25 @@ def prepare(
         return replace(checkout, remotes=Remotes(meaning.url, meaning.url))
     asked = remotes.rest and checkout.change and gerrit.review(remotes.rest, checkout.change, project)
     return replace(checkout, remotes=remotes, review=asked or None)
+
+
+def require(
+    project: str,
+    ref: str,
+    *,
+    remotes: Remotes,
+    home: UserHome,
+    cache: Path,
+    say: Callable[[str], None],
+    now: Callable[[], float] = time.time,
+) -> None:
+    """Raise DevswapError where `prepare` would find no such ref; no checkout is made or moved."""
+    meaning = refs.parse(ref)
+    if isinstance(meaning, refs.OwnTree):
+        _own_tree(project, ref, meaning, home)
+        return
+    with turn(lock_of(project, cache=cache, home=home), say=say):
+        find(meaning, project, remotes, open_mirror(project, cache=cache, home=home, say=say), now)
 
 
 def _from_servers(

@@ -16,6 +16,7 @@ from devswap.libraries import Chosen, Wanted
 from devswap.masking import mask
 from devswap.overlay import Overlay
 from devswap.overlay_request import read
+from devswap.service import Service
 from devswap.source import Checkout, Remotes
 from devswap.with_depends import Depends
 
@@ -73,6 +74,19 @@ def gather(
     checkout = get(service.project, ref, remote or service.remote)
     needed = _depends(host).wanted(checkout, given=wanted, used=_used(deployment, checkout)) if with_depends else []
     return Sources(checkout, tuple(libraries.choose([*wanted, *needed], besides=service.distribution, fetch=get)))
+
+
+def require_ref(host: Host, service: Service, ref: str, remote: str | None, look: Callable[..., object]) -> None:
+    """Raise DevswapError where `gather` would not find the project's own `ref`."""
+    home = host.home()
+    look(
+        service.project.rpartition("/")[2],
+        ref,
+        remotes=_remotes(host, service.project, remote or service.remote),
+        home=home,
+        cache=home.folder / "mirrors",
+        say=host.say,
+    )
 
 
 def _depends(host: Host) -> Depends:

@@ -16,6 +16,7 @@ from devswap import (
     edits,
     hooks_of_swap,
     locate,
+    meant,
     newest,
     preparation,
     rerun,
@@ -63,8 +64,8 @@ class Planned:
 
 def plan(host: Host, wish: Wish, makers: Makers = MAKERS) -> Planned:
     """Everything that `checkout` does while production serves, and then nothing more: it is all taken away again."""
-    place = preparation.locate_place(host, wish)
-    wish = preparation.settled(host, wish, place)
+    place = meant.locate_place(host, wish)
+    wish = meant.settled(host, wish, place)
     with claims.held_if_free(host, wish.service, place.machine.address, "plan"):
         prepared = preparation.prepare(host, wish, place, makers)
         try:
@@ -101,8 +102,9 @@ def checkout(host: Host, wish: Wish, makers: Makers = MAKERS, *, place: Found | 
     `place` is what `wish` means, where it was looked for already. Whatever fails before production is stopped leaves it
     untouched; what fails afterwards is rolled back.
     """
-    place = place or preparation.locate_place(host, wish)
-    wish = preparation.settled(host, wish, place)
+    place = place or meant.locate_place(host, wish)
+    wish = meant.settled(host, wish, place)
+    meant.require_sense(host, wish, makers, place)
     with (
         claims.held(host, wish.service, place.machine.address, "checkout", take_over=bool(wish.take_over)),
         coming_back.cleaned_up(host, wish.service, place.machine.address),

@@ -15,7 +15,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from devswap import development, locate, overlay, overlay_of_swap, plan, preparation, systemd, testing, transaction
+from devswap import development, locate, meant, overlay, overlay_of_swap, plan, systemd, testing, transaction
 from devswap.deployment import Deployment
 from devswap.errors import UsageError
 from devswap.host import Host
@@ -70,7 +70,7 @@ def run(
     existing = host.journals.find(service, found.machine.address)
     if ref is None and (existing is None or not existing.swap.checkout):
         raise UsageError(f"{service} is not swapped", hint=f"devswap test {service} --ref REF tests that, beside it")
-    deployment = preparation.examined(found, existing)
+    deployment = meant.examined(found, existing)
     with testing.claimed(host, service, found.machine.address):
         libraries = existing.swap.libraries if existing and ref is None else []
         sources = gather(

@@ -70,6 +70,8 @@ class Makers:
     """Called early with what `build` will be called with, so that it can get itself ready meanwhile."""
     beside: Beside = meanwhile.at_once
     """How something is looked at while `fetch` goes on."""
+    require: Callable[..., object] = source.require
+    """Raises where `fetch` would find nothing."""
 
 
 MAKERS = Makers(begin=overlay_tools.begin, beside=meanwhile.begun)

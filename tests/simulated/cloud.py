@@ -154,7 +154,7 @@ class SimulatedCloud:
 
     @property
     def makers(self) -> Makers:
-        return Makers(fetch=self._fetch, build=self._build)
+        return Makers(fetch=self._fetch, build=self._build, require=self._fetch)
 
     @property
     def state(self) -> Path:

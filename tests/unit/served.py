@@ -10,18 +10,20 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from devswap.errors import DevswapError
 from devswap.invoker import UserHome
 from devswap.process import Identity
-from devswap.source import Checkout, Remotes, prepare
+from devswap.source import Checkout, Remotes, prepare, require
+
+T = TypeVar("T")
 
 ROOT = os.geteuid() == 0
 
@@ -204,7 +206,13 @@ class Developer:
     clock: float = 1_800_000_000.0
 
     def __call__(self, ref: str) -> Checkout:
-        return prepare(
+        return self._with(prepare, ref)
+
+    def require(self, ref: str) -> None:
+        self._with(require, ref)
+
+    def _with(self, command: Callable[..., T], ref: str) -> T:
+        return command(
             "heat",
             ref,
             remotes=self.remotes,

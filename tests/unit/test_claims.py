@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from devswap import claims, recovery, session, swap, transaction
+from devswap import claims, recovery, session, several, swap, transaction
 from devswap.claims import Holder
 from devswap.errors import Busy, DevswapError
 from devswap.host import Host
@@ -79,6 +79,43 @@ def test_a_restore_ends_what_the_same_user_runs(
     swap.restore(cloud.host(), journal)
     assert running.wait(10) != 0
     assert any("ending devswap run of ada" in line for line in cloud.said)
+    assert differences(cloud, whole) == []
+
+
+@pytest.mark.parametrize(
+    ("ref", "apache", "told"),
+    [("plian", False, "plian is no branch, tag or commit of heat"), ("plain", True, "no web server runs heat-engine")],
+)
+@pytest.mark.parametrize("services", [[SERVICE], ["heat-api", SERVICE]])
+def test_a_slip_of_the_pen_ends_nobodys_run(
+    cloud: SimulatedCloud,
+    journal: Journal,
+    running: subprocess.Popen[str],
+    services: list[str],
+    ref: str,
+    apache: bool,  # noqa: FBT001
+    told: str,
+) -> None:
+    assert journal.swap.service == SERVICE
+    host, before = cloud.host(), cloud.take()
+    wish = Wish(SERVICE, ref, None, None, detach=True, apache=apache)
+    with pytest.raises(DevswapError, match=told):
+        several.checkout(host, services, wish, cloud.makers)
+    if services == [SERVICE]:
+        with pytest.raises(DevswapError, match=told):
+            swap.checkout(host, wish, cloud.makers)
+    assert running.poll() is None
+    assert cloud.take().digest == before.digest
+    assert not any("ending devswap" in line for line in cloud.said)
+
+
+def test_another_checkout_ends_the_run_of_the_one_before(
+    cloud: SimulatedCloud, whole: Snapshot, journal: Journal, running: subprocess.Popen[str]
+) -> None:
+    cloud.checkout("other")
+    swap.checkout(cloud.host(), Wish(SERVICE, "other", None, None, detach=True), cloud.makers)
+    assert running.wait(10) != 0
+    swap.restore(cloud.host(), cloud.host().journals.all()[0])
     assert differences(cloud, whole) == []
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from devswap import coming_back, database_claims, preparation, several, swap, takeover
+from devswap import coming_back, database_claims, meant, preparation, several, swap, takeover
 from devswap.database import Database
 from devswap.database_sharing import captured_sources
 from devswap.database_source import Source
@@ -89,7 +89,7 @@ def test_who_is_interrupted_while_waiting_has_production_back_at_once(
 ) -> None:
     """Prepared before the other one's migration began: only what is mounted must go, and that waits for nobody."""
     ben, wish = cloud.host(user="ben", uid=1000), Wish(API, "plain", None, None, detach=True)
-    prepared = preparation.prepare(ben, wish, preparation.locate_place(ben, wish), cloud.makers)
+    prepared = preparation.prepare(ben, wish, meant.locate_place(ben, wish), cloud.makers)
 
     def interrupted(text: str) -> None:
         if text.startswith("waiting for"):

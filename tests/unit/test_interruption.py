@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from devswap import interruption, preparation, swap
+from devswap import interruption, meant, swap
 from devswap.service import Catalogue, load_catalogue
 from devswap.wish import Wish
 from tests.simulated import images
@@ -37,7 +37,7 @@ def with_kill_mode(cloud: SimulatedCloud, mode: str) -> None:
 )
 def test_what_it_has_started_ends_or_goes_on_as_its_unit_has_it(cloud: SimulatedCloud, mode: str, said: str) -> None:
     with_kill_mode(cloud, mode)
-    deployment = preparation.examined(preparation.locate_place(cloud.host(), WISH), None)
+    deployment = meant.examined(meant.locate_place(cloud.host(), WISH), None)
     lines = list(interruption.told(replace(deployment, service=ENGINE)))
     assert lines == [f"while nobody runs {SERVICE}: stacks stay as they are", said]
 

@@ -116,6 +116,20 @@ def test_a_server_that_is_away_is_said_with_its_address(developer: Developer, se
     assert "--remote" in error.hint
 
 
+@pytest.mark.parametrize("ref", ["nonsense", "review/99999", "tags/0.0", "/nowhere"])
+def test_a_ref_that_there_is_not_is_told_to_who_only_looks_as_to_who_wants_it(developer: Developer, ref: str) -> None:
+    with pytest.raises(DevswapError) as looked:
+        developer.require(ref)
+    assert looked.value.message == developer.refused(ref).message
+
+
+@pytest.mark.parametrize("ref", ["master", "review/123"])
+def test_who_only_looks_has_no_checkout(developer: Developer, ref: str) -> None:
+    developer.require(ref)
+    assert not (developer.home.folder / "checkouts").exists()
+    developer(ref)
+
+
 def test_an_address_without_a_repository_is_said(home: UserHome, server: Server) -> None:
     nothing = f"git://127.0.0.1:{server.port}/nothing"
     assert "not a git repository" in Developer(home, Remotes(nothing, nothing)).refused("master").message

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devswap import diff, plan, preparation, running, swap, uwsgi
+from devswap import diff, meant, plan, running, swap, uwsgi
 from devswap.discovery import units
 from devswap.errors import UsageError
 from devswap.host import Host
@@ -101,7 +101,7 @@ def test_it_logs_on_a_terminal_and_is_not_told_to_without_one(cloud: SimulatedCl
     terminal = Terminal(0, "/dev/pts/7")
     texts = [running.drop_in_text(host, journal.swap, each) for each in (terminal, None)]
     assert [' "-v"\n' in text for text in texts] == [True, False]
-    place = preparation.locate_place(host, Wish(SERVICE, "plain", None, None, detach=True))
+    place = meant.locate_place(host, Wish(SERVICE, "plain", None, None, detach=True))
     own = units.from_json(place, journal.swap.deployment)
     told = uwsgi.read(["/usr/bin/uwsgi", "--module", "heat"], lambda path: None, {})
     found = [plan.command(each, plan.slot(SERVICE, 1)).on_terminal for each in (own, replace(own, uwsgi=told))]

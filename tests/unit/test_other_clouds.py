@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from devswap import preparation, swap
+from devswap import meant, swap
 from devswap.errors import CommandFailed, DevswapError
 from devswap.process import Result
 from devswap.steps.database import SyncDatabase
@@ -142,6 +142,6 @@ def test_where_the_service_is_not_found_it_is_said_what_was_passed_over(
 
     monkeypatch.setattr(SimulatedMachine, "names", names)
     with pytest.raises(DevswapError, match="no running machine has"):
-        preparation.locate_place(cloud.host(), Wish("heat-engine", "plain", None, None, detach=True))
+        meant.locate_place(cloud.host(), Wish("heat-engine", "plain", None, None, detach=True))
     (told,) = [line for line in cloud.said if "passed over" in line]
     assert images.HEAT in told

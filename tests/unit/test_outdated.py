@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from devswap import coming_back, preparation, several, takeover
+from devswap import coming_back, meant, preparation, several, takeover
 from devswap.errors import DevswapError, NotServing, Untouched
 from devswap.steps.mount import MountPassing
 from devswap.wish import Wish
@@ -21,7 +21,7 @@ def test_a_migration_that_is_taken_back_while_a_checkout_is_prepared_is_not_reli
     check_out(cloud.host(), cloud, ENGINE, "migrates")
     ben = cloud.host(user="ben", uid=1000)
     wish = Wish(API, "migrates", None, None, detach=True)
-    prepared = preparation.prepare(ben, wish, preparation.locate_place(ben, wish), cloud.makers)
+    prepared = preparation.prepare(ben, wish, meant.locate_place(ben, wish), cloud.makers)
     restore(cloud.host(), cloud, ENGINE)
     with pytest.raises(Untouched, match="given it back"), coming_back.or_back(ben, prepared.journal):
         takeover.take_over(ben, prepared, None, None)
@@ -34,7 +34,7 @@ def test_a_switch_is_refused_when_another_has_joined_the_migration_meanwhile(
 ) -> None:
     check_out(cloud.host(), cloud, ENGINE, "migrates")
     host, wish = cloud.host(), Wish(ENGINE, "plain", None, None, detach=True)
-    prepared = preparation.prepare(host, wish, preparation.locate_place(host, wish), cloud.makers)
+    prepared = preparation.prepare(host, wish, meant.locate_place(host, wish), cloud.makers)
     assert prepared.database_returns_first
     check_out(cloud.host(user="ben", uid=1000), cloud, API, "migrates")
     with pytest.raises(Untouched):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from devswap import foreseen, preparation, several, swap
+from devswap import foreseen, meant, several, swap
 from devswap.discovery import units
 from devswap.errors import DevswapError, UsageError
 from devswap.foreground import Ended
@@ -104,7 +104,7 @@ def test_what_apache_cannot_be_told_is_refused_before_anything_stops(cloud: Simu
 
 def test_a_second_application_of_one_apache_is_refused_before_anything_stops(cloud: SimulatedCloud) -> None:
     before = cloud.take()
-    place = preparation.locate_place(cloud.host(), Wish(MOD_WSGI, "plain", None, None, detach=False))
+    place = meant.locate_place(cloud.host(), Wish(MOD_WSGI, "plain", None, None, detach=False))
     other = units.examine(place)
     foreseen.require_own_sites(cloud.host(), other)
     for under in (True, False):
