@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from devswap.errors import Busy, DevswapError
+from devswap.errors import Busy, DevswapError, NotWhole
 from devswap.host import Host
 from devswap.journal import Owner, make_private
 
@@ -27,6 +27,10 @@ _ROOM = 1024
 # So long a lock may be that of one who only looks, or of a holder that has not said yet who it is.
 _TRIES = 10
 _PAUSE = 0.05
+
+
+class _Late(DevswapError):
+    """Whoever was told to end has not: what was to be brought back is not."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,12 @@ def claim(
     make_private(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        _take(descriptor, path, busy, seconds)
+        try:
+            _take(descriptor, path, busy, seconds)
+        except _Late as error:
+            if holder.doing == RESTORE:
+                raise NotWhole(error.message, hint=error.hint) from error
+            raise
         _write(descriptor, json.dumps(asdict(replace(holder, began=_began(holder.owner.pid)))))
         try:
             yield
@@ -150,7 +159,7 @@ def _take(descriptor: int, path: Path, busy: Callable[[Holder], None], seconds: 
         if late and not (found and found.doing == RESTORE):
             known = found is not None and _lives(found)
             who = f"process {found.owner.pid} of {found.owner.user}" if found and known else "another devswap"
-            raise DevswapError(
+            raise _Late(
                 f"{who} still works on this swap after {seconds:.0f} s",
                 hint=f"kill -9 {found.owner.pid}, then try again" if found and known else "try again",
             )

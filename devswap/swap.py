@@ -287,15 +287,16 @@ def restore(host: Host, journal: Journal, *, take_over: bool = False, kept: Kept
     NotWhole with what is left or with what differs.
     """
     swap = journal.swap
-    database_claims.wait_for_others(host, claims.RESTORE, journal)
-    with (
-        claims.held(host, swap.service, swap.machine, claims.RESTORE, take_over=take_over),
-        undisturbed(host),
-    ):
-        current = host.journals.find(swap.service, swap.machine)
-        if current is None:  # another restore, or the one we ended, was quicker
-            return Restored(swap.service, swap.machine, 0, {}, [], [])
-        return coming_back.bring_back(host, current, kept)
+    with transaction.known_or_said(journal):
+        database_claims.wait_for_others(host, claims.RESTORE, journal)
+        with (
+            claims.held(host, swap.service, swap.machine, claims.RESTORE, take_over=take_over),
+            undisturbed(host),
+        ):
+            current = host.journals.find(swap.service, swap.machine)
+            if current is None:  # another restore, or the one we ended, was quicker
+                return Restored(swap.service, swap.machine, 0, {}, [], [])
+            return coming_back.bring_back(host, current, kept)
 
 
 @contextmanager

@@ -193,19 +193,33 @@ def _read(journal: Journal, entry: Entry) -> Step:
 @contextmanager
 def whole_or_said(journal: Journal) -> Iterator[None]:
     """Whatever else goes wrong on the way back (a full disk, a fact that cannot be asked): production is not whole."""
-    service = journal.swap.service
     try:
         yield
     except NotWhole:
         raise
     except Exception as error:
-        again = f"devswap restore {journal.called} goes on"
-        known = isinstance(error, DevswapError | OSError)
-        mend = (error.hint if isinstance(error, DevswapError) else None) or "mend that"
-        raise NotWhole(
-            f"cannot give {service} back to the end: {error if known else repr(error)}",
-            hint=f"{mend}, then {again}" if known else f"{again}; {_by_hand(journal)}",
-        ) from error
+        _say_not_whole(journal, error)
+
+
+@contextmanager
+def known_or_said(journal: Journal) -> Iterator[None]:
+    """As `whole_or_said`, but for a refusal that is told as such: nothing has begun then, and what runs goes on."""
+    try:
+        yield
+    except DevswapError:
+        raise
+    except Exception as error:
+        _say_not_whole(journal, error)
+
+
+def _say_not_whole(journal: Journal, error: Exception) -> NoReturn:
+    again = f"devswap restore {journal.called} goes on"
+    known = isinstance(error, DevswapError | OSError)
+    mend = (error.hint if isinstance(error, DevswapError) else None) or "mend that"
+    raise NotWhole(
+        f"cannot give {journal.swap.service} back to the end: {error if known else repr(error)}",
+        hint=f"{mend}, then {again}" if known else f"{again}; {_by_hand(journal)}",
+    ) from error
 
 
 def _capture(step: Step, journal: Journal, cloud: Cloud) -> object:

@@ -7,10 +7,17 @@ with a database, is in tests/integration/test_meanwhile.py.
 from __future__ import annotations
 
 import ast
+import errno
+import itertools
 import json
+import os
 import shlex
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +32,7 @@ from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.person import Person, commands
 from tests.simulated.snapshot import Snapshot
+from tests.unit.test_claims import RUN
 
 SERVICE, UNIT = "heat-engine", "heat-engine.service"
 # (module, the beginning of what it says as it stands there): the test that does what it says
@@ -35,13 +43,17 @@ TABLE = {
     ("outcome", "{service} ended by itself"): "test_a_foreground_run_that_ends_by_itself",
     ("outcome", "{', '.join(died)} ended without Ctrl-C"): "test_foreground_runs_that_end_by_themselves",
     ("proof", "{swap.service} is back, but not as it was"): "test_production_that_does_not_run_any_more",
+    ("claims", "error.message"): "test_a_run_that_does_not_end",
     ("coming_back", "interrupted; the service is still swapped"): "test_a_run_that_is_interrupted",
     ("coming_back", "error.message"): "test_a_run_in_a_stopped_machine",
     ("coming_back", "{type(error).__name__}"): "test_a_run_that_meets_a_broken_disk",
     ("transaction", "{journal.swap.service} is back, but not all"): "test_a_neighbour_that_does_not_start",
     ("transaction", "the swap of {service} is not complete"): "test_a_swap_that_is_half_made",
     ("transaction", "cannot note in"): "test_a_full_disk",
-    ("transaction", "cannot give {service} back to the end"): "test_a_database_that_cannot_be_compared",
+    (
+        "transaction",
+        "cannot give {journal.swap.service} back to the end",
+    ): "test_a_database_that_cannot_be_compared; test_a_disk_that_can_only_be_read",
     (
         "transaction",
         "cannot {step.describe()[1]} in {step.on}: {error}",
@@ -198,6 +210,49 @@ def test_a_full_disk(cloud: SimulatedCloud, whole: Snapshot, person: Person, mon
     assert cloud.machine(images.HEAT).init.is_active(UNIT), "production runs all the same"
     (again,) = commands(told.hint)
     person.types(again)
+    assert differences(cloud, whole) == []
+
+
+def test_a_disk_that_can_only_be_read(
+    cloud: SimulatedCloud, whole: Snapshot, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the kernel leaves a file system that it has found errors in (ext4(5), errors=remount-ro)."""
+    take_over(cloud, "plain")
+    real = os.open
+
+    def read_only(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+        if str(path).startswith(str(cloud.state)) and flags & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return real(path, flags, *arguments, **options)
+
+    with monkeypatch.context() as now:
+        now.setattr(os, "open", read_only)
+        told = person.is_told("restore")
+    assert "Read-only file system" in told.message
+    (again,) = commands(told.hint)
+    person.types(again)
+    assert differences(cloud, whole) == []
+
+
+def test_a_run_that_does_not_end(
+    cloud: SimulatedCloud, whole: Snapshot, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_over(cloud, "plain")
+    path = cloud.host().journals.claim_path(SERVICE, f"lxc:{images.HEAT}")
+    stuck = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{RUN}"
+    argv = [sys.executable, "-c", stuck, json.dumps(vars(cloud.host().owner)), str(path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "holds\n"
+        hours = itertools.count()
+        try:
+            with monkeypatch.context() as now:
+                now.setattr(time, "monotonic", lambda: float(next(hours)))
+                told = person.is_told("restore", SERVICE)
+        finally:
+            run.kill()
+        assert commands(told.hint) == [f"kill -9 {run.pid}"]
+    person.types(f"devswap restore {SERVICE}")
     assert differences(cloud, whole) == []
 
 
