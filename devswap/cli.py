@@ -105,19 +105,46 @@ def devswap(
 
 def main() -> NoReturn:
     """The `devswap` script."""
+    _open_what_is_closed()
     _listen()
+    sys.exit(_flushed(_code()))
+
+
+def _code() -> int:
     try:
         app(prog_name="devswap")
+    except SystemExit as ended:  # as click says it
+        return ended.code if isinstance(ended.code, int) else 0
     except DevswapError as error:
         console.show_error(error)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:  # the reader of our output has gone (| head)
-        sys.stderr.close()
-        sys.exit(1)
+        return error.exit_code
     except Exception as error:
         console.show_error(_explained(error), error)
-        sys.exit(1)
-    sys.exit(0)
+        return 1
+    return 0
+
+
+def _open_what_is_closed() -> None:
+    """Else a file of ours would be number 1 or 2 (2>&-), and get what is meant for whoever reads."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free: open(2)
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - for as long as we live
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def _flushed(code: int) -> int:
+    """Whatever cannot be written (a reader that has gone, a full disk) hides no failure: Python would exit with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            code = code or 1
+    return code
 
 
 def _listen() -> None:

@@ -41,12 +41,14 @@ def say(text: str) -> None:
 def show_error(error: DevswapError, cause: BaseException | None = None) -> None:
     """What could not be done and why, what to type next, and where the whole story is."""
     log.error("%s", mask(error.message), exc_info=cause or error)
-    print(f"{styled('devswap:', '1;31')} {mask(error.message)}", file=sys.stderr)
+    lines = [f"{styled('devswap:', '1;31')} {mask(error.message)}"]
     if error.hint:
-        print(f"  try: {mask(error.hint)}", file=sys.stderr)
+        lines.append(f"  try: {mask(error.hint)}")
     if _log_file and error.exit_code in (1, 3):
         wrong = f" cannot be written: {_log_trouble[0]}" if _log_trouble else ""
-        print(f"  log: {_log_file[0]}{wrong}", file=sys.stderr)
+        lines.append(f"  log: {_log_file[0]}{wrong}")
+    with suppress(OSError):  # the exit code says it as well, to whoever is left
+        print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def choose(question: str, options: Sequence[str]) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated
@@ -75,17 +76,26 @@ def restore(
 
     results, failed = _each(host, journals, back)
     failures += failed
+    try:
+        _show_all(results, failures, as_json=as_json)
+    except OSError:  # nobody reads it any more, or the disk is full: what failed is told all the same
+        if not failures:
+            raise
+    failures.sort(key=lambda failure: failure.exit_code)
+    for failure in failures[:-1]:
+        console.show_error(failure)
+    if failures:
+        raise failures[-1]
+
+
+def _show_all(results: Sequence[Restored], failures: Sequence[DevswapError], *, as_json: bool) -> None:
     if as_json:
         console.show_json(
             {"restored": [asdict(result) for result in results], "failed": [failure.message for failure in failures]}
         )
     for result in [] if as_json else results:
         _show(result)
-    failures.sort(key=lambda failure: failure.exit_code)
-    for failure in failures[:-1]:
-        console.show_error(failure)
-    if failures:
-        raise failures[-1]
+    sys.stdout.flush()
 
 
 def _each(
