@@ -105,6 +105,8 @@ def devswap(
 
 def main() -> NoReturn:
     """The `devswap` script."""
+    # Checkouts and overlays are read by the service's user; what is private is made so by name.
+    os.umask(0o022)
     _open_what_is_closed()
     _listen()
     sys.exit(_flushed(_code()))
