@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from devswap import owed, systemd
+from devswap import followers, owed, systemd
 from devswap.errors import DevswapError
 from devswap.journal import write_durably
 from devswap.steps.step import Cloud
@@ -20,6 +20,7 @@ _SETTLE_SECONDS = 10.0
 def stop(cloud: Cloud, users: Iterable[tuple[str, str]]) -> None:
     """Note them on disk first: a restore that is killed here must start them all the same."""
     running = {(on, unit) for on, unit in users if _is_active(cloud, on, unit)}
+    running |= {(on, name) for on, unit in running for name in followers.running(cloud.machine(on), unit)}
     stopped = sorted(running | set(_noted(cloud.vault)))
     write_durably(cloud.vault / _STOPPED, json.dumps(stopped).encode())
     active = [(on, unit) for on, unit in stopped if _is_active(cloud, on, unit)]

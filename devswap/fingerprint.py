@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from devswap import balancer as balancers
-from devswap import database_source, development, meanwhile, ports, probe, systemd
+from devswap import database_source, development, followers, meanwhile, ports, probe, systemd
 from devswap.database_source import Source
 from devswap.errors import MachineGone
 from devswap.machine import Machine
@@ -191,6 +191,9 @@ def _unit(machine: Machine, watched: Watched) -> Iterator[tuple[str, str]]:
     yield "unit files", " ".join(paths)
     for path in filter(None, paths):
         yield f"unit file {path}", _hash(machine.read_bytes(path) or b"")
+    for name, state in followers.of(machine, watched.unit).items():
+        if state == "active":  # one that is not may be started by anybody
+            yield f"unit {name}, which stops with it", state
     mounted = machine.mounted(development.folder(watched.service))
     yield "mounts of devswap", " ".join(mounted) or "none"
 

@@ -15,6 +15,7 @@ from devswap import (
     development,
     edits,
     fingerprint,
+    followers,
     leftovers,
     listed_options,
     probe,
@@ -127,18 +128,29 @@ def detached(host: Host, start: Start, *, seconds: float, serving: Callable[[], 
     if not answer.serving:
         said = "" if way.is_in_apache(swap) else systemd.journal_tail(machine, swap.unit)
         raise DevswapError(f"{swap.service} does not serve: {answer.why}\n{said}".rstrip())
-    _arrived(machine, swap)
+    _arrived(machine, start.journal)
     serving()
     attaching.tell_truth(host, swap)
     host.say(f"{swap.service} answers from {swap.ref}; outage {time.monotonic() - start.stopped_at:.1f} s")
     return answer
 
 
-def _arrived(machine: Machine, swap: Swap) -> None:
-    """A web server before it that was refused meanwhile would not ask again for a minute."""
+def _arrived(machine: Machine, journal: Journal) -> None:
+    """What systemd has stopped with production runs beside development.
+
+    A web server before it that was refused meanwhile would not ask again for a minute.
+    """
+    swap = journal.swap
+    followers.start_beside(machine, _followers(journal))
     watched = fingerprint.watched_from_json(swap.watched)
     if watched.front and systemd.state(machine, watched.front).is_active:
         apache.reload(machine, watched.front)
+
+
+def _followers(journal: Journal) -> Iterator[str]:
+    for entry in journal.entries:
+        if (entry.step["on"], entry.step.get("unit")) == (journal.swap.machine, journal.swap.unit):
+            yield from (entry.captured or {}).get("followers", ())
 
 
 def _await(machine: Machine, unit: str, question: Question | None) -> Answer:
@@ -234,7 +246,7 @@ def announced(host: Host, start: Start, shown: Shown, serving: Serving, *, withi
         swap.ref,
         start.question,
         start.stopped_at,
-        arrived=partial(_arrived, machine, swap),
+        arrived=partial(_arrived, machine, start.journal),
         join=join,
         ask=ask,
         within=within,

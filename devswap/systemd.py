@@ -102,7 +102,10 @@ def start(
 
     What takes more than a few seconds goes on within `late`, here and in `stop`: the host's lock is let go for it.
     """
-    argv = ["systemctl", "start", *([] if wait_for_job else ["--no-block"]), "--", unit]
+    flags = [] if wait_for_job else ["--no-block"]
+    # a target's other units may have been stopped on purpose
+    flags += ["--job-mode=ignore-dependencies"] if unit.endswith(".target") else []
+    argv = ["systemctl", "start", *flags, "--", unit]
     try:
         try:
             machine.run(argv, timeout=_LATE_SECONDS if late else None)

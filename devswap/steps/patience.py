@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from devswap import development, systemd
+from devswap import development, followers, systemd
 from devswap.errors import DevswapError
 from devswap.machine import Machine
 from devswap.steps.step import Cloud, Step, is_left_to_them, shell
@@ -32,7 +32,8 @@ class LengthenWait(Step):
                 f"{self._path} in {machine.name} is of devswap, but no swap knows of it",
                 hint=f"{shell(self.on, 'rm', '-f', self._path, self._leaving)}, then try again",
             )
-        return {"active": systemd.state(machine, self.unit).is_active}
+        active = systemd.state(machine, self.unit).is_active
+        return {"active": active, "followers": followers.running(machine, self.unit) if active else []}
 
     def do(self, cloud: Cloud) -> None:
         machine = cloud.machine(self.on)
@@ -53,6 +54,7 @@ class LengthenWait(Step):
             systemd.reload(machine)
             if captured["active"]:
                 self._restart(machine)
+                followers.start_again(cloud, self.on, captured.get("followers", ()))
             machine.remove(self._leaving)
         folder = self._path.rpartition("/")[0]
         if machine.is_folder(folder) and not machine.names(folder):
@@ -67,8 +69,10 @@ class LengthenWait(Step):
         """Not development that runs in its place meanwhile: that would end a run on somebody's terminal."""
         if machine.exists(development.path(self.unit)):
             return
+        following = followers.running(machine, self.unit)
         systemd.stop(machine, self.unit)
         systemd.start(machine, self.unit)
+        followers.start_beside(machine, following)
 
     def _is_theirs(self, machine: Machine, cloud: Cloud) -> bool:
         text = machine.read_text(self._path)

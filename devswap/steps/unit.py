@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from devswap import development, leftovers, systemd
+from devswap import development, followers, leftovers, systemd
 from devswap.errors import DevswapError, Unrecognised
 from devswap.machine import Machine
 from devswap.steps.mount import remove_empty
@@ -79,7 +79,10 @@ class HoldUnit(Step):
         require_not_held(machine, self.unit)
         found = systemd.settled(machine, self.unit)
         require_at_rest(machine, self.unit, found)
-        return {"active": found.is_active, "state": found.active, "enabled": found.enabled}
+        following = followers.running(machine, self.unit) if found.is_active else []
+        if following:
+            cloud.say(f"systemd stops with it, and devswap starts again: {', '.join(following)}")
+        return {"active": found.is_active, "state": found.active, "enabled": found.enabled, "followers": following}
 
     def do(self, cloud: Cloud) -> None:
         machine = cloud.machine(self.on)
@@ -102,6 +105,8 @@ class HoldUnit(Step):
         if captured["active"] and not found.is_active:
             systemd.reset_failed(machine, self.unit)  # development may have used up how often it may start
             systemd.start(machine, self.unit, late=cloud.aside)
+        if captured["active"]:
+            followers.start_again(cloud, self.on, captured.get("followers", ()))
         elif found.active == "failed" and captured["state"] != "failed":
             systemd.reset_failed(machine, self.unit)
 
@@ -148,7 +153,8 @@ class HoldUnit(Step):
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
         reset = f"{shell(self.on, 'systemctl', 'reset-failed', self.unit)} || true"
-        start = [reset, shell(self.on, "systemctl", "start", self.unit)] if captured["active"] else []
+        units = (self.unit, *captured.get("followers", ()))
+        start = [reset, shell(self.on, "systemctl", "start", *units)] if captured["active"] else []
         return [
             shell(self.on, "rm", "-f", development.path(self.unit)),
             shell(self.on, "systemctl", "daemon-reload"),

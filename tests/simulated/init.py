@@ -105,6 +105,10 @@ class Init:
                 return self.units[unit]
         return None
 
+    def followers(self, unit: str, setting: str) -> list[str]:
+        """Those of the units in memory that have `unit` behind `setting`."""
+        return sorted(name for name, loaded in self.loaded.items() if unit in loaded.one(setting).split())
+
     def names(self) -> list[str]:
         found = {name for folder in FOLDERS for name in self.files.names(folder) if name.endswith(".service")}
         return sorted(found)

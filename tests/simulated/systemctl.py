@@ -14,6 +14,8 @@ from tests.simulated.processes import Effect, Outcome, UnknownCommandError
 if TYPE_CHECKING:
     from tests.simulated.machine import SimulatedMachine
 
+_FOLLOWED_BY = {"RequiredBy": "Requires", "BoundBy": "BindsTo", "ConsistsOf": "PartOf"}
+
 
 def systemctl(machine: SimulatedMachine, arguments: list[str]) -> Effect:
     verb, *rest = arguments
@@ -74,6 +76,7 @@ def _show(machine: SimulatedMachine, unit: str, asked: list[str]) -> dict[str, s
             "AssertPathExists": loaded.one("AssertPathExists"),
             "KillMode": loaded.one("KillMode", "control-group"),
             "ControlGroup": f"/system.slice/{unit}" if active else "",
+            **{name: " ".join(init.followers(unit, setting)) for name, setting in _FOLLOWED_BY.items()},
         }
     return {name: known.get(name, "") for name in asked}
 
@@ -122,7 +125,10 @@ def _stop(machine: SimulatedMachine, unit: str) -> Generator[None, None, Outcome
     if init.load(unit) is None:
         return Outcome(5, stderr=f"Failed to stop {unit}: Unit {unit} not loaded.\n")
     if init.is_active(unit):
+        following = [name for setting in _FOLLOWED_BY.values() for name in init.followers(unit, setting)]
         machine.end(unit, "inactive", 0)
+        for name in filter(init.is_active, following):
+            yield from _stop(machine, name)
         yield
     init.forget(unit)
     return Outcome()

@@ -1,0 +1,108 @@
+"""What systemd stops with a service (Requires=, BindsTo=, PartOf=) runs beside development, and production again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devswap import swap
+from devswap.errors import NotWhole
+from devswap.wish import Wish
+from tests.simulated import images
+from tests.simulated.cloud import SimulatedCloud, no_waiting
+from tests.simulated.comparison import differences
+
+ENGINE = "heat-engine"
+WATCH, LOG, IDLE = "engine-watch.service", "watch-log.service", "engine-idle.service"
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
+    """The engine has one who follows it, and that one, too; another one is stopped, as somebody wants it."""
+    found = SimulatedCloud(tmp_path)
+    found.checkout("plain")
+    for unit, followed in (
+        (WATCH, "BindsTo=heat-engine.service"),
+        (LOG, f"PartOf={WATCH}"),
+        (IDLE, "Requires=heat-engine.service"),
+    ):
+        follow(found, images.HEAT, unit, followed)
+    found.machine(images.HEAT).run(["systemctl", "stop", "--", IDLE])
+    with no_waiting(monkeypatch):
+        yield found
+
+
+def follow(cloud: SimulatedCloud, machine: str, unit: str, how: str) -> None:
+    where = cloud.machine(machine)
+    text = f"[Unit]\n{how}\n[Service]\nExecStart=/usr/bin/watch\n[Install]\nWantedBy=multi-user.target\n"
+    images.put(where.files, "/usr/bin/watch", "\x7fELF")
+    images.put(where.files, f"/etc/systemd/system/{unit}", text)
+    where.files.link(f"/etc/systemd/system/multi-user.target.wants/{unit}", f"/etc/systemd/system/{unit}")
+    where.run(["systemctl", "daemon-reload"])
+    where.run(["systemctl", "start", "--", unit])
+
+
+def active(cloud: SimulatedCloud, *units: str, machine: str = images.HEAT) -> list[bool]:
+    return [cloud.machine(machine).init.is_active(unit) for unit in units]
+
+
+def check_out(cloud: SimulatedCloud, service: str = ENGINE, **options: Any) -> None:
+    swap.checkout(cloud.host(), Wish(service, "plain", None, None, detach=True, **options), cloud.makers)
+
+
+def restore(cloud: SimulatedCloud) -> None:
+    (journal,) = cloud.host().journals.all()
+    swap.restore(cloud.host(), journal)
+
+
+def test_what_runs_with_production_runs_with_development_and_with_production_again(cloud: SimulatedCloud) -> None:
+    whole = cloud.take()
+    assert active(cloud, WATCH, LOG, IDLE) == [True, True, False]
+    check_out(cloud)
+    assert f"systemd stops with it, and devswap starts again: {WATCH}, {LOG}" in cloud.said
+    assert active(cloud, WATCH, LOG, IDLE) == [True, True, False]
+    swap.run(cloud.host(), ENGINE, None, detach=True)
+    assert active(cloud, WATCH, LOG, IDLE) == [True, True, False]
+    (journal,) = cloud.host().journals.all()
+    assert f"systemctl start heat-engine.service {WATCH} {LOG}" in (journal.folder / "restore.sh").read_text()
+    restore(cloud)
+    assert differences(cloud, whole) == []
+
+
+def test_one_that_does_not_start_again_is_owed(cloud: SimulatedCloud) -> None:
+    whole = cloud.take()
+    check_out(cloud)
+    machine = cloud.machine(images.HEAT)
+    path = f"/etc/systemd/system/{WATCH}"
+    text = machine.read_text(path) or ""
+    machine.write_text(path, text + "[Unit]\nAssertPathExists=/nowhere\n")
+    machine.run(["systemctl", "daemon-reload"])
+    with pytest.raises(NotWhole, match=f"is back, but not all that was stopped for it:\n.*{WATCH}"):
+        restore(cloud)
+    assert active(cloud, "heat-engine.service", WATCH) == [True, False]
+    machine.write_text(path, text)
+    machine.run(["systemctl", "daemon-reload"])
+    restore(cloud)
+    assert differences(cloud, whole) == []
+
+
+def test_what_follows_a_unit_that_is_stopped_for_a_load_runs_again(cloud: SimulatedCloud) -> None:
+    follow(cloud, images.HEAT_CFN, WATCH, "Requires=heat-api-cfn.service")
+    whole = cloud.take()
+    check_out(cloud, snapshot=True)
+    cloud.schema(images.ACCOUNT).execute("ALTER TABLE `alembic_version` ADD COLUMN `note` int")
+    restore(cloud)
+    assert any(line.startswith("stopping heat-api-cfn.service") for line in cloud.said)
+    assert differences(cloud, whole) == []
+
+
+def test_what_follows_a_caller_that_is_restarted_runs_again(cloud: SimulatedCloud) -> None:
+    follow(cloud, images.HEAT_CFN, WATCH, "PartOf=heat-api-cfn.service")
+    whole = cloud.take()
+    check_out(cloud, patient=True)
+    assert active(cloud, WATCH, machine=images.HEAT_CFN) == [True]
+    restore(cloud)
+    assert differences(cloud, whole) == []
