@@ -25,5 +25,5 @@ def read(path: Path, trusted: frozenset[int]) -> dict[str, Any] | None:
         return None
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # besides what is no TOML: endless numbers, tables without a bottom
         raise UsageError(f"cannot read {path}: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 from devswap.debugger.breakpoints import insert
 from devswap.errors import DevswapError, UsageError
+
+_LINE = re.compile(r"\d{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,16 @@ def parse(text: str) -> Breakpoint:
     """Raises UsageError for what is none."""
     location, _, condition = (part.strip() for part in text.partition(" if "))
     where, _, which = location.rpartition(":")
-    if not where or not which or not (which.isdigit() or all(part.isidentifier() for part in which.split("."))):
+    is_line = _LINE.fullmatch(which) is not None
+    if not where or text.endswith((" if", " if ")) or not (is_line or all(map(str.isidentifier, which.split(".")))):
         raise UsageError(
             f"{text!r} is no breakpoint",
             hint="--break heat/engine/service.py:420, or --break heat.engine.service:EngineService.create_stack",
         )
-    if which.isdigit() and int(which) == 0:
+    if is_line and int(which) == 0:
         raise UsageError(f"{text!r} is no breakpoint: lines are counted from 1 on", hint=f"--break {where}:1")
     try:
-        ast.parse(condition or "True", mode="eval")
+        compile(condition or "True", "condition", "eval")  # a yield outside of a function can be parsed
     except SyntaxError as error:
         raise UsageError(f"the condition of {text!r} is no expression: {error.msg}") from error
     is_file = where.endswith(".py")
@@ -64,8 +68,8 @@ def parse(text: str) -> Breakpoint:
         text=text,
         file=where.removeprefix("./") if is_file else None,
         module=None if is_file else where,
-        line=int(which) if which.isdigit() else None,
-        name=None if which.isdigit() else which,
+        line=int(which) if is_line else None,
+        name=None if is_line else which,
         condition=condition,
     )
 

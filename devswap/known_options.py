@@ -15,7 +15,7 @@ from devswap.machine import Machine
 # What it prints last is the answer: modules may print what they like when they are imported.
 _LIST = """
 import importlib.metadata, json, sys
-groups, former, failed = {}, {}, []
+groups, former, several, failed = {}, {}, [], []
 points = importlib.metadata.entry_points()
 for point in points.select(group="oslo.config.opts") if hasattr(points, "select") else points["oslo.config.opts"]:
     try:
@@ -30,9 +30,11 @@ for point in points.select(group="oslo.config.opts") if hasattr(points, "select"
         for option in options:
             name = option.name.replace("-", "_")
             groups.setdefault(group, []).append(name)
+            if getattr(option, "multi", False):
+                several.append("%s.%s" % (group, name))
             for old in option.deprecated_opts:
                 former["%s.%s" % (old.group or group, (old.name or name).replace("-", "_"))] = "%s.%s" % (group, name)
-sys.stdout.write("\\n" + json.dumps({"groups": groups, "former": former, "failed": failed}))
+sys.stdout.write("\\n" + json.dumps({"groups": groups, "former": former, "several": several, "failed": failed}))
 """
 # What else such a group has depends on the kind of authentication that is chosen in it.
 _OPEN = {"auth_type", "auth_section", "auth_plugin"}
@@ -40,11 +42,15 @@ _OPEN = {"auth_type", "auth_section", "auth_plugin"}
 
 @dataclass(frozen=True)
 class Known:
-    """The options of each group; `former` has old names with those of today, `whole` whether all could be listed."""
+    """The options of each group; `former` has old names with those of today, `whole` whether all could be listed.
+
+    `several` are the names of those that may be given several times.
+    """
 
     groups: Mapping[str, Collection[str]]
     former: Mapping[str, str]
     whole: bool
+    several: Collection[str] = ()
 
 
 def listed(machine: Machine, service: str, python: str, deployment: Mapping[str, Any]) -> Known | None:
@@ -62,12 +68,18 @@ def listed(machine: Machine, service: str, python: str, deployment: Mapping[str,
         found = json.loads(result.stdout.splitlines()[-1])
     except (CommandFailed, ValueError, IndexError):
         return None
-    return Known(found["groups"], found["former"], not found["failed"])
+    return Known(found["groups"], found["former"], not found["failed"], found["several"])
 
 
 def doubtful(known: Known | None, names: Collection[str]) -> list[str]:
     """A line for each of `names` (GROUP.OPTION) that may be none; raises UsageError for what certainly is none."""
     return [line for name in names if (line := _doubt(known, name))]
+
+
+def of_several(known: Known | None, names: Collection[str]) -> list[str]:
+    """Those of `names` that may be given several times: a variable would be taken for a list of its letters."""
+    several = {name.lower() for name in known.several} if known else set()
+    return [name for name in names if name.lower() in several]
 
 
 def _doubt(known: Known | None, name: str) -> str:

@@ -33,7 +33,7 @@ def one(host: Host, service: Service, wanted: str | None) -> Found:
             return chosen[number]
         raise UsageError(
             f"{service.name} runs in {len(chosen)} machines: {_names(chosen)}",
-            hint=f"say which: --machine {chosen[0].machine.name}, or --yes for the first",
+            hint=f"say which: --machine {chosen[0].machine.name}",
         )
     if wanted is not None:
         _require_awake(host, wanted)

@@ -233,7 +233,8 @@ def _build(job: _Job) -> Prepared:
         overlay_of_swap.check(
             host, deployment, sources, built, place, installed=job.wish.install, served=bool(served_at)
         )
-        tuning_of_swap.require_known(host, job.journal.swap, place.python, job.wish.changes, trees)
+        known = tuning_of_swap.known_of(host, job.journal.swap, place.python, job.wish.changes, trees)
+        tuning = tuning_of_swap.with_lists(host, job.journal.swap, tuning, known)
         databases: database_plan.Needed = needed()
     foreseen.require_scripts(deployment, built, databases.sync, served=bool(served_at))
     hooked = hooks_of_swap.prepared(host, deployment, hooks, sources, built, place, job.journal.swap)

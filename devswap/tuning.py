@@ -65,6 +65,12 @@ class Tuning:
             words[last + 1] = str(self.workers)
         return words
 
+    def with_lists(self, names: Collection[str]) -> Tuning:
+        """The settings of `names` as those of options that are given several times: once each."""
+        once = {name: value for name, value in self.settings.items() if name not in names}
+        lists = {name: (value,) for name, value in self.settings.items() if name in names}
+        return replace(self, settings=once, lists={**self.lists, **lists})
+
     def lines(self) -> list[str]:
         """For people: one line for each kind of thing that is in force."""
         words = [f"{name}={value}" for name, value in self.settings.items()]

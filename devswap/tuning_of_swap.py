@@ -9,6 +9,7 @@ from devswap.breakpoints import Breakpoint, Tree
 from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
 from devswap.journal import Swap
+from devswap.known_options import Known
 from devswap.tuning import DEBUG, DEBUGPY, PDB, Changes, Tuning
 
 
@@ -57,22 +58,34 @@ def tuned_again(host: Host, swap: Swap, changes: Changes) -> Tuning:
             hint=f"devswap checkout {swap.service} {swap.ref} --debugger {changes.debugger}",
         )
     trees = debugging.trees(swap)
-    require_known(host, swap, plan.slot(swap.service, swap.slot).python, changes, trees)
-    return tuned(host, swap, changes, trees, swap.command["argv"])
+    python = plan.slot(swap.service, swap.slot).python
+    known = known_of(host, swap, python, changes, trees)
+    return with_lists(host, swap, tuned(host, swap, changes, trees, swap.command["argv"]), known)
 
 
-def require_known(host: Host, swap: Swap, python: str, changes: Changes, trees: Sequence[Tree]) -> None:
-    """Raises UsageError for settings of options that the checkout's code has not; what cannot be told is said.
+def known_of(host: Host, swap: Swap, python: str, changes: Changes, trees: Sequence[Tree]) -> Known | None:
+    """What the checkout's code says of its options, where any are set; what cannot be told is said.
 
-    And DevswapError for breakpoints in modules that `python` would not find.
+    Raises UsageError for settings of options that it has not, and DevswapError for breakpoints in modules that `python`
+    would not find.
     """
     wanted = [breakpoints.parse(text) for text in changes.breakpoints]
     _require_modules(host, swap, python, breakpoints.elsewhere(wanted, trees))
     names = [name for name in (*changes.settings, *changes.lists) if name != DEBUG]
+    if not names:
+        return None
+    known = known_options.listed(host.machine(swap.machine), swap.service, python, swap.deployment)
+    for line in known_options.doubtful(known, names):
+        host.say(line)
+    return known
+
+
+def with_lists(host: Host, swap: Swap, tuning: Tuning, known: Known | None) -> Tuning:
+    """`tuning` where an option that may be given several times is never a variable, which cannot hold it."""
+    names = known_options.of_several(known, tuning.settings)
     if names:
-        known = known_options.listed(host.machine(swap.machine), swap.service, python, swap.deployment)
-        for line in known_options.doubtful(known, names):
-            host.say(line)
+        listed_options.require_possible(host.machine(swap.machine), swap, names)
+    return tuning.with_lists(names)
 
 
 def _require_modules(host: Host, swap: Swap, python: str, wanted: Sequence[Breakpoint]) -> None:

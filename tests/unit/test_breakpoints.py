@@ -112,7 +112,11 @@ def test_no_place_is_no_place(location: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "x.py", "x.py:", ":3", "x.py:a-b", "heat.engine:a b", "x.py:3 if (", "x.py:3 if a ="]
+    "text",
+    [
+        *("", "x", "x.py", "x.py:", ":3", "x.py:a-b", "heat.engine:a b", "x.py:3 if (", "x.py:3 if a =", "x.py:3 if"),
+        *("x.py:3 if ", "x.py:3 if (yield)", "x.py:\N{SUPERSCRIPT TWO}", f"x.py:{'9' * 5000}"),
+    ],
 )
 def test_what_is_no_breakpoint_is_refused(text: str) -> None:
     with pytest.raises(UsageError):

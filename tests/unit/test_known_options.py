@@ -28,7 +28,7 @@ KNOWN = Known(GROUPS, FORMER, whole=True)
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedCloud]:
     found = SimulatedCloud(tmp_path)
     found.checkout("plain")
-    found.options = {"groups": GROUPS, "former": FORMER, "failed": []}
+    found.options = {"groups": GROUPS, "former": FORMER, "several": [], "failed": []}
     with no_waiting(monkeypatch):
         yield found
 
@@ -115,7 +115,7 @@ def test_the_lists_are_read_as_oslo_config_has_them(tmp_path: Path) -> None:
     (tmp_path / "listing.py").write_text(
         "class Option:\n"
         "    def __init__(self, name, *old):\n"
-        "        self.name, self.deprecated_opts = name, old\n"
+        "        self.name, self.deprecated_opts, self.multi = name, old, name == 'more'\n"
         "class Old:\n"
         "    group, name = None, 'was-this'\n"
         "class Group:\n"
@@ -137,4 +137,5 @@ def test_the_lists_are_read_as_oslo_config_has_them(tmp_path: Path) -> None:
     found = json.loads(result.stdout.splitlines()[-1])
     assert found["groups"] == {"DEFAULT": ["debug"], "engine": ["is_this", "more"]}
     assert found["former"] == {"engine.was_this": "engine.is_this"}
+    assert found["several"] == ["engine.more"]
     assert found["failed"] == ["b"]

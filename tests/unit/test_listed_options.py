@@ -67,6 +67,21 @@ def test_they_are_kept_until_they_are_set_otherwise_or_not_any_more(cloud: Simul
     assert config_files(cloud) == []
 
 
+def test_one_value_of_an_option_that_takes_several_is_no_variable(cloud: SimulatedCloud) -> None:
+    group, option = DRIVER.split(".")
+    groups = {group: [option], "a": ["b"]}
+    cloud.options = {"groups": groups, "former": {}, "several": [DRIVER], "failed": []}
+    checkout(cloud, given(f"{DRIVER}=log", "a.b=1"))
+    assert config_files(cloud) == ["/etc/heat/heat.conf", OWN]
+    swap.run(cloud.host(), SERVICE, None, detach=True, changes=given(f"{DRIVER}=messaging, v2", "a.b=2"))
+    text = "\n".join(drop_in(cloud))
+    assert "OS_A__B=2" in text
+    assert "NOTIFICATIONS__DRIVER" not in text
+    assert "messaging, v2" in text
+    (journal,) = cloud.host().journals.all()
+    swap.restore(cloud.host(), journal)
+
+
 def test_what_systemd_reads_as_an_escape_is_escaped() -> None:
     told = listed_options.unit_settings({"a.b": ("C:\\new", "100 %")})
     assert told == {"SetCredential": "devswap-settings:[a]\\nb = C:\\\\new\\nb = 100 %\\n"}
