@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from devswap import development, peers
+from devswap import database_users, development, peers
 from devswap.deployment import Deployment
 from devswap.discovery import units
 from devswap.discovery.units import Found
 from devswap.host import Host
 from devswap.journal import Journal
+from devswap.shared import Shelf
 from devswap.steps.patience import LengthenWait
 from devswap.steps.step import Step, from_json
 
@@ -52,8 +54,16 @@ def _steps_of(journal: Journal) -> Iterator[Step]:
 def _callers(host: Host, deployment: Deployment) -> list[Found]:
     service = deployment.service
     known = [each for each in host.catalogue() if each.name in service.called_by]
-    running = peers.with_its_broker(host, deployment, units.find(known, host.running()))
-    return [each for each in running if _can_wait(host, each)]
+    places = (
+        replace(each, active=each.active or _runs_again(host, each)) for each in units.find(known, host.running())
+    )
+    return [each for each in peers.with_its_broker(host, deployment, places) if _can_wait(host, each)]
+
+
+def _runs_again(host: Host, place: Found) -> bool:
+    """Whether a load under way has stopped it, and starts it: it will call again."""
+    shelf, where = Shelf(host.state / "shared"), (place.machine.address, place.unit)
+    return any(database_users.are_stopped(shelf.vault(record.name), *where) for record in shelf.readable())
 
 
 def _can_wait(host: Host, caller: Found) -> bool:

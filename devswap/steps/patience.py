@@ -52,7 +52,8 @@ class LengthenWait(Step):
             machine.rename(self._path, self._leaving)
         if machine.exists(self._leaving):
             systemd.reload(machine)
-            if captured["active"]:
+            # One that did not run then has been started with it: by a playbook, or by what had stopped it.
+            if captured["active"] or systemd.state(machine, self.unit).is_active:
                 self._restart(machine)
                 followers.start_again(cloud, self.on, captured.get("followers", ()))
             machine.remove(self._leaving)
@@ -99,11 +100,10 @@ class LengthenWait(Step):
         return f"{told}\n[Service]\nEnvironment=OS_DEFAULT__RPC_RESPONSE_TIMEOUT={self.seconds}\n"
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
-        restart = [shell(self.on, "systemctl", "restart", self.unit)] if captured["active"] else []
         return [
             shell(self.on, "rm", "-f", self._path, self._leaving),
             shell(self.on, "systemctl", "daemon-reload"),
-            *restart,
+            shell(self.on, "systemctl", "restart" if captured["active"] else "try-restart", self.unit),
         ]
 
     def describe(self) -> tuple[str, str]:

@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 
-from devswap import development, swap
+from devswap import development, meant, patience, swap
+from devswap.database import Database
 from devswap.debugger import caller
 from devswap.errors import NotWhole
+from devswap.steps.patience import LengthenWait
 from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
+from tests.unit.midst import in_the_midst_of
 
 API, CFN = ("aio1", images.HEAT, "heat-api.service"), ("aio1", images.HEAT_CFN, "heat-api-cfn.service")
 
@@ -134,6 +137,24 @@ def test_a_caller_that_is_swapped_later_comes_back_whole_in_any_order(cloud: Sim
     for service in (first, *(set(found) - {first})):
         assert swap.restore(cloud.host(), found[service]).changed_by_others == []
     assert differences(cloud, whole) == []
+
+
+def test_one_that_a_load_has_stopped_is_a_caller_all_the_same(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.checkout("migrates", revisions=("a1", "b2"))
+    deployment = meant.examined(meant.locate_place(cloud.host(), patient()), None)
+    swap.checkout(cloud.host(), Wish("heat-engine", "migrates", None, None, detach=True), cloud.makers)
+    (journal,) = cloud.host().journals.all()
+    found: list[LengthenWait] = []
+
+    def look() -> None:
+        assert not cloud.machine(API[1]).init.is_active(API[2])
+        found.extend(patience.steps(cloud.host(), deployment))
+
+    with in_the_midst_of(monkeypatch, Database, "load", look):
+        swap.restore(cloud.host(), journal)
+    assert {step.unit for step in found} == {API[2], CFN[2]}
 
 
 def test_a_drop_in_that_somebody_has_edited_stops_the_restore_before_it_begins(cloud: SimulatedCloud) -> None:

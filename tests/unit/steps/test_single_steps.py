@@ -79,6 +79,22 @@ def test_a_held_unit_is_started_by_nobody(simulated: SimulatedCloud, cloud: Clou
     assert not machine.init.is_active(UNIT)
 
 
+def test_one_that_was_started_while_it_was_made_to_wait_is_restarted_as_it_was(
+    simulated: SimulatedCloud, cloud: Cloud
+) -> None:
+    """It did not run then: a load was interrupted, say, and is brought to its end meanwhile."""
+    step, machine, unit = example("lengthen-wait", simulated), simulated.machine(images.HEAT), "heat-api.service"
+    machine.run(["systemctl", "stop", "--", unit])
+    captured = captured_by(step, cloud)
+    step.do(cloud)
+    assert not machine.init.is_active(unit)
+    machine.run(["systemctl", "start", "--", unit])
+    simulated.calls.begin()
+    step.undo(cloud, captured)
+    assert [name.rpartition(" ")[0] for name in simulated.calls.names if name.endswith(f"start -- {unit}")]
+    assert machine.init.is_active(unit)
+
+
 def test_a_unit_that_did_not_run_is_not_started_by_its_undo(simulated: SimulatedCloud, cloud: Cloud) -> None:
     machine, step = simulated.machine(images.HEAT), example("hold-unit", simulated)
     machine.run(["systemctl", "stop", "--", UNIT])
