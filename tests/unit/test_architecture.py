@@ -30,6 +30,7 @@ FLOORS = (
     "preparation",
     "prepared",
     "production",
+    "meant",
     "foreseen",
     "baseline",
     "rerun",
