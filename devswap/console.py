@@ -35,7 +35,8 @@ def say(text: str) -> None:
     # A terminal that has gone (lost ssh) must not stop a rollback that only wants to tell of itself.
     with suppress(OSError):
         at = f"{time.monotonic() - _began:5.1f} s  " if sys.stderr.isatty() else ""
-        print(styled(f"• {at}{text}", "2"), file=sys.stderr, flush=True)
+        sys.stderr.write(f"{styled(f'• {at}{text}', '2')}\n")  # at once, not as print does it: others say something too
+        sys.stderr.flush()
 
 
 def show_error(error: DevswapError, cause: BaseException | None = None) -> None:
