@@ -202,8 +202,10 @@ class Database:
     def _argv(self, tool: str, *arguments: str) -> list[str]:
         url = self._url
         account = [*where(url), f"--user={url.user}"]
-        authority = url.certificate_authority
-        secure = [f"--ssl-ca={authority}"] if authority and self.machine.exists(authority) else []
+        named = {"ca": url.certificate_authority, "cert": url.certificate, "key": url.key}
+        secure = [f"--ssl-{what}={path}" for what, path in named.items() if path and self.machine.exists(path)]
+        if url.encrypted and not secure:  # loose: MySQL's do so by themselves, and have no such option
+            secure = ["--loose-ssl", "--loose-skip-ssl-verify-server-cert"]
         # No option file of the machine's root: its user and password would win over nothing, its host over ours.
         return ["sh", "-c", _READ_PASSWORD, "sh", tool, "--no-defaults", *account, *secure, *arguments]
 

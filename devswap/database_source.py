@@ -76,7 +76,7 @@ class Source:
         try:
             return connect(self._url(machine(self.on), client), [client])
         except MachineGone:
-            url = Url(user="root", password="", host="", port=0, name=self.name, certificate_authority=None)
+            url = Url(user="root", password="", host="", port=0, name=self.name)
         found = connect(url, [client])
         if found.server() != self.server:
             raise DevswapError(f"cannot reach the database {self.name} of {self.on}: {self.client} has another one")
@@ -145,7 +145,7 @@ def rows_of(index: Database, listed: Listed) -> list[tuple[str, str]]:
 
 def url_of(machine: Machine, source: Source, listed: Listed, text: str) -> Url:
     """The URL that a row has as `text`."""
-    url = parse(text_of(machine, source, listed, text))
+    url = parse(text_of(machine, source, listed, text), machine.read_text)
     return replace(url, on=machine.address) if url.is_local else url
 
 
@@ -167,7 +167,7 @@ def url_in(machine: Machine, source: Source, options: Configuration) -> Url:
     if not url:
         where = ", ".join(source.config_files) or "its configuration"
         raise DevswapError(f"cannot find the database: [{source.group}] {source.option} is not set in {where}")
-    parsed = parse(url)
+    parsed = parse(url, machine.read_text)
     return replace(parsed, on=machine.address) if parsed.is_local else parsed
 
 

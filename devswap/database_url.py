@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from devswap.configuration import Configuration
 from devswap.errors import DevswapError, OtherDatabase
 
 # SQLAlchemy's own pattern (engine/url.py); the password goes up to the last @, since people do not always escape one.
@@ -18,6 +20,7 @@ _URL = re.compile(
 )
 _REFERENCE = re.compile(r"\{(\w+)\}")
 _PARTS = ("scheme", "username", "password", "hostname", "port", "path", "query", "fragment")
+_NO = ("", "0", "no", "off", "false", "disabled")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -30,7 +33,12 @@ class Url:
     host: str
     port: int
     name: str
-    certificate_authority: str | None
+    certificate_authority: str | None = None
+    certificate: str | None = None
+    """The account's own, with `key`, where the server asks for one."""
+    key: str | None = None
+    encrypted: bool = False
+    """The service speaks TLS with it, whomever it believes; else the server's default holds."""
     socket: str | None = None
     """A socket in the file system of the machine whose configuration it is; then there is no host."""
     on: str = ""
@@ -45,8 +53,11 @@ class Url:
         return self.socket is not None or self.host in ("", *_LOOPBACK)
 
 
-def parse(url: str) -> Url:
-    """Raises OtherDatabase for one that devswap cannot dump, by its name; the URL's text is never shown."""
+def parse(url: str, read: Callable[[str], str | None] = lambda path: None) -> Url:  # noqa: ARG005
+    """Raises OtherDatabase for one that devswap cannot dump, by its name; the URL's text is never shown.
+
+    What the URL leaves open stands in an option file of the client's, where it names one, which is `read`.
+    """
     kind, separator, _ = url.partition("://")
     dialect, _, driver = kind.partition("+")
     if separator and dialect not in ("mysql", "mariadb"):
@@ -57,20 +68,35 @@ def parse(url: str) -> Url:
             "cannot read the database's URL: it is not of the form mysql://user:password@host:port/name",
             hint="signs that mean something in a URL are written as %XX in its password",
         )
-    options = parse_qs(parts["query"] or "")
-    socket = next(iter(options.get("unix_socket", [])), None)
-    host = parts["ipv6"] or parts["host"] or "localhost"
+    options = {name: values[0] for name, values in parse_qs(parts["query"] or "").items()}
+    path, group = options.get("read_default_file"), options.get("read_default_group", "client")
+    file = Configuration([(read(path) if path else None) or ""], {})
+
+    def option(name: str, in_file: str) -> str | None:
+        return options.get(name) or file.get(group, in_file)
+
+    socket = None if parts["host"] or parts["ipv6"] else option("unix_socket", "socket")
+    socket = options.get("unix_socket", socket)
+    host = parts["ipv6"] or parts["host"] or file.get(group, "host") or "localhost"
     if host == "localhost" and driver != "mysqldb" and driver:
         host = "127.0.0.1"  # only the C library takes this name for its socket; the client tools do as well
     return Url(
-        user=unquote(parts["user"] or ""),
-        password=unquote(parts["password"] or ""),
+        user=unquote(parts["user"] or "") or file.get(group, "user") or "",
+        password=unquote(parts["password"] or "") or file.get(group, "password") or "",
         host="" if socket else host,
-        port=int(parts["port"] or 3306),
+        port=int(parts["port"] or file.get(group, "port") or 3306),
         name=unquote(parts["name"]),
-        certificate_authority=next(iter(options.get("ssl_ca", [])), None),
+        certificate_authority=option("ssl_ca", "ssl-ca"),
+        certificate=option("ssl_cert", "ssl-cert"),
+        key=option("ssl_key", "ssl-key"),
+        encrypted=_is_encrypted(options) or any(file.get(group, name) for name in ("ssl-ca", "ssl-cert", "ssl")),
         socket=socket,
     )
+
+
+def _is_encrypted(options: Mapping[str, str]) -> bool:
+    asked = [name for name, value in options.items() if name.startswith("ssl") and value.lower() not in _NO]
+    return bool(asked) and "ssl_disabled" not in asked
 
 
 def filled(template: str, like: str | None) -> str:

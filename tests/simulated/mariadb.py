@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, field
 
 SOCKET = "localhost"
@@ -195,6 +195,13 @@ class Server:
 
     accounts: dict[str, str]
     schemas: dict[str, Schema]
+    demands: str = ""
+    """TLS (require_secure_transport), or X509, a certificate of whoever comes."""
+
+    def is_met(self, options: Collection[str]) -> bool:
+        """Whether it lets a client in that was given these."""
+        said = [name for name in ("--ssl-cert", "--ssl-ca", "--loose-ssl") if name in options]
+        return not self.demands or (bool(said) if self.demands == "TLS" else {"--ssl-cert", "--ssl-key"} <= {*options})
 
     def schema(self, user: str, password: str, name: str) -> Schema:
         if self.accounts.get(user) != password:

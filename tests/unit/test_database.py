@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,45 @@ def test_a_password_may_hold_any_sign() -> None:
     url = database_url.parse("mysql+pymysql://heat:p%40%2F%25:x@db.example:3307/heat?charset=utf8&ssl_ca=/etc/ca.pem")
     assert (url.user, url.password, url.host, url.port, url.name) == ("heat", "p@/%:x", "db.example", 3307, "heat")
     assert url.certificate_authority == "/etc/ca.pem"
+
+
+def test_what_a_url_leaves_open_stands_in_the_option_file_that_it_names() -> None:
+    files = {
+        "/etc/my.cnf": "[client]\nuser=other\n[stacks]\nuser = heat\npassword='p#1'\nport=3307\nssl-ca=/etc/ca.pem\n"
+    }
+    query = "read_default_file=/etc/my.cnf&read_default_group=stacks"
+    url = database_url.parse(f"mysql+pymysql://db.example/heat?{query}", files.get)
+    assert (url.user, url.password, url.host, url.port) == ("heat", "p#1", "db.example", 3307)
+    assert (url.certificate_authority, url.encrypted) == ("/etc/ca.pem", True)
+    files["/etc/my.cnf"] = "[client]\nuser=heat\nhost=db.example\nsocket=/run/mysql.sock\n"
+    url = database_url.parse("mysql+pymysql:///heat?read_default_file=/etc/my.cnf", files.get)
+    assert (url.user, url.socket) == ("heat", "/run/mysql.sock")
+    url = database_url.parse("mysql+pymysql://me:own@there/heat?read_default_file=/etc/my.cnf", files.get)
+    assert (url.user, url.password, url.host, url.socket) == ("me", "own", "there", None)
+
+
+@pytest.mark.parametrize(
+    ("query", "demands", "lets_in"),
+    [
+        ("charset=utf8", "TLS", False),
+        ("ssl_verify_cert=false", "TLS", False),
+        ("ssl_disabled=true", "TLS", False),
+        ("ssl_verify_cert=true", "TLS", True),
+        ("ssl_ca=/only/where/the/service/is.pem", "TLS", True),
+        ("ssl_ca=/ca.pem", "TLS", True),
+        ("ssl_ca=/ca.pem", "X509", False),
+        ("ssl_ca=/ca.pem&ssl_cert=/cert.pem&ssl_key=/key.pem", "X509", True),
+    ],
+)
+def test_the_tools_speak_tls_as_the_service_does(
+    cloud: SimulatedCloud, query: str, demands: str, *, lets_in: bool
+) -> None:
+    machine = cloud.machine(images.GALERA)
+    for name in ("ca", "cert", "key"):
+        images.put(machine.files, f"/{name}.pem", "")
+    cloud.world.servers[images.DATABASE_HOST].demands = demands
+    with nullcontext() if lets_in else pytest.raises(DevswapError, match="insecure transport"):
+        database_source.connect(database_url.parse(f"{URL.partition('?')[0]}?{query}"), [machine])
 
 
 def test_a_url_is_never_shown_with_its_password() -> None:
