@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -213,7 +213,7 @@ def _service(project: Mapping[str, Any], name: str, table: Mapping[str, Any]) ->
         config=tuple(project["config"]),
         environment={**project.get("environment", {}), **table.get("environment", {})},
         one_worker=table.get("one_worker", {}),
-        database=_database(database) if database else None,
+        database=_database(database, project) if database else None,
         queue=Queue(topic=queue["topic"], backends=queue.get("backends", "")) if queue else None,
         ports=tuple(table.get("ports", [])),
         web=_web(web) if web else None,
@@ -224,7 +224,7 @@ def _service(project: Mapping[str, Any], name: str, table: Mapping[str, Any]) ->
         remote=project.get("remote"),
         oslo_config=project.get("oslo_config", True),
         on_terminal=tuple(table.get("on_terminal", [])),
-        records=_database(others) if "put_back" in others else None,
+        records=_database(others, project) if "put_back" in others else None,
         unsupported=table.get("unsupported", project.get("unsupported")) or None,
         supported_where=_setting(table["supported_where"]) if "supported_where" in table else None,
     )
@@ -241,16 +241,22 @@ def _web(table: Mapping[str, Any]) -> Web:
     )
 
 
-def _database(table: Mapping[str, Any]) -> Database:
+def _database(table: Mapping[str, Any], project: Mapping[str, Any]) -> Database:
     return Database(
         group=table["group"],
         option=table["option"],
         sync=tuple(tuple(command) for command in table["sync"]),
         migrations=tuple(table["migrations"]),
-        units=tuple(table["units"]),
+        units=_writers(table["units"], project.get("service", {})),
         index=_index(table["index"]) if "index" in table else None,
         put_back=_column(table["put_back"]) if "put_back" in table else None,
     )
+
+
+def _writers(listed: Sequence[str], services: Mapping[str, Any]) -> tuple[str, ...]:
+    """A service that is listed by its name writes under each name that its unit has, wherever that was said."""
+    renamed = [unit for name in listed for unit in services.get(name, {}).get("units", [])]
+    return tuple(dict.fromkeys([*listed, *renamed]))
 
 
 def _setting(table: Mapping[str, Any]) -> Setting:

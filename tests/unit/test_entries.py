@@ -172,3 +172,10 @@ def test_every_fact_has_its_key() -> None:
         forms = schema.SERVICE[key]
         assert not isinstance(forms, schema.Form)
         assert {field.name for field in fields(kind)} == forms.keys()
+
+
+def test_a_unit_of_another_name_writes_to_the_database_all_the_same(home: Path, system: Path) -> None:
+    put(home, "heat.toml", 'project = "heat"\n[service.heat-engine]\nunits = ["stack-engine"]\n')
+    database = load(home, system).get("heat-api").database
+    assert database is not None
+    assert {"stack-engine", "heat-engine", "heat-api", "heat-api-cfn"} <= set(database.units)
