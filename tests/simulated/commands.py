@@ -266,7 +266,8 @@ def _database_tool(machine: SimulatedMachine, argv: list[str], password: str, st
     given = dict(word.partition("=")[::2] for word in arguments if word.startswith("--"))
     try:
         where = (given.get("--host", SOCKET), given["--user"], password, arguments[-1])
-        if where[0] != SOCKET and not machine.cloud.world.servers[where[0]].is_met(given):
+        server = machine.cloud.world.servers.get(where[0])
+        if server is not None and not server.is_met(given):
             return Outcome(1, stderr="ERROR 3159 (08004): Connections using insecure transport are prohibited\n")
         schema = machine.cloud.schema(where) if where[0] != SOCKET else machine.cloud.own_schema(machine, *where[1:])
         if tool.endswith("dump"):
