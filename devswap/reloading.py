@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from devswap import plan, systemd, way
-from devswap.errors import CommandFailed, DevswapError
+from devswap.errors import Busy, CommandFailed, DevswapError
 from devswap.foreground import Foreground
 from devswap.journal import Swap
 from devswap.machine import Machine
 from devswap.saves import Saves
 
 _END_SECONDS = 3.0
+_AGAIN_SECONDS = 1.0
+"""Between two looks at whether others have done with a database."""
 _COMPILE = "import sys; path, name = sys.argv[1:]; compile(open(path, 'rb').read(), name, 'exec', dont_inherit=True)"
 
 
@@ -28,19 +30,34 @@ class Reloading:
     saves: Saves
     begin: Callable[[float], None]
     """Starts the unit again; is told the time of the save."""
+    free: Callable[[], AbstractContextManager[None]]
+    """Raises Busy while somebody works on a database of the service: who loads one has it stopped."""
     edited: Path
     """Of the person's own copies of files of /etc: see edits.py."""
 
     def __post_init__(self) -> None:
         self._changed: set[Path] = set()
+        self._waits = False
+        self._busy_at = -_AGAIN_SECONDS
 
     def look(self, shown: Foreground) -> None:
-        """Start again if something was saved that can be run."""
+        """Start again if something was saved that can be run, and nobody works on what it uses."""
         self._changed |= that_count(self.saves.now(), self.edited)
-        if not self._changed or shown.is_debugged():
+        if not self._changed or shown.is_debugged() or time.monotonic() - self._busy_at < _AGAIN_SECONDS:
             return
         saved_at, changed = time.monotonic(), sorted(self._changed)
-        self._changed = set()
+        with ExitStack() as until_begun:
+            try:
+                until_begun.enter_context(self.free())
+            except Busy as error:
+                if not self._waits:
+                    shown.say(error.message)
+                self._waits, self._busy_at = True, time.monotonic()
+                return
+            self._changed, self._waits = set(), False
+            self._again(shown, changed, saved_at)
+
+    def _again(self, shown: Foreground, changed: list[Path], saved_at: float) -> None:
         names = self._names(changed)
         if wrong := self._wrong(changed):
             shown.say(f"{wrong}; waiting for the next save")

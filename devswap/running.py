@@ -11,6 +11,7 @@ from functools import partial
 
 from devswap import (
     attaching,
+    database_claims,
     debugging,
     development,
     edits,
@@ -41,6 +42,8 @@ from devswap.tuning import DEBUGPY, Tuning
 _EDITOR_SECONDS = 3600.0
 """How long one that waits for an editor may wait."""
 _LOOK_SECONDS = 0.5
+_BEGIN_SECONDS = 5.0
+"""How long systemd may take to begin what it was told to start."""
 _END_SECONDS = 6.0
 """How long development may take to end when its devswap ends: a service may finish its work for longer than that."""
 
@@ -121,7 +124,8 @@ def detached(host: Host, start: Start, *, seconds: float, serving: Callable[[], 
         attaching.tell(host, swap)
         seconds = _EDITOR_SECONDS
         host.say(f"{swap.service} waits until an editor has attached to {tuning.listen}; Ctrl-C gives it up")
-    systemd.start(machine, swap.unit)
+    with database_claims.held(host, start.journal, "run"):  # who loads one has stopped all that would use it
+        systemd.start(machine, swap.unit)
     if start.question is not None:
         start.question.begin(seconds=seconds)
     answer = _await(machine, swap.unit, start.question)
@@ -190,7 +194,7 @@ def foreground(
     swap = start.journal.swap
     machine = host.machine(swap.machine)
     with ExitStack() as until_ended:
-        job = until_ended.enter_context(begun(machine, swap))
+        job = until_ended.enter_context(begun(host, start.journal))
         kept = until_ended.enter_context(transcript.beside(start.journal))
         force = partial(systemd.kill, machine, swap.unit)
         elsewhere = Tuning.read(swap.tuning).debugger == DEBUGPY
@@ -212,7 +216,8 @@ def foreground(
             shown.become(_begin(machine, swap.unit))
             told.again(spare.pop() if spare else until_ended.enter_context(standing_by(host, swap)), saved_at)
 
-        reloads = Reloading(machine, swap, saves, again, copies)
+        free = partial(database_claims.held_if_free, host, start.journal, "run")
+        reloads = Reloading(machine, swap, saves, again, free, copies)
 
         def look() -> None:
             told.look()
@@ -254,25 +259,32 @@ def announced(host: Host, start: Start, shown: Shown, serving: Serving, *, withi
 
 
 @contextmanager
-def begun(machine: Machine, swap: Swap) -> Iterator[Popen[bytes]]:
+def begun(host: Host, journal: Journal) -> Iterator[Popen[bytes]]:
     """Start the unit on its terminal: what is given ends when it does, and nothing of it runs any more afterwards."""
+    swap, machine = journal.swap, host.machine(journal.swap.machine)
     guard = _Guard(machine, swap)
     try:
-        yield _begin(machine, swap.unit)
+        with database_claims.held(host, journal, "run"):  # who loads one has stopped all that would use it
+            job = _begin(machine, swap.unit)
+        yield job
     finally:
         _end(machine, swap)
         guard.release()
 
 
 def _begin(machine: Machine, unit: str) -> Popen[bytes]:
-    """What it returns ends when the unit does."""
-    return machine.popen(
+    """What it returns ends when the unit does. The unit has begun: who looks now sees that it runs."""
+    job = machine.popen(
         ["systemctl", "start", "--wait", "--", unit],
         stdin=DEVNULL,
         stdout=DEVNULL,
         stderr=DEVNULL,
         new_session=True,
     )
+    deadline = time.monotonic() + _BEGIN_SECONDS
+    while not systemd.has_begun(machine, unit) and job.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return job
 
 
 def _end(machine: Machine, swap: Swap) -> None:

@@ -36,7 +36,7 @@ class Runs:
         terminal = self._until_ended.enter_context(swap.terminal_of(host, journal))
         question = self._until_ended.enter_context(running.standing_by(host, taken))
         self._starts.append(start(terminal, question))
-        job = self._begun.enter_context(running.begun(machine, taken))
+        job = self._begun.enter_context(running.begun(host, journal))
         kept = self._until_ended.enter_context(transcript.beside(journal))
         self._parts.append(Part(taken.service, terminal, job, lambda: systemd.kill(machine, taken.unit), kept.write))
 

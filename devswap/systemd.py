@@ -12,6 +12,7 @@ from devswap.errors import CommandFailed, CommandTimeout, DevswapError
 from devswap.machine import Machine
 from devswap.process import Result
 
+_BEGUN = "/run/systemd/units"
 _NOT_LOADED = 5  # systemctl(1): the unit is not loaded, thus not running either
 _STOP_SECONDS = 120.0
 _LONGEST_STOP_SECONDS = 600.0
@@ -44,6 +45,14 @@ class UnitState:
     def is_on_its_way(self) -> bool:
         """To another state: somebody starts or stops it, or systemd does, which restarts what has failed."""
         return self.active in ("reloading", "activating", "deactivating")
+
+
+def has_begun(machine: Machine, unit: str) -> bool:
+    """Whether it is neither inactive nor failed, by the link that systemd keeps as long (unit_export_invocation_id).
+
+    No process in the machine is needed to see that.
+    """
+    return f"invocation:{unit}" in machine.names(_BEGUN)
 
 
 def show(machine: Machine, unit: str, *properties: str) -> dict[str, str]:

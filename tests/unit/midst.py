@@ -24,8 +24,8 @@ from tests.simulated.machine import SimulatedMachine
 ENGINE, API = "heat-engine", "heat-api"
 
 
-class Waits(Exception):
-    """Somebody would have to wait."""
+class Waits(BaseException):
+    """Somebody would have to wait: as an interrupt there, so that nothing takes it for something gone wrong."""
 
 
 def impatient(host: Host) -> Host:

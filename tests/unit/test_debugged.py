@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from devswap import foreground
 from devswap.debugger import others, terminal
+from devswap.errors import Busy
 from devswap.foreground import Foreground
 from devswap.pty import Terminal
 from devswap.reloading import Reloading
@@ -168,7 +170,7 @@ def reloading(tmp_path: Path) -> tuple[Reloading, list[float]]:
     saves: Any = SimpleNamespace(now=lambda: saved.pop() if saved else set())
     machine: Any = SimpleNamespace(run=lambda *argv, **options: SimpleNamespace(code=0, stdout=""))
     swap = examples.swap(checkout=str(tmp_path))
-    return Reloading(machine, swap, saves, started.append, tmp_path / "edited"), started
+    return Reloading(machine, swap, saves, started.append, nullcontext, tmp_path / "edited"), started
 
 
 def test_a_save_waits_until_nobody_debugs_and_is_not_forgotten(
@@ -186,5 +188,33 @@ def test_a_save_waits_until_nobody_debugs_and_is_not_forgotten(
     clock[0] += 1
     reloads.look(run)
     assert len(started) == 1
+    reloads.look(run)
+    assert len(started) == 1
+
+
+def test_a_save_waits_until_nobody_loads_a_database_of_the_service(
+    device: Terminal, reloading: tuple[Reloading, list[float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reloads, started = reloading
+    run, said, busy, now = shown(device), list[str](), [True], [time.monotonic()]
+    ended: Callable[[Foreground], None] = lambda _: None  # noqa: E731
+
+    @contextmanager
+    def free() -> Iterator[None]:
+        if busy:
+            raise Busy("waiting for the restore of ada")
+        yield
+
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(run, "say", said.append)
+    monkeypatch.setattr(reloads, "_end", ended)
+    monkeypatch.setattr(reloads, "free", free)
+    for _ in range(3):
+        now[0] += 2
+        reloads.look(run)
+    assert started == []
+    assert said == ["waiting for the restore of ada"]
+    busy.clear()
+    now[0] += 2
     reloads.look(run)
     assert len(started) == 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from devswap import changing, running, swap, traffic
+from devswap import changing, database_claims, running, swap, traffic
 from devswap.database import Database
 from devswap.host import Host
 from devswap.probe import Answer
@@ -96,6 +96,37 @@ def test_an_apache_that_is_stopped_for_a_load_of_one_project_is_not_started_for_
     assert apache.is_active(web.UNIT)
     if swapped:
         restore(cloud, cloud.host(), "horizon")
+    assert differences(cloud, start) == []
+
+
+# --- what has been taken over and is about to start ---------------------------------------------------------------
+
+STARTS: dict[str, Callable[[Host, Start], object]] = {
+    "in the background": lambda host, start: running.detached(host, start, seconds=60, serving=lambda: None),
+    "on a terminal": lambda host, start: running.begun(host, start.journal).__enter__(),
+}
+
+
+@pytest.mark.parametrize("how", STARTS)
+def test_development_does_not_start_while_others_work_on_its_database(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A load that began when production had stopped already has not stopped it."""
+    start, init = cloud.take(), cloud.machine(images.HEAT).init
+    check_out_api(cloud)
+    ready = list[Start]()
+    with monkeypatch.context() as patched:
+        patched.setattr(swap, "detached", lambda host, start: ready.append(start))
+        swap.checkout(cloud.host(), Wish("heat-engine", "migrates", None, None, detach=True), cloud.makers)
+    (api,) = [each for each in cloud.host().journals.all() if each.swap.service == "heat-api"]
+    with (
+        database_claims.held(cloud.host(), api, "restore"),
+        pytest.raises(Waits, match="its restore of heat-api works on the database heat"),
+    ):
+        STARTS[how](impatient(cloud.host(user="ben")), ready[0])
+    assert not init.is_active(ENGINE)
+    for service in ("heat-engine", "heat-api"):
+        restore(cloud, cloud.host(), service)
     assert differences(cloud, start) == []
 
 
