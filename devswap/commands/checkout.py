@@ -167,6 +167,6 @@ def checkout(
         return
     if len(services) > 1:
         ended = several.checkout(host, services, wish)
-        outcome.show_runs(services, ended, given_back=restore_on_exit)
+        outcome.show_runs(host, services, ended, given_back=restore_on_exit)
         return
     outcome.show_run(host, services[0], several.checkout_one(host, wish), given_back=restore_on_exit)

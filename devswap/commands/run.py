@@ -102,7 +102,7 @@ def run(
             changes=changes,
             kept=kept,
         )
-        outcome.show_runs(services, runs, given_back=restore_on_exit)
+        outcome.show_runs(host, services, runs, given_back=restore_on_exit)
         return
     ended = swap.run(
         host,

@@ -74,7 +74,7 @@ def up(
         for planned in several.planned(host, services, wish) if len(services) > 1 else [swap.plan(host, wish)]:
             outcome.show_plan(planned, as_json=False)
     elif len(services) > 1:
-        outcome.show_runs(services, several.checkout(host, services, wish), given_back=restores)
+        outcome.show_runs(host, services, several.checkout(host, services, wish), given_back=restores)
     else:
         outcome.show_run(host, services[0], several.checkout_one(host, wish), given_back=restores)
 
