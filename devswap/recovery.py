@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import devswap
-from devswap import claims, coming_back, development, narrowing, process, way
+from devswap import claims, coming_back, development, narrowing, process, transaction, way
 from devswap.errors import Busy, DevswapError
 from devswap.host import Host
 from devswap.journal import Journal, write_durably
@@ -119,6 +119,7 @@ def restore(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> list[Res
     swap = journal.swap
     try:
         with (
+            transaction.known_or_said(journal),
             claims.held_if_free(host, swap.service, swap.machine, claims.RESTORE),
             undisturbed(host),
         ):

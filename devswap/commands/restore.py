@@ -11,7 +11,7 @@ import typer
 
 from devswap import arguments, console, locate, narrowing, recovery, session, swap, testing, transaction
 from devswap.commands import examples
-from devswap.errors import DevswapError, NotWhole, UsageError
+from devswap.errors import DevswapError, Interrupted, NotWhole, UsageError
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.machine import shown
@@ -69,10 +69,13 @@ def restore(
         print("nothing was interrupted" if after_restart else nothing)
 
     def back(journal: Journal) -> list[Restored]:
-        if after_restart:
-            return recovery.restore(host, journal, kept)
-        _tell_whose(host, journal)
-        return [swap.restore(host, journal, take_over=take_over, kept=kept)]
+        try:
+            if after_restart:
+                return recovery.restore(host, journal, kept)
+            _tell_whose(host, journal)
+            return [swap.restore(host, journal, take_over=take_over, kept=kept)]
+        except KeyboardInterrupt as error:  # while it waited for others
+            raise Interrupted(f"interrupted; {journal.swap.service} is not given back") from error
 
     results, failed = _each(host, journals, back)
     failures += failed
@@ -81,7 +84,7 @@ def restore(
     except OSError:  # nobody reads it any more, or the disk is full: what failed is told all the same
         if not failures:
             raise
-    failures.sort(key=lambda failure: failure.exit_code)
+    failures.sort(key=lambda failure: (isinstance(failure, NotWhole), failure.exit_code))
     for failure in failures[:-1]:
         console.show_error(failure)
     if failures:
@@ -108,6 +111,8 @@ def _each(
             results += back(journal)
         except DevswapError as error:
             failed.append((journal, error, len(results)))
+            if isinstance(error, Interrupted):  # what has failed before it is told all the same
+                return results, [failure for _, failure, _ in failed]
     for journal, failure, before in failed:
         if not isinstance(failure, NotWhole) or len(results) == before:
             failures.append(failure)

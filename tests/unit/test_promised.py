@@ -84,6 +84,33 @@ def test_what_needed_another_service_that_came_back_later_is_tried_once_more(
     assert asked == [SERVICE, "heat-api", SERVICE]
 
 
+@pytest.mark.parametrize("fails", [True, False])
+def test_ctrl_c_while_one_waits_does_not_hide_that_another_has_failed(
+    cloud: SimulatedCloud,
+    person: Person,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    fails: bool,
+) -> None:
+    for service in ("heat-api", SERVICE):
+        swap.checkout(cloud.host(), Wish(service, "plain", None, None, detach=True), cloud.makers)
+    real = swap.restore
+
+    def restore(host: Host, journal: Journal, **options: Any) -> Any:
+        if journal.swap.service == "heat-api":
+            raise KeyboardInterrupt
+        if fails:
+            raise NotWhole("it does not answer")
+        return real(host, journal, **options)
+
+    monkeypatch.setattr(swap, "restore", restore)
+    told = person.is_told("restore", code=3 if fails else 130)
+    said = capsys.readouterr()
+    assert "interrupted; heat-api is not given back" in (said.err if fails else told.message)
+    assert ("does not answer" in told.message) if fails else ("heat-engine: production is back" in said.out)
+
+
 def test_a_database_that_is_half_loaded_is_kept_as_it_was_before_that_load(
     cloud: SimulatedCloud, whole: Snapshot, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
