@@ -8,15 +8,17 @@ from contextlib import contextmanager
 
 from devswap.host import Host
 
+_REFUSED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP)
+
 
 @contextmanager
 def undisturbed(host: Host) -> Iterator[None]:
-    """A second Ctrl-C must not stop the way back; it is said instead."""
+    """A second Ctrl-C must not stop the way back, nor Ctrl-Z in its midst; it is said instead."""
 
     def refuse(*_: object) -> None:
         host.say("production is coming back; this cannot be interrupted")
 
-    before = {number: signal.signal(number, refuse) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, refuse) for number in _REFUSED}
     try:
         yield
     finally:

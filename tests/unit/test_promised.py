@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import shutil
+import signal
 from contextlib import AbstractContextManager
 from copy import deepcopy
 from pathlib import Path
@@ -20,6 +21,7 @@ from devswap.host import Host
 from devswap.host_lock import HostLock
 from devswap.journal import Journal, Journals
 from devswap.steps.step import NOTHING_KEPT
+from devswap.undisturbed import undisturbed
 from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud
@@ -82,6 +84,16 @@ def test_what_needed_another_service_that_came_back_later_is_tried_once_more(
         assert "does not answer" in person.is_told("restore").message
         assert [journal.swap.service for journal in cloud.host().journals.all()] == [SERVICE]
     assert asked == [SERVICE, "heat-api", SERVICE]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP])
+def test_a_way_back_is_neither_interrupted_nor_stopped_half_way(cloud: SimulatedCloud, number: int) -> None:
+    before = signal.getsignal(number)
+    with undisturbed(cloud.host()):
+        assert callable(signal.getsignal(number))
+        signal.raise_signal(number)
+        assert cloud.said == ["production is coming back; this cannot be interrupted"]
+    assert signal.getsignal(number) == before
 
 
 @pytest.mark.parametrize("fails", [True, False])
