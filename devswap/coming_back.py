@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 
-from devswap import claims, database_claims, development, hooks_of_swap, proof, systemd, transaction, way
+from devswap import (
+    claims,
+    database_claims,
+    development,
+    half_loaded,
+    hooks_of_swap,
+    proof,
+    systemd,
+    transaction,
+    way,
+)
 from devswap.errors import DevswapError, MachineGone, NotWhole, Untouched
 from devswap.host import Host
 from devswap.journal import Journal, Swap
@@ -39,6 +49,7 @@ def bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Resto
                     journal.describe(mode="restoring")
             if _serves(host, journal):
                 cloud.outage.begin()
+            half_loaded.bring_to_its_end(journal, replace(cloud, aside=changed.aside))
             transaction.rollback(journal, replace(cloud, aside=changed.aside))
             _end_preparations(changed, swap)  # what could not be ended is said when production is back
         restored = proof.prove(host, journal, cloud)

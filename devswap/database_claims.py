@@ -122,7 +122,7 @@ def of_swap(host: Host, journal: Journal) -> Iterator[Source]:
     for record in shelf.held_by(journal.folder.name):
         with suppress(*_UNREAD):
             yield from captured_sources(record)
-    yield from for_which_are_stopped(host, _units(journal))
+    yield from for_which_are_stopped(host, units_of(journal))
 
 
 def for_which_are_stopped(host: Host, units: Iterable[Unit]) -> Iterator[Source]:
@@ -135,7 +135,7 @@ def for_which_are_stopped(host: Host, units: Iterable[Unit]) -> Iterator[Source]
                 yield from captured_sources(record)
 
 
-def _units(journal: Journal) -> Iterator[Unit]:
+def units_of(journal: Journal) -> Iterator[Unit]:
     """What it starts, stops or reloads: its own unit, the web server before it or around it, peers, callers."""
     swap = journal.swap
     yield swap.machine, swap.unit

@@ -14,6 +14,7 @@ from devswap import (
     coming_back,
     database_claims,
     edits,
+    half_loaded,
     hooks_of_swap,
     locate,
     meant,
@@ -200,6 +201,7 @@ def ready(
         way.require_terminal(journal)
     transaction.require_complete(journal)
     way.require_not_given_back(Shelf(host.state / "shared"), journal)
+    half_loaded.require_none(host, journal)
     newest.ask_all(host.state, journal.swap)
     for line in newest.newer(host.state, journal.swap):
         host.say(line)

@@ -1,0 +1,83 @@
+"""A load that was interrupted: neither development nor production starts on what is half there."""
+
+from __future__ import annotations
+
+import pytest
+
+from devswap import swap
+from devswap.database import Database
+from devswap.errors import DevswapError, NotWhole
+from devswap.steps.step import Kept
+from tests.simulated import images
+from tests.simulated.cloud import SimulatedCloud
+from tests.simulated.comparison import differences
+from tests.simulated.person import Person, commands
+from tests.simulated.snapshot import Snapshot
+from tests.unit.midst import API, ENGINE, check_out, journal, restore
+
+UNIT = f"{ENGINE}.service"
+
+
+@pytest.fixture
+def half(cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch) -> SimulatedCloud:
+    """heat-api has migrated, and its restore was interrupted in the midst of the load; heat-engine needed nothing."""
+    check_out(cloud.host(), cloud, ENGINE, "plain")
+    check_out(cloud.host(), cloud, API, "migrates")
+
+    def lost(self: Database, argv: object, packed: object) -> None:
+        raise DevswapError("the connection was lost")
+
+    with monkeypatch.context() as now:
+        now.setattr(Database, "_stream_in", lost)
+        with pytest.raises(NotWhole, match="the connection was lost"):
+            restore(cloud.host(), cloud, API)
+    assert not cloud.machine(images.HEAT).init.is_active(UNIT)
+    return cloud
+
+
+def test_it_is_not_run_on(half: SimulatedCloud, whole: Snapshot, person: Person) -> None:
+    told = person.is_told("run", ENGINE, "--detach", code=1)
+    assert "the database heat behind" in told.message
+    assert "is half loaded" in told.message
+    assert not half.machine(images.HEAT).init.is_active(UNIT)
+    (first,) = commands(told.hint)
+    person.types(first)
+    person.types(f"devswap run {ENGINE} --detach")
+    assert half.machine(images.HEAT).init.unit(UNIT).argv[0].startswith("/run/devswap")
+    restore(half.host(), half, ENGINE)
+    assert differences(half, whole) == []
+
+
+@pytest.mark.parametrize("order", [(ENGINE, API), (API, ENGINE)])
+def test_whichever_is_restored_first_brings_the_load_to_its_end(
+    half: SimulatedCloud, whole: Snapshot, order: tuple[str, str]
+) -> None:
+    restore(half.host(), half, order[0])
+    assert not list(half.state.glob("shared/*/load-has-begun"))
+    assert half.schema(images.ACCOUNT).table("event").rows
+    engine = half.machine(images.HEAT).init.unit(UNIT)
+    assert engine.active == "active"
+    assert engine.argv[0].startswith("/run/devswap") == (order[0] == API)
+    restore(half.host(), half, order[1])
+    assert differences(half, whole) == []
+
+
+def test_production_is_not_started_where_that_fails_again(
+    half: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers, half.world.servers = half.world.servers, {}
+    with pytest.raises(NotWhole, match="Can't connect"):
+        restore(half.host(), half, ENGINE)
+    assert not half.machine(images.HEAT).init.is_active(UNIT)
+    half.world.servers = servers
+    for service in (ENGINE, API):
+        restore(half.host(), half, service)
+    assert differences(half, whole) == []
+
+
+def test_it_is_left_where_the_database_is_to_stay_as_it_is(half: SimulatedCloud, whole: Snapshot) -> None:
+    swap.restore(half.host(), journal(half, ENGINE), kept=Kept(frozenset({"sync-database"}), frozenset()))
+    assert half.machine(images.HEAT).init.is_active(UNIT)
+    assert list(half.state.glob("shared/*/load-has-begun"))
+    restore(half.host(), half, API)
+    assert differences(half, whole) == []
