@@ -10,7 +10,8 @@ _ML2 = f"{_NEUTRON}/etc/neutron/plugins/ml2/ml2_conf.ini"
 NEUTRON = Addition(
     name="neutron",
     what="neutron-server with ML2 and what runs beside it; Open vSwitch in user space, its agents of layers 2 and 3,"
-    " DHCP, metadata and metering, that of SR-IOV without a card, and those of OVN beside its databases; not in 2015",
+    " DHCP, metadata and metering, that of SR-IOV without a card, and those of OVN with its maintenance worker"
+    " beside its databases; not in 2015",
     members=(
         Member(
             "neutron_server",
@@ -37,14 +38,21 @@ NEUTRON = Addition(
             ),
             devices=("/dev/net/tun",),
         ),
-        # databases of OVN and a host of it beside each other; the servers are not configured for it
+        # databases of OVN, a host of it and who looks after them beside each other; no other server is for OVN
         Member(
             "neutron_ovn",
             "neutron_ovn_controller",
             "neutron_ovn_container",
             "neutron",
             152,
-            ("openvswitch-switch", "ovn-central", "ovn-host", "neutron-ovn-agent", "neutron-ovn-metadata-agent"),
+            (
+                "openvswitch-switch",
+                "ovn-central",
+                "ovn-host",
+                "neutron-ovn-agent",
+                "neutron-ovn-metadata-agent",
+                "neutron-ovn-maintenance-worker",
+            ),
             devices=("/dev/net/tun",),
         ),
     ),
@@ -71,6 +79,7 @@ NEUTRON = Addition(
         "/etc/neutron/metering_agent.ini",
         "/etc/neutron/plugins/ml2/sriov_agent.ini",
         "/etc/neutron/plugins/ml2/ovn_agent.ini",
+        "/etc/neutron/plugins/ml2/ml2_conf_ovn.ini",
         "/etc/neutron/neutron_ovn_metadata_agent.ini",
         "/etc/default/ovn-central",
         "/etc/systemd/system/ovn-controller.service.d/chassis.conf",
@@ -80,6 +89,9 @@ NEUTRON = Addition(
     programs={
         "neutron-rpc-server": f"neutron-rpc-server {_ML2}",
         "neutron-periodic-workers": f"neutron-periodic-workers {_ML2}",
+        "neutron-ovn-maintenance-worker": (
+            f"neutron-ovn-maintenance-worker {_NEUTRON}/etc/neutron/plugins/ml2/ml2_conf_ovn.ini"
+        ),
         **{
             f"neutron-{kind}-agent": f"neutron-{kind}-agent {_NEUTRON}/etc/neutron/{file}_agent.ini"
             for kind, file in {

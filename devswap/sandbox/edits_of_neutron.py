@@ -16,6 +16,7 @@ _REGISTERS = {
     "neutron/agent/ovn/agent/ovn_neutron_agent.py": "        ext_ids = {ovn_const.OVN_AGENT_NEUTRON_ID_KEY: str(",
     "neutron/agent/ovn/metadata/agent.py": "        ext_ids = {ovn_const.OVN_AGENT_METADATA_ID_KEY: str(",
 }
+_MAINTENANCE = "neutron/plugins/ml2/drivers/ovn/mech_driver/ovsdb/maintenance.py"
 # In each agent, the line after which it says what it is configured for.
 _REPORTS = {
     "neutron/agent/dhcp/agent.py": "            'configurations': {\n                'dhcp_driver'",
@@ -34,8 +35,9 @@ def mark_networks(mark: str) -> Edit:
     each agent that it has reported. The agent of layer 2 has noted it at each port that it has wired, that of metadata
     names itself in each answer, and that of metering in the rules by which it counts; the periodic worker says of a
     floating address's port that nobody has finished that it has found it, before it deletes it. OVN's agents have the
-    mark in OVN's database. What runs as root shows itself too: a device that privileged code has changed has the mark
-    as its alias, and dnsmasq has it in its environment, for which rootwrap has a filter.
+    mark in OVN's database, and so has the worker that looks after that. What runs as root shows itself too: a device
+    that privileged code has changed has the mark as its alias, and dnsmasq has it in its environment, for which
+    rootwrap has a filter.
     """
 
     def edit(tree: Tree) -> Tree:
@@ -51,6 +53,8 @@ def mark_networks(mark: str) -> Edit:
             tree = replace_once(tree, path, first, first.replace("{", f"{{'reported': '{mark}',", 1))
         for path, registered in _REGISTERS.items():
             tree = replace_once(tree, path, registered, registered.replace("{", f"{{'neutron:change': '{mark}', "))
+        options = "                   for opt in ovn_conf.nb_global_opts}\n"
+        tree = replace_once(tree, _MAINTENANCE, options, f"{options}        options['neutron_change'] = '{mark}'\n")
         wired = "        port_other_config.update(vlan_mapping)\n"
         tree = replace_once(tree, _OVS_AGENT, wired, f"{wired}        port_other_config['change'] = '{mark}'\n")
         told = "                res = self._proxy_request(instance_id, project_id, req)\n"

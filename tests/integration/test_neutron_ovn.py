@@ -1,4 +1,4 @@
-"""neutron's agents of OVN in a sandbox, on a host of OVN beside its databases: who has made what there is, is seen.
+"""neutron's agents of OVN, and who looks after its database, in a sandbox: who has made what there is, is seen.
 
 No neutron-server here is configured for OVN, so networks are made in OVN's own database, as ML2/OVN would make them.
 """
@@ -19,6 +19,9 @@ from tests.integration.people import Desk, Person
 pytestmark = [pytest.mark.sandbox, pytest.mark.added("neutron"), pytest.mark.eras("current")]
 
 AGENTS = ["neutron-ovn-agent", "neutron-ovn-metadata-agent"]
+WORKER = "neutron-ovn-maintenance-worker"
+# What it has set in OVN's database for all of it, as neutron is configured, and what the change sets besides.
+OPTION, CHANGE = "mac_binding_removal_limit", "neutron_change"
 # A network, the port of who answers for metadata, and that of an instance, which is on this host.
 _MAKE = """
 set -e
@@ -55,6 +58,14 @@ class Chassis:
         return self.sh(f'ovn-sbctl --if-exists get Chassis_Private "$({find})" external_ids:"$1"', f'"{key}"').strip(
             '"'
         )
+
+    def option(self, key: str) -> str:
+        """Of OVN as a whole; nothing where nobody has set it."""
+        return self.sh('ovn-nbctl --if-exists get NB_Global . options:"$1"', key).strip().strip('"')
+
+    def unset(self, *keys: str) -> None:
+        for key in keys:
+            self.sh('ovn-nbctl remove NB_Global . options "$1"', key)
 
     def forget(self, key: str) -> None:
         find = "ovn-sbctl --bare --columns=_uuid find Chassis_Private | head -n 1"
@@ -118,3 +129,18 @@ def test_metadata_has_devices_that_ovns_agent_of_the_checkout_has_made_and_produ
         chassis.sh(_MAKE, NETWORK)
         wait_until(lambda: chassis.aliases() == {""}, "production has made devices", seconds=180)
         chassis.remove("production")
+
+
+def test_what_holds_for_all_of_ovn_is_set_by_the_maintenance_worker_of_the_checkout_and_by_productions_again(
+    cloud: Cloud, desk: Desk
+) -> None:
+    there = Chassis(cloud)
+    with whole(cloud, desk, "neutron", [WORKER], "neutron-ovn") as container:
+        wait_until(lambda: there.option(OPTION) != "", "production has looked after the database", seconds=180)
+        there.unset(OPTION, CHANGE)
+        shown = take_over(cloud, desk, WORKER, container)
+        wait_until(lambda: there.option(CHANGE) == shown, "the checkout has looked after the database", seconds=180)
+        there.unset(OPTION, CHANGE)
+        give_back(desk, WORKER, container)
+        wait_until(lambda: there.option(OPTION) != "", "production has looked after it again", seconds=180)
+        assert there.option(CHANGE) == ""

@@ -23,6 +23,7 @@ _OVN = {
 _SRIOV = "neutron/plugins/ml2/drivers/mech_sriov/agent/sriov_nic_agent.py"
 _METADATA, _COUNTS = "neutron/common/metadata.py", "neutron/services/metering/drivers/iptables/iptables_driver.py"
 _PERIODIC = "neutron/db/l3_db.py"
+_MAINTENANCE = "neutron/plugins/ml2/drivers/ovn/mech_driver/ovsdb/maintenance.py"
 _LINKS, _PROCESSES = "neutron/privileged/agent/linux/ip_lib.py", "neutron/agent/linux/external_process.py"
 _FILTERS, _MODEL = "etc/neutron/rootwrap.d/rootwrap.filters", "neutron/db/models/agent.py"
 _FILES = {
@@ -43,6 +44,7 @@ _FILES = {
         "        interval = 60 * 5  # only every 5 minutes. cleanups should be rare\n"
         "        to_cleanup = candidates & self._candidate_broken_fip_ports\n"
     ),
+    _MAINTENANCE: "                   for opt in ovn_conf.nb_global_opts}\n",
     _LINKS: '    _run_iproute_link("set", device, namespace, **attributes)\n',
     _PROCESSES: "        self.cmd_addl_env[PROCESS_TAG] = process_tag\n",
     _FILTERS: "dnsmasq_env: EnvFilter, env, root, PROCESS_TAG=, dnsmasq\n",
@@ -70,6 +72,7 @@ def test_servers_and_agents_and_what_runs_as_root_leave_their_marks() -> None:
     assert all("{'neutron:change': 'mark-1', ovn_const.OVN_AGENT" in texts[path] for path in _OVN)
     assert "b'\\nX-Metadata-Change: mark-1\\n'" in texts[_METADATA]
     assert "label_chain, '-m comment --comment mark-1', wrap=False)\n" in texts[_COUNTS]
+    assert texts[_MAINTENANCE].endswith("}\n        options['neutron_change'] = 'mark-1'\n")
     assert "interval = 15\n" in texts[_PERIODIC]
     assert "{'port': {'description': 'found by mark-1'}})\n" in texts[_PERIODIC]
     assert texts[_LINKS].index('["ifalias"] = "mark-1"') < texts[_LINKS].index("_run_iproute_link")
