@@ -51,7 +51,8 @@ class Section:
 
 def of(host: Host, service: str, wanted: str | None) -> list[Section]:
     """Its report, then each process's stacks; raises DevswapError where nothing runs."""
-    swap = _swap(host, service, wanted)
+    journal = locate.swap_if_any(host, service, wanted)
+    swap = journal.swap if journal else None
     if swap is not None:
         machine, unit, folders = host.machine(swap.machine), swap.unit, swap.deployment["interpreter"]["site_folders"]
     else:
@@ -64,14 +65,6 @@ def of(host: Host, service: str, wanted: str | None) -> list[Section]:
         _report(machine, unit, running, folders, foreground=swap is not None and swap.mode == "foreground"),
         *(Section(f"process {each.pid}: {each.command}", _stacks(machine, each, swap)) for each in running),
     ]
-
-
-def _swap(host: Host, service: str, wanted: str | None) -> Swap | None:
-    for journal in host.journals.all():
-        swap = journal.swap
-        if swap.service == service and wanted in (None, swap.machine, swap.machine.partition(":")[2]):
-            return swap
-    return None
 
 
 def processes(machine: Machine, unit: str) -> Iterator[Process]:

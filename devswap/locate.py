@@ -112,21 +112,27 @@ def _nowhere(host: Host, service: Service) -> DevswapError:
 
 def swap(host: Host, name: str, wanted: str | None = None) -> Journal:
     """The journal of the swapped service `name`; raises DevswapError where it is not swapped."""
-    known = host.journals.all()
-    found = [journal for journal in known if journal.swap.service == name and is_meant(journal, wanted)]
-    found = [journal for journal in found if journal.swap.machine == wanted] or found
-    if len(found) == 1:
-        return found[0]
-    if found:
-        where = ", ".join(journal.swap.machine for journal in found)
-        raise UsageError(f"{name} is swapped in {where}", hint=f"say which: --machine {found[0].swap.machine}")
+    if found := swap_if_any(host, name, wanted):
+        return found
     for error in host.journals.unreadable():
         raise error
-    swapped = ", ".join(sorted(f"{journal.swap.service} in {journal.swap.machine}" for journal in known))
+    known = (journal.swap for journal in host.journals.all())
+    swapped = ", ".join(sorted(f"{each.service} in {each.machine}" for each in known))
     raise DevswapError(
         f"{name} is not swapped" + (f" in {wanted}" if wanted else ""),
         hint=f"swapped here: {swapped}" if swapped else f"take it over: devswap checkout {name} REF",
     )
+
+
+def swap_if_any(host: Host, name: str, wanted: str | None = None) -> Journal | None:
+    """The same, None where it is not swapped; raises UsageError where it is swapped in several machines."""
+    found = [journal for journal in host.journals.all() if journal.swap.service == name and is_meant(journal, wanted)]
+    exact = [each for each in found if wanted in (each.swap.machine, name_of(each.swap.machine))]
+    found = exact or found
+    if len(found) > 1:
+        where = ", ".join(journal.swap.machine for journal in found)
+        raise UsageError(f"{name} is swapped in {where}", hint=f"say which: --machine {name_of(found[0].swap.machine)}")
+    return found[0] if found else None
 
 
 def is_swapped(host: Host, name: str) -> bool:

@@ -59,9 +59,8 @@ class Source:
 def of_service(host: Host, name: str, wanted: str | None) -> list[Source]:
     """Production's, and development's while it is swapped."""
     service = host.catalogue().get(name)
-    swaps = [each for each in host.journals.all() if each.swap.service == name and locate.is_meant(each, wanted)]
-    if swaps:
-        return list(_of_swap(host, service, swaps[0]))
+    if swapped := locate.swap_if_any(host, name, wanted):
+        return list(_of_swap(host, service, swapped))
     return list(_of_place(locate.one(host, service, wanted), None))
 
 

@@ -66,7 +66,11 @@ def show_request(host: Host, name: str | None, machine: str | None, wanted: Want
     if name is not None:
         meant = machine or locate.of_only_swap(host, name)
         beginning = units.cloud_of(locate.one(host, host.catalogue().get(name), meant).machine.name)
-    return _show(log_sources.of_cloud(host, beginning), wanted, _Named(wanted).show)
+    named = _Named(wanted)
+    code = _show(log_sources.of_cloud(host, beginning), wanted, named.show)
+    if not named.shown and not wanted.follow:
+        host.say(f"no service has logged anything of {wanted.request} in that time; --since goes back further")
+    return code
 
 
 def moment(text: str, now: datetime) -> datetime:
@@ -127,9 +131,10 @@ class _Named:
     """Several services: each line says whose it is."""
 
     def __init__(self, wanted: Wanted) -> None:
-        self._wanted = wanted
+        self._wanted, self.shown = wanted, 0
 
     def show(self, line: Line) -> None:
+        self.shown += 1
         whose = line.source.whose(line.at, line.text)
         name = f"{line.source.service}{' (development)' if whose == log_sources.DEVELOPMENT else ''}"
         text = coloured(line.text) if self._wanted.colour else line.text

@@ -90,7 +90,7 @@ NEUTRON = Addition(
         "neutron-rpc-server": f"neutron-rpc-server {_ML2}",
         "neutron-periodic-workers": f"neutron-periodic-workers {_ML2}",
         "neutron-ovn-maintenance-worker": (
-            f"neutron-ovn-maintenance-worker {_NEUTRON}/etc/neutron/plugins/ml2/ml2_conf_ovn.ini"
+            f"neutron-ovn-maintenance-worker {_ML2} --config-file /etc/neutron/plugins/ml2/ml2_conf_ovn.ini"
         ),
         **{
             f"neutron-{kind}-agent": f"neutron-{kind}-agent {_NEUTRON}/etc/neutron/{file}_agent.ini"

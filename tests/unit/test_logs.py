@@ -197,8 +197,10 @@ def test_a_request_is_followed_through_all_services(cloud: SimulatedCloud, capsy
         ("heat-engine (development)", "does it"),
         ("heat-api", "has answered"),
     ]
+    assert cloud.said[-1].startswith("heat-engine answers")
     assert logs.show_request(cloud.host(), None, "elsewhere", wanted) == 0
     assert capsys.readouterr().out == ""
+    assert cloud.said[-1] == f"no service has logged anything of {REQUEST} in that time; --since goes back further"
 
 
 def test_a_request_has_its_own_colour_in_every_line() -> None:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from devswap import locate, session, swap, traffic
-from devswap.errors import DevswapError
+from devswap import dump, locate, logs, session, swap, traffic
+from devswap.errors import DevswapError, UsageError
+from devswap.logs import Wanted
 from devswap.machine import Machine
 from devswap.wish import Wish
 from tests.simulated import images
@@ -55,3 +56,20 @@ def test_a_host_that_cannot_list_its_machines_restores_all_the_same(
     assert "no machine typo" in told.message
     person.types("devswap restore")
     assert cloud.host().journals.all() == []
+
+
+def test_what_is_swapped_in_several_machines_is_asked_of_the_one_that_is_named(cloud: SimulatedCloud) -> None:
+    cloud.with_keystone()
+    second = f"{images.KEYSTONE}-2"
+    cloud.boot(second, images.keystone())
+    for machine in (images.KEYSTONE, second):
+        swap.checkout(cloud.host(), Wish("keystone", "plain", machine, None, detach=True), cloud.makers)
+    for named in (None, images.KEYSTONE[:9]):
+        for ask in (dump.of, lambda *words: logs.show(*words, Wanted(lines=7))):
+            with pytest.raises(UsageError, match="keystone is swapped in") as caught:
+                ask(cloud.host(), "keystone", named)
+            assert caught.value.hint == f"say which: --machine {images.KEYSTONE}"
+    for machine in (images.KEYSTONE, second):
+        assert locate.swap(cloud.host(), "keystone", machine).swap.machine == f"lxc:{machine}"
+    for journal in cloud.host().journals.all():
+        swap.restore(cloud.host(), journal)
