@@ -338,6 +338,11 @@ def test_keystone_under_its_web_server_installed_and_in_place(
         refused = desk.devswap(*line[:-1], "--detach", code=1)
         assert "Apache does TLS for it" in refused.stderr
         assert f"devswap checkout keystone review/{change.number} --apache" in refused.stderr
+    if cloud.era == "2015":  # mod_wsgi
+        stops = ("--break", "keystone.server.flask.application:application_factory")
+        refused = desk.devswap(*line, *stops, code=2)
+        assert "it has no terminal to prompt on" in refused.stderr
+        assert f"are for a terminal: devswap checkout keystone review/{change.number}" in refused.stderr
     with under_load("checkout --apache --install"):
         desk.devswap(*line, "--install")
     wait_for_token(cloud, header(change))
