@@ -30,6 +30,7 @@ from devswap.journal import Journal, Swap
 from devswap.machine import Machine, shown
 from devswap.shared import Shelf
 from devswap.steps.peer import HoldPeer
+from devswap.steps.step import from_json
 from devswap.tuning import Tuning
 
 
@@ -183,7 +184,7 @@ def _look(host: Host, journal: Journal) -> tuple[str, bool, str]:
         return _ask(host, journal, machine)
     except MachineGone as error:
         return "machine gone", False, error.message
-    except (DevswapError, OSError, ValueError) as error:
+    except (DevswapError, OSError, ValueError, KeyError, TypeError) as error:
         return "unknown", False, str(error)
 
 
@@ -202,7 +203,7 @@ def _ask(host: Host, journal: Journal, machine: Machine) -> tuple[str, bool, str
     if not transaction.is_complete(journal):
         return "interrupted", False, f"a switch of its checkout was interrupted; devswap restore {journal.called}"
     if not way.is_held(machine, swap):
-        return "production", False, f"production runs again; devswap restore {journal.called} completes it"
+        return "production", False, _restarted(journal, machine)
     if not unit.is_active:
         return _idle(swap.mode, unit.code, unit.active, journal.called)
     watched = fingerprint.watched_from_json(swap.watched)
@@ -210,6 +211,16 @@ def _ask(host: Host, journal: Journal, machine: Machine) -> tuple[str, bool, str
         return "running", True, "its unit is active"
     answer = probe.ask(watched.probe, machine)
     return "running", answer.serving, answer.why
+
+
+def _restarted(journal: Journal, machine: Machine) -> str:
+    """What held production went with the machine's /run; what is left of the swap lies elsewhere."""
+    found = systemd.state(machine, fingerprint.watched_from_json(journal.swap.watched).unit)
+    now = "runs again" if found.is_active else f"is held no more, and is {found.active}"
+    steps = [from_json(entry.step) for entry in reversed(journal.entries)]
+    left = dict.fromkeys(step.describe()[1] for step in steps if step.outlives_restart)
+    again = f"production {now}; devswap restore {journal.called} completes it"
+    return f"{again}: {', '.join(left)}" if left else again
 
 
 def _preparing(alive: bool, stopped: bool, called: str) -> tuple[str, bool, str]:  # noqa: FBT001

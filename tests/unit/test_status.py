@@ -61,6 +61,21 @@ def test_everything_is_shown(cloud: SimulatedCloud, person: Person, capsys: pyte
     ]
 
 
+@pytest.mark.parametrize(("ref", "left"), [("plain", ""), ("migrates", ": load the dump if the schema differs")])
+def test_after_a_restart_it_is_said_how_production_is_and_what_is_left(
+    cloud: SimulatedCloud, ref: str, left: str
+) -> None:
+    swap.checkout(cloud.host(), Wish(SERVICE, ref, None, None, detach=True), cloud.makers)
+    (journal,), machine = cloud.host().journals.all(), cloud.machine(images.HEAT)
+    machine.boot()
+    found = status.of(cloud.host(), journal)
+    assert (found.state, found.healthy) == ("production", False)
+    assert found.why == f"production runs again; devswap restore {SERVICE} completes it{left}"
+    machine.end(f"{SERVICE}.service", "failed", 1)
+    found = status.of(cloud.host(), journal)
+    assert found.why == f"production is held no more, and is failed; devswap restore {SERVICE} completes it{left}"
+
+
 def test_production_is_not_said_to_serve_while_a_takeover_works_on_its_database(
     cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
