@@ -27,7 +27,7 @@ from devswap import (
 from devswap.errors import DevswapError, MachineGone
 from devswap.host import Host
 from devswap.journal import Journal, Swap
-from devswap.machine import Machine, shown
+from devswap.machine import Machine, shown, while_running
 from devswap.shared import Shelf
 from devswap.steps.peer import HoldPeer
 from devswap.steps.step import from_json
@@ -109,6 +109,35 @@ def of(host: Host, journal: Journal) -> SwapStatus:
         only=list(_stopped_for(host, journal)),
         held_with=_held_with(host, journal),
     )
+
+
+def nothing(host: Host) -> str:
+    """What is said where no swap is known; a folder that nobody names any more may know of one that is there."""
+    held = list(_held(host))
+    if not held:
+        return "nothing is swapped; production runs everywhere"
+    are = "is" if len(held) == 1 else "are"
+    return (
+        f"nothing is swapped that {host.state} knows of, but {', '.join(held)} {are} held by a devswap "
+        "with another state folder: DEVSWAP_STATE_DIR, or state_dir in /etc/devswap/config.toml, names it"
+    )
+
+
+def _held(host: Host) -> Iterator[str]:
+    """UNIT in MACHINE of what a drop-in of devswap's name keeps from running as production has it."""
+    try:
+        machines = host.running()
+    except DevswapError:  # a host that cannot list its machines has none
+        return
+    for machine in machines:
+        for unit in while_running(machine, _held_in) or ():
+            yield f"{unit} in {machine.address}"
+
+
+def _held_in(machine: Machine) -> list[str]:
+    folder = development.path("").partition("/.d/")[0]
+    units = [name.removesuffix(".d") for name in machine.names(folder) if name.endswith(".service.d")]
+    return [unit for unit in units if machine.exists(development.path(unit))]
 
 
 def _stopped_for(host: Host, journal: Journal) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from devswap import arguments, console, locate, narrowing, recovery, session, swap, testing, transaction
+from devswap import arguments, console, locate, narrowing, recovery, session, status, swap, testing, transaction
 from devswap.commands import examples
 from devswap.errors import DevswapError, Interrupted, NotWhole, UsageError
 from devswap.host import Host
@@ -65,7 +65,7 @@ def restore(
     kept = Kept(kinds, _files(host, journals, frozenset(keep_theirs or ())))
     failures: list[DevswapError] = [] if services else list(host.journals.unreadable())
     if not journals and not failures and not as_json and not services:
-        nothing = f"nothing is swapped in {machine}" if machine else "nothing is swapped; production runs everywhere"
+        nothing = f"nothing is swapped in {machine}" if machine else status.nothing(host)
         print("nothing was interrupted" if after_restart else nothing)
 
     def back(journal: Journal) -> list[Restored]:

@@ -22,7 +22,6 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 _EVERY_SECONDS = 2.0
 _BOLD, _GREEN, _RED = "1", "32", "31"
-_NOTHING = "nothing is swapped; production runs everywhere"
 
 
 @app.command(
@@ -53,7 +52,7 @@ def show(
     if as_json:
         console.show_json({"swaps": [asdict(swap) for swap in swaps]})
     elif not swaps and not unreadable:
-        print(_NOTHING)
+        print(status.nothing(host))
     for line in [] if as_json else [line for swap in swaps for line in _lines(swap)]:
         print(line)
     for error in unreadable:
@@ -84,7 +83,7 @@ def _frame(host: Host) -> list[str]:
     swaps = [status.of(host, journal) for journal in host.journals.all()]
     wrong = [error.message for error in host.journals.unreadable()]
     lines = [line for swap in swaps for line in _lines(swap)]
-    return [*(lines or ([] if wrong else [_NOTHING])), *wrong, f"{datetime.now():%H:%M:%S}, until Ctrl-C"]
+    return [*(lines or ([] if wrong else [status.nothing(host)])), *wrong, f"{datetime.now():%H:%M:%S}, until Ctrl-C"]
 
 
 def _lines(swap: status.SwapStatus) -> list[str]:

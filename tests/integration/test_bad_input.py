@@ -168,7 +168,7 @@ def test_with_two_clouds_and_no_terminal_it_names_the_option(cloud: Cloud, desk:
 
 
 def test_restore_with_nothing_swapped_is_done_at_once(desk: Desk) -> None:
-    assert desk.devswap("restore").stdout == "nothing is swapped; production runs everywhere\n"
+    assert desk.devswap("restore").stdout.startswith("nothing is swapped")
 
 
 @pytest.mark.usefixtures("untouched")

@@ -76,6 +76,21 @@ def test_after_a_restart_it_is_said_how_production_is_and_what_is_left(
     assert found.why == f"production is held no more, and is failed; devswap restore {SERVICE} completes it{left}"
 
 
+@pytest.mark.parametrize("line", ["devswap status", "devswap restore"])
+def test_what_another_state_folder_knows_of_is_not_said_to_run(
+    cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    """`sudo` has dropped DEVSWAP_STATE_DIR, say."""
+    person.types(line)
+    assert capsys.readouterr().out == "nothing is swapped; production runs everywhere\n"
+    swap.checkout(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
+    (cloud.state / "swaps").rename(cloud.state / "elsewhere")
+    person.types(line)
+    said = capsys.readouterr().out
+    assert f"but {SERVICE}.service in lxc:{images.HEAT} is held by a devswap with another state folder" in said
+    assert "production runs" not in said
+
+
 def test_production_is_not_said_to_serve_while_a_takeover_works_on_its_database(
     cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
