@@ -41,6 +41,8 @@ class Holder:
     doing: str
     began: str = ""
     """When the owner's process did, in the kernel's own count: its number may be another's by now."""
+    since: str = ""
+    """When it took the claim, for people."""
 
 
 @contextmanager
@@ -54,12 +56,14 @@ def held(host: Host, service: str, machine: str, doing: str, *, take_over: bool)
             return
         if (owner.uid, owner.host) != (host.owner.uid, host.owner.host) and not take_over:
             raise DevswapError(
-                f"{service} is in the hands of {told}: devswap {found.doing}", hint="ask them, or say --take-over"
+                f"{service} is in the hands of {told}: devswap {found.doing}{_since(found)}",
+                hint="ask them, or say --take-over",
             )
         host.say(f"ending devswap {found.doing} of {told}")
         end(found)
 
-    with claim(host.journals.claim_path(service, machine), Holder(host.owner, doing), busy=busy):
+    holder = Holder(host.owner, doing, since=host.now())
+    with claim(host.journals.claim_path(service, machine), holder, busy=busy):
         yield
 
 
@@ -85,6 +89,10 @@ def where(found: Holder) -> str:
     """For a person: which process of whom."""
     owner = found.owner
     return f"{owner.user} on {owner.terminal or owner.host} (process {owner.pid})"
+
+
+def _since(found: Holder) -> str:
+    return f" since {found.since}" if found.since else ""
 
 
 @contextmanager
@@ -196,6 +204,6 @@ def _read(path: Path) -> Holder | None:
     """None in the instant between a holder's lock and its first word."""
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
-        return Holder(Owner(**read["owner"]), read["doing"], read.get("began", ""))
+        return Holder(Owner(**read["owner"]), read["doing"], read.get("began", ""), read.get("since", ""))
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -14,7 +14,7 @@ from typing import Any
 from devswap import database_source
 from devswap.database import Database
 from devswap.database_source import Source
-from devswap.journal import write_durably
+from devswap.journal import flush_folder, write_durably
 from devswap.machine import Machine
 
 _DUMP, _LOADING = "database", "load-has-begun"
@@ -106,8 +106,13 @@ class Saved:
         database.load(self.dump)
 
     def note_loaded(self) -> None:
-        """It is, to its end, and so is whatever else was to be loaded with it."""
-        self.loading.unlink(missing_ok=True)
+        """It is, to its end, and so is whatever else was to be loaded with it.
+
+        On disk when this returns: a host that goes down then would load it again, over what is written from now on.
+        """
+        if self.loading.exists():
+            self.loading.unlink()
+            flush_folder(self.loading.parent)
 
     def leaving(self, database: Database) -> Iterator[str]:
         """What was written since the dump and goes out with a load, by table; counted a little before the dump."""

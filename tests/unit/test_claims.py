@@ -134,6 +134,17 @@ def test_another_user_is_refused_until_that_is_meant(
     assert differences(cloud, whole) == []
 
 
+def test_a_second_person_is_told_who_has_it_with_what_and_since_when(cloud: SimulatedCloud) -> None:
+    ada, ben = cloud.host(), cloud.host(user="ben", uid=1000)
+    told = r"in the hands of ada on pts/0 \(process 4242\): devswap checkout since 2026-01-01T00:00:00"
+    with (
+        claims.held(ada, SERVICE, MACHINE, "checkout", take_over=False),
+        pytest.raises(DevswapError, match=told),
+        claims.held(ben, SERVICE, MACHINE, "run", take_over=False),
+    ):
+        pass
+
+
 def test_who_was_killed_is_in_nobodys_way(
     cloud: SimulatedCloud, whole: Snapshot, journal: Journal, running: subprocess.Popen[str]
 ) -> None:

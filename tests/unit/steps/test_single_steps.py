@@ -15,7 +15,7 @@ from devswap.outage import Outage
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Cloud, from_json
 from devswap.steps.values import PutBackValues
-from tests.simulated import images, nova, web
+from tests.simulated import disk, images, nova, web
 from tests.simulated.calls import Fault, Kind
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
@@ -123,6 +123,22 @@ def test_rows_stay_where_the_schema_is_the_same(simulated: SimulatedCloud, cloud
     step.undo(cloud, captured)
     assert "(99)" in simulated.schema(images.ACCOUNT).table("event").rows
     assert not cloud.saves.exists()
+
+
+def test_that_a_load_is_over_is_on_disk_before_anybody_writes_again(
+    simulated: SimulatedCloud, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a host that goes down then would load it once more, over what is new."""
+    step = example("sync-database", simulated)
+    captured = captured_by(step, cloud)
+    step.do(cloud)
+    with disk.watched(monkeypatch, cloud.vault, simulated.calls):
+        simulated.calls.begin()
+        step.undo(cloud, captured)
+    names = simulated.calls.names
+    over = names.index("disk unlink load-has-begun")
+    flushed = names.index(f"disk fsync {cloud.vault.name}", over)
+    assert flushed < min(number for number, name in enumerate(names) if "systemctl start" in name)
 
 
 def test_a_load_that_was_interrupted_among_its_last_rows_is_done_again(simulated: SimulatedCloud, cloud: Cloud) -> None:
