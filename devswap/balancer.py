@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from devswap import haproxy, haproxy_process, haproxy_socket
@@ -43,7 +43,37 @@ class Balancer:
         return [(path, self.machine.read_text(path) or "") for path in _expanded(self.machine, self.sources)]
 
     def configuration(self) -> Configuration:
-        return haproxy.read(self.files())
+        return self.understood(self.files())
+
+    def understood(self, files: Iterable[tuple[str, str]]) -> Configuration:
+        """Servers by their addresses: where the files have names, as HAProxy has resolved them."""
+        found = haproxy.read(files)
+        if all(haproxy.is_address(server.host) for server in found.servers):
+            return found
+        states = self.states()
+        return replace(found, servers=tuple(self._resolved(server, states) for server in found.servers))
+
+    def _resolved(self, server: Server, states: Mapping[str, ServerState]) -> Server:
+        if haproxy.is_address(server.host):
+            return server
+        if server.key in states and haproxy.is_address(states[server.key].address):
+            return replace(server, host=states[server.key].address)
+        return replace(server, host=self._names.setdefault(server.host, self._looked_up(server.host)))
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return {}
+
+    def _looked_up(self, host: str) -> str:
+        """As its machine resolves it; `host` itself where that does not."""
+        if host in self._names:
+            return self._names[host]
+        environment = self.machine.read_text(f"/proc/{self.main.pid}/environ") or ""
+        plain = haproxy.plain_host(host, dict(word.partition("=")[::2] for word in environment.split("\0")))
+        if haproxy.is_address(plain) or plain.startswith(("/", "unix@", "abns@")):
+            return plain
+        said = self.machine.run(["getent", "ahosts", plain], ok=range(256)).stdout.split()
+        return said[0] if said else plain
 
     def fragments(self) -> list[tuple[str, str]]:
         """(path, text) of what its files are assembled from."""
@@ -57,7 +87,7 @@ class Balancer:
     @cached_property
     def socket(self) -> Socket | None:
         """Where it was started with one; read once."""
-        return self.configuration().socket
+        return haproxy.read(self.files()).socket
 
     # --- its socket -------------------------------------------------------------------------------------------------
 

@@ -5,8 +5,9 @@ How its lines are changed is in haproxy_edits.py, what its runtime socket is tol
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 _SECTIONS = """
@@ -160,6 +161,20 @@ class _Inherited:
         if found[0] == "default-server":
             return replace(self, words=(*self.words, *found[1:]))
         return self
+
+
+def is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def plain_host(host: str, environment: Mapping[str, str]) -> str:
+    """Without the prefix of its family, and with variables filled in (configuration.txt, 2.3 and 11)."""
+    filled = re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda found: environment.get(found[1] or found[2], ""), host)
+    return re.sub(r"^(?:ipv[46]|tcp[46]?)@", "", filled).strip("[]")
 
 
 def flags(options: Sequence[str], inherited: frozenset[str]) -> frozenset[str]:

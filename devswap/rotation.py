@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from devswap import haproxy, haproxy_edits, haproxy_socket
+from devswap import haproxy_edits, haproxy_socket
 from devswap.balancer import Balancer
 from devswap.errors import DevswapError
 from devswap.haproxy import Server
@@ -51,8 +51,8 @@ def plan(balancer: Balancer, edits: Sequence[Edit], others: Sequence[Edit] = ())
             texts[path] = changed
     known = {path for path, _ in (*files, *balancer.fragments())}
     strange += [(edit.path, edit.section) for edit in edits if edit.path not in known]
-    before = haproxy.read(files)
-    after = haproxy.read([(path, texts.get(path, text)) for path, text in files])
+    before = balancer.understood(files)
+    after = balancer.understood([(path, texts.get(path, text)) for path, text in files])
     pairs = [(was, now) for now in after.servers if (was := before.server(now.key)) is not None]
     return Change(
         texts=texts,

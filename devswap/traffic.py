@@ -93,18 +93,11 @@ def _on(balancer: Balancer, servers: Sequence[Server], places: Mapping[str, str]
     """The machine that each server is, as far as it is among `places`; a loopback is HAProxy's own machine."""
     here = {balancer.machine.address} & set(places.values())
     found = {}
-    for key, address in _addresses(balancer, servers).items():
-        machine = next(iter(here), None) if address.startswith("127.") else places.get(address)
+    for server in servers:
+        machine = next(iter(here), None) if server.host.startswith("127.") else places.get(server.host)
         if machine is not None:
-            found[key] = machine
+            found[server.key] = machine
     return found
-
-
-def _addresses(balancer: Balancer, servers: Iterable[Server]) -> dict[str, str]:
-    """As HAProxy resolved them, where the file has names."""
-    named = [server for server in servers if not server.host.replace(".", "").isdigit()]
-    states = balancer.states() if named else {}
-    return {server.key: states[server.key].address if server.key in states else server.host for server in servers}
 
 
 def _is_meant(found: Served, wanted: str) -> bool:

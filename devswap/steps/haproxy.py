@@ -63,7 +63,7 @@ class MoveTraffic(Step):
         machine = cloud.machine(self.on)
         balancer = self._running(cloud)
         apart = self._apart(cloud, balancer)
-        configuration, states = haproxy.read(apart.files), balancer.states()
+        configuration, states = balancer.understood(apart.files), balancer.states()
         out = {server.key for server in balancer.configuration().servers if server.disabled}
         own = [server for key in self.own if (server := configuration.server(key)) is not None]
         return {

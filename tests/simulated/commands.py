@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.simulated.files import File
+from tests.simulated.haproxy import looked_up
 from tests.simulated.haproxy_program import haproxy
 from tests.simulated.init import behind_env
 from tests.simulated.mariadb import SOCKET, Schema, SqlError
@@ -50,7 +51,7 @@ def interpret(machine: SimulatedMachine, call: Invocation) -> Effect:
 def _plain(machine: SimulatedMachine, call: Invocation) -> Effect:
     """What every system has."""
     tool, *rest = call.argv
-    if tool == "true" or call.argv == ("apachectl", "configtest"):
+    if tool in ("true", "sleep") or call.argv == ("apachectl", "configtest"):
         return Outcome()
     if tool == "printenv":
         value = call.env.get(rest[0])
@@ -63,8 +64,9 @@ def _plain(machine: SimulatedMachine, call: Invocation) -> Effect:
         return _read(machine, rest[-1], call.user) if rest else Outcome(0, call.stdin)
     if tool in ("rm", "umount", "mv", "test"):
         return _of_files(machine, tool, rest)
-    if tool == "sleep":
-        return Outcome(0)
+    if tool == "getent":
+        found = looked_up((machine.files.read("/etc/hosts") or b"").decode(), rest[-1])
+        return Outcome(0, f"{found}  STREAM {rest[-1]}\n") if found != rest[-1] else Outcome(2)
     if tool == "kill":
         return _kill(machine, *rest)
     if tool.startswith("no-such-"):

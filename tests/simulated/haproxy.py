@@ -10,9 +10,15 @@ from devswap import haproxy
 
 MASTER = 50
 _WORKERS = (51, 52)
+_ENVIRONMENT = (("PATH", "/usr/bin"), ("HAPROXY_MWORKER_REEXEC", "1"))
 _FORCED_MAINTENANCE, _CONFIGURED, _FORCED_DRAIN = 1, 4, 8
 _STATES = "be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_port"
 _STATISTICS = "pxname,svname,qcur,scur,status,weight,bck,check_status,last_chk,srv_icur"
+
+
+def looked_up(hosts: str, name: str) -> str:
+    """In a text like that of /etc/hosts; the name itself where it is not there."""
+    return next((line.split()[0] for line in hosts.splitlines() if name in line.split()[1:]), name)
 
 
 @dataclass
@@ -45,6 +51,7 @@ class Haproxy:
     admin: bool = True
     socket: str = ""
     worker: int = _WORKERS[0]
+    environment: Mapping[str, str] = field(default_factory=lambda: {"SERVICE": "heat"})
 
     @property
     def sources(self) -> list[str]:
@@ -53,9 +60,10 @@ class Haproxy:
     def load(self, read: Callable[[str], str | None]) -> None:
         """A new process has its files and nothing else: it believes in every server until it has checked it."""
         found = haproxy.read([(path, read(path) or "") for path in self.sources])
+        hosts = read("/etc/hosts") or ""
         self.servers = {
             server.key: Loaded(
-                server.host,
+                looked_up(hosts, haproxy.plain_host(server.host, self.environment)),
                 server.port or 0,
                 server.backup,
                 _FORCED_MAINTENANCE | _CONFIGURED if server.disabled else 0,
@@ -81,7 +89,7 @@ class Haproxy:
             "comm": "haproxy\n",
             "cmdline": "\0".join(self.argv) + "\0",
             "status": f"Name:\thaproxy\nPPid:\t{parent}\nNSpid:\t{parts[2]}\n",
-            "environ": "PATH=/usr/bin\0HAPROXY_MWORKER_REEXEC=1\0SERVICE=heat\0",
+            "environ": "".join(f"{name}={value}\0" for name, value in (*_ENVIRONMENT, *self.environment.items())),
             "cgroup": f"0::/system.slice/{self.unit}\n" if self.unit else "0::/\n",
         }
         return shown["/".join(parts[3:])].encode() if "/".join(parts[3:]) in shown else None

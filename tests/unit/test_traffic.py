@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from devswap import rotation
+from devswap import balancer as balancers
+from devswap import haproxy_edits, rotation
+from devswap import traffic as traffic_of
 from devswap.errors import DevswapError, Postponed
+from devswap.haproxy_edits import Edit
 from devswap.steps.haproxy import ACTIVE, BACKUP, IN, OUT, MoveTraffic
 from devswap.steps.step import Cloud
 from tests.simulated import images
@@ -330,3 +333,34 @@ def test_a_person_without_devswap_gets_lines_for_sed_and_a_reload(cloud: Cloud, 
     lines = NARROW.by_hand(captured_by(NARROW, cloud), tmp_path)
     assert [line.rpartition(" ")[2] for line in lines] == [CFG, FRAGMENT, "haproxy.service"]
     assert NARROW.by_hand({"edits": [], "reload": []}, tmp_path) == []
+
+
+# --- where the files have no plain addresses --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("socket", [True, False])
+@pytest.mark.parametrize("written", ["heat.internal", "ipv4@{address}", '"${{HEAT_ADDRESS}}"', "${{HEAT_NAME}}"])
+def test_a_server_is_found_and_asked_however_its_address_is_written(
+    simulated: SimulatedCloud, machine: SimulatedMachine, written: str, *, socket: bool
+) -> None:
+    address = images.ADDRESSES[images.HEAT]
+    running = machine.state.haproxy
+    assert running is not None
+    running.environment = {"HEAT_ADDRESS": address, "HEAT_NAME": "heat.internal"}
+    images.put(machine.files, "/etc/hosts", f"127.0.0.1 localhost\n{address} heat.internal heat\n")
+    text = (machine.read_text(CFG) or "").replace(f"{address}:", f"{written.format(address=address)}:")
+    if not socket:
+        text = "".join(line for line in text.splitlines(keepends=True) if "stats socket" not in line)
+    machine.write_text(CFG, text)
+    running.load(machine.read_text)
+    found = balancers.at(machine, (CFG,))
+    assert found is not None
+    ours = found.configuration().server(images.OURS)
+    assert ours is not None
+    assert ours.host == address
+    (served,) = traffic_of.served(simulated.host(), "heat-api")
+    assert served.machines[images.OURS] == f"lxc:{images.HEAT}"
+    assert rotation.answers(machine, ours)
+    edit = Edit(CFG, ours.section, ours.line, haproxy_edits.flagged(ours, backup=False, disabled=True))
+    change = rotation.plan(found, [edit])
+    assert [server.host for server in change.leaving] == [address]
