@@ -124,7 +124,7 @@ def claim(
 def holder(path: Path) -> Holder | None:
     """Who holds the claim `path` now; None where nobody does."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
     try:

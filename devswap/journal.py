@@ -151,7 +151,9 @@ class Journal:
                 )
             swap = Swap(**{**read["swap"], "owner": Owner(**read["swap"]["owner"])})
             return cls(folder, swap, tuple(Entry(**entry) for entry in read["entries"]))
-        except (ValueError, KeyError, TypeError) as error:
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise NotWhole(
                 f"cannot read {path}: {error}", hint=f"the way back is to be read, and then run: {by_hand}"
             ) from error

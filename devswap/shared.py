@@ -53,7 +53,7 @@ class Shelf:
         for path in self._paths():
             try:
                 record = _read(path)
-            except (ValueError, KeyError, TypeError):
+            except (OSError, ValueError, KeyError, TypeError):
                 continue
             if record is not None:
                 yield record

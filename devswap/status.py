@@ -247,9 +247,14 @@ def _restarted(journal: Journal, machine: Machine) -> str:
     found = systemd.state(machine, fingerprint.watched_from_json(journal.swap.watched).unit)
     now = "runs again" if found.is_active else f"is held no more, and is {found.active}"
     steps = [from_json(entry.step) for entry in reversed(journal.entries)]
-    left = dict.fromkeys(step.describe()[1] for step in steps if step.outlives_restart)
+    lasting = [step for step in steps if step.outlives_restart or any(not _is_in_run(path) for path in step.files)]
+    left = dict.fromkeys(step.describe()[1] for step in lasting)
     again = f"production {now}; devswap restore {journal.called} completes it"
     return f"{again}: {', '.join(left)}" if left else again
+
+
+def _is_in_run(path: str) -> bool:
+    return path.startswith("/run/")
 
 
 def _preparing(alive: bool, stopped: bool, called: str) -> tuple[str, bool, str]:  # noqa: FBT001

@@ -100,6 +100,28 @@ def test_a_journal_that_cannot_be_read(cloud: SimulatedCloud, whole: Snapshot, p
     assert shlex.split(forget)[-1] == str(folder)
 
 
+def test_a_journal_that_the_disk_does_not_give_back(
+    cloud: SimulatedCloud, whole: Snapshot, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the way of no other swap's restore."""
+    folder = take_over(cloud, "plain")
+    swap.checkout(cloud.host(), Wish("heat-api", "migrates", None, None, detach=True), cloud.makers)
+    real = Path.read_text
+
+    def read_text(path: Path, *arguments: Any, **options: Any) -> str:
+        if path == folder / "journal.json":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    told = person.is_told("restore")
+    assert "Input/output error" in told.message
+    assert person.is_told("status").message == told.message
+    assert cloud.host().journals.all() == []
+    person.types(commands(told.hint)[-1])
+    assert_back(cloud, whole)
+
+
 def test_a_foreground_run_that_ends_by_itself(cloud: SimulatedCloud, whole: Snapshot, person: Person) -> None:
     take_over(cloud, "plain")
     cloud.ends_by_itself = True

@@ -39,3 +39,10 @@ def test_a_record_never_outlives_its_dump(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(KeyboardInterrupt):
         shelf.leave(Record(RECORD.name, ("one",), {}, {}), "one")
     assert shelf.find(RECORD.name) is None
+
+
+def test_one_that_the_disk_does_not_give_back_hides_no_other(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    shelf.keep(RECORD)
+    (tmp_path / "broken" / "record.json").mkdir(parents=True)  # it cannot be read
+    assert [each.name for each in shelf.held_by("two")] == [RECORD.name]

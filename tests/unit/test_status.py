@@ -15,6 +15,8 @@ import pytest
 from devswap import debugging, process, status, swap, traffic
 from devswap.commands import status as command
 from devswap.database import Database
+from devswap.journal import Entry
+from devswap.steps.file import MakeFile
 from devswap.tuning import Changes
 from devswap.wish import Wish
 from tests.simulated import images
@@ -89,6 +91,15 @@ def test_what_another_state_folder_knows_of_is_not_said_to_run(
     said = capsys.readouterr().out
     assert f"but {SERVICE}.service in lxc:{images.HEAT} is held by a devswap with another state folder" in said
     assert "production runs" not in said
+
+
+def test_a_file_of_a_hook_that_outlives_a_restart_is_said_to_be_left(cloud: SimulatedCloud) -> None:
+    swap.checkout(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
+    (journal,) = cloud.host().journals.all()
+    step = MakeFile(journal.swap.machine, path="/etc/sudoers.d/devswap-heat", text="heat ALL = …\n", mode=0o440)
+    journal.push(Entry(step.as_json(), {"folders": []}))
+    cloud.machine(images.HEAT).boot()
+    assert status.of(cloud.host(), journal).why.endswith(" completes it: remove /etc/sudoers.d/devswap-heat")
 
 
 def test_production_is_not_said_to_serve_while_a_takeover_works_on_its_database(
