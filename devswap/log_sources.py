@@ -21,6 +21,7 @@ from devswap.service import Service
 _THIS_HOST = "local:"
 _SYSTEMD = re.compile(r" systemd\[1\]: ")
 PRODUCTION, DEVELOPMENT = "production", "development"
+_STREAM = re.compile(r"^Standard(?:Output|Error)=(?:append|file|truncate):(/.*)$", re.MULTILINE)
 _APACHE = re.compile(r"\$\{APACHE_LOG_DIR\}")
 # Where a host has no ErrorLog of its own: Debian's, and httpd's.
 _APACHES_OWN = ("/var/log/apache2/error.log", "/var/log/httpd/error_log")
@@ -114,8 +115,14 @@ def _of_unit(found: Found) -> list[str]:
         told = units.uwsgi_of(found)
     except DevswapError:  # how it is told matters to a swap; its log may well be in the journal
         told = None
-    paths = _of_configuration(found.machine, found.service, [found.unit.removesuffix(".service")])
-    return _existing(found.machine, [*paths, *(told.logs if told else ())])
+    words = told.arguments if told else units.started(found)
+    paths = _of_configuration(found.machine, found.service, [found.unit.removesuffix(".service")], words)
+    return _existing(found.machine, [*paths, *(told.logs if told else ()), *_of_streams(found)])
+
+
+def _of_streams(found: Found) -> list[str]:
+    """The files that its unit's own streams go to."""
+    return _STREAM.findall(found.machine.read_text(found.file) or "")
 
 
 def _of_apache(machine: Machine, service: Service, site: str) -> list[str]:
@@ -128,12 +135,20 @@ def _of_apache(machine: Machine, service: Service, site: str) -> list[str]:
     return _existing(machine, [*errors, *own])
 
 
-def _of_configuration(machine: Machine, service: Service, names: Sequence[str]) -> list[str]:
-    """Where oslo.log writes; `names` are what it may call its file where nobody has said."""
-    read = Configuration.of(machine, files_of((), machine, service.config, service.name), {})
-    folder, file = read.get("DEFAULT", "log_dir"), read.get("DEFAULT", "log_file")
+def _of_configuration(machine: Machine, service: Service, names: Sequence[str], words: Sequence[str] = ()) -> list[str]:
+    """Where oslo.log writes: by its command line (`words`), its files, or one of `names` where nobody says."""
+    read = Configuration.of(machine, files_of(words, machine, service.config, service.name), {})
+    folder = _said(words, "--log-dir", "--logdir") or read.get("DEFAULT", "log_dir")
+    file = _said(words, "--log-file", "--logfile") or read.get("DEFAULT", "log_file")
     files = [file] if file else [f"{name}.log" for name in names]
     return [f"{folder}/{name}" if folder and not name.startswith("/") else name for name in files]
+
+
+def _said(words: Sequence[str], *options: str) -> str | None:
+    """The value of the last of these options on a command line."""
+    pairs = zip(words, [*words[1:], ""], strict=False)
+    found = [word.partition("=")[2] or after for word, after in pairs if word.partition("=")[0] in options]
+    return found[-1] if found else None
 
 
 def _existing(machine: Machine, paths: Sequence[str]) -> list[str]:

@@ -122,7 +122,7 @@ def _version(found: Found) -> str | None:
     if found.site:
         python, _ = program.of_site(found.machine, found.site, found.service)
         return _installed_version(found.machine, python.rpartition("/bin/")[0], found.service.distribution)
-    words = _start(found)
+    words = started(found)
     prefix = words[0].rpartition("/bin/")[0] if words else ""
     if told := uwsgi_of(found):
         prefix = told.virtualenv or "/usr"
@@ -131,12 +131,13 @@ def _version(found: Found) -> str | None:
 
 def uwsgi_of(found: Found) -> uwsgi.Settings | None:
     """What the unit's file tells uWSGI, if that is what it starts; nothing is asked of the machine's systemd."""
-    words = _start(found)
+    words = started(found)
     return uwsgi.read(words, found.machine.read_text, {}) if words and uwsgi.is_uwsgi(words[0]) else None
 
 
-def _start(found: Found) -> list[str]:
-    for line in (found.machine.read_text(found.file) or "").splitlines():
+def started(found: Found) -> list[str]:
+    """The words by which the unit's file starts it; nothing is asked of the machine's systemd."""
+    for line in re.sub(r"\\\n", " ", found.machine.read_text(found.file) or "").splitlines():
         if line.startswith("ExecStart="):
             return line.removeprefix("ExecStart=").lstrip("-+!:@").split()
     return []

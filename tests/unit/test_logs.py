@@ -67,6 +67,20 @@ def test_a_file_of_uwsgi_and_one_of_its_own(cloud: SimulatedCloud) -> None:
     ]
 
 
+def test_files_that_its_unit_names(cloud: SimulatedCloud) -> None:
+    machine, unit = cloud.machine(images.HEAT), "/etc/systemd/system/heat-engine.service"
+    machine.write_text("/srv/conf.d/log.conf", "[DEFAULT]\nlog_dir = /srv/log\nlog_file = main.log\n")
+    put(machine, "/srv/log/main.log", "/srv/log/said.log", "/srv/log/out.log")
+    lines = f"[Service]\nExecStart={images.VENV}/bin/heat-engine --config-dir=/srv/conf.d"
+    machine.write_text(unit, f"{lines}\nStandardOutput=append:/srv/log/out.log\nStandardError=inherit\n")
+    assert read(cloud, "heat-engine", images.HEAT) == [
+        "tail --lines=7 -- /srv/log/main.log",
+        "tail --lines=7 -- /srv/log/out.log",
+    ]
+    machine.write_text(unit, f"{lines} \\\n  --log-file said.log\n")
+    assert read(cloud, "heat-engine", images.HEAT) == ["tail --lines=7 -- /srv/log/said.log"]
+
+
 def test_uwsgis_own_loggers_are_files_too(cloud: SimulatedCloud) -> None:
     machine = cloud.machine(images.HEAT)
     ini = images.UWSGI_INI.format(venv=images.VENV, module="api", port=8004, address=images.ADDRESSES[images.HEAT])
