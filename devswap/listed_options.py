@@ -26,18 +26,18 @@ def require_possible(machine: Machine, swap: Swap, names: Sequence[str]) -> None
     name = names[0]
     if swap.deployment.get("uwsgi") or swap.deployment.get("hosted"):
         raise UsageError(
-            f"{name} cannot be set as a list of values here: a web server starts {swap.service}, and reads no file of ours",
+            f"{name} cannot be a list here: a web server starts {swap.service}, and reads no file of ours",
             hint=f"devswap edit {swap.service} {_first(swap)}, for development alone",
         )
     if _DIRECTORY in _names(swap) and _OPTION not in _names(swap):
         raise UsageError(
-            f"{name} cannot be set as a list of values here: {swap.service} is told of a folder of files, and finds others",
+            f"{name} cannot be a list here: {swap.service} is told of a folder of files, and finds others",
             hint=f"devswap edit {swap.service} {_first(swap)}, for development alone",
         )
     told = re.match(r"systemd (\d+)", machine.run(["systemctl", "--version"]).stdout)
     if told is None or int(told[1]) < _FIRST_SYSTEMD:
         raise UsageError(
-            f"{name} cannot be set as a list of values here: that needs systemd {_FIRST_SYSTEMD} in {machine.name}",
+            f"{name} cannot be a list here: that needs systemd {_FIRST_SYSTEMD} in {machine.name}",
             hint=f"devswap edit {swap.service} {_first(swap)}, for development alone",
         )
 

@@ -106,10 +106,13 @@ def changes(
     if listen is not None and not _is_address(listen):
         raise UsageError(f"--listen takes ADDRESS:PORT, not {listen!r}", hint="--listen 127.0.0.1:5678")
     once, lists = tuning.settings(settings or ())
+    gone = tuple(tuning.option(name) for name in unset or ())
+    if both := [name for name in gone if name in (*once, *lists)]:
+        raise UsageError(f"{both[0]} is both set and unset", hint=f"leave --unset {both[0]} out")
     return Changes(
         settings={**({tuning.DEBUG: "true"} if debug else {}), **once},
         lists=lists,
-        unset=tuple(tuning.option(name) for name in unset or ()),
+        unset=gone,
         workers=workers,
         breakpoints=tuple(stops or ()),
         clear=no_break,

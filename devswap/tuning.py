@@ -99,6 +99,16 @@ class Changes:
     wait_for_client: bool | None = None
     launch_folder: str | None = None
 
+    @property
+    def for_an_editor(self) -> str:
+        """An option that only a debugger has which is used from elsewhere; empty where none is said."""
+        said = {
+            "--listen": self.listen,
+            "--wait-for-client": self.wait_for_client,
+            "--write-launch": self.launch_folder,
+        }
+        return next((name for name, value in said.items() if value), "")
+
     def applied(self, to: Tuning, *, service: str, one_worker: Collection[str], argv: Sequence[str]) -> Tuning:
         """Raises UsageError where `service` has no number of workers.
 

@@ -26,6 +26,11 @@ def tuned(host: Host, swap: Swap, changes: Changes, trees: Sequence[Tree], argv:
         )
     one_worker = service.one_worker
     found = changes.applied(Tuning.read(swap.tuning), service=swap.service, one_worker=one_worker, argv=argv)
+    if found.debugger != DEBUGPY and changes.for_an_editor:
+        raise UsageError(
+            f"{changes.for_an_editor} is for debugpy, and {swap.service} has {found.debugger}",
+            hint=f"devswap checkout {swap.service} {swap.ref} --debugger debugpy",
+        )
     if changes.lists:
         listed_options.require_possible(host.machine(swap.machine), swap, list(changes.lists))
     debugging.require(changes.breakpoints, trees, swap.package)

@@ -92,6 +92,7 @@ def test_a_run_is_refused_while_development_goes_on(cloud: SimulatedCloud) -> No
         (("--workers", "0"), "--workers 1"),
         (("--workers", "-1"), "--workers 1"),
         (("--break", "heat/engine/service.py:0"), "--break heat/engine/service.py:1"),
+        (("--set", "a.b=1", "--unset", "a.b"), "leave --unset a.b out"),
         (("--machine", ""), "devswap list shows them"),
         (("--machine", "lxc:"), "devswap list shows them"),
     ],
@@ -103,6 +104,26 @@ def test_what_cannot_be_meant(
     swap.checkout(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
     typed = [verb, SERVICE, *(["plain"] if verb == "checkout" else []), *more, "--detach"]
     assert Person(cloud, monkeypatch).is_told(*typed, code=2).hint == hint
+
+
+@pytest.mark.parametrize(
+    "more", [("--listen", "10.0.0.1:5678"), ("--wait-for-client",), ("--write-launch", ".vscode", "--debugger", "pdb")]
+)
+def test_what_only_an_editors_debugger_has_is_refused_without_it(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    whole = cloud.take()
+    with pytest.raises(UsageError, match="--wait-for-client is for debugpy, and heat-engine has pdb"):
+        swap.checkout(
+            cloud.host(),
+            Wish(SERVICE, "plain", None, None, detach=True, changes=Changes(wait_for_client=True)),
+            cloud.makers,
+        )
+    assert differences(cloud, whole) == []
+    swap.checkout(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
+    told = Person(cloud, monkeypatch).is_told("run", SERVICE, "--detach", *more, code=2)
+    assert told.message == f"{more[0]} is for debugpy, and heat-engine has pdb"
+    assert told.hint == f"devswap checkout {SERVICE} plain --debugger debugpy"
 
 
 def test_an_empty_name_does_not_restore_everything(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
