@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from devswap import followers, owed, systemd
+from devswap.database_source import Source, read_url
+from devswap.database_url import same
 from devswap.errors import DevswapError
 from devswap.journal import write_durably
+from devswap.machine import while_running
 from devswap.steps.step import Cloud
 
 _STOPPED = "stopped-for-the-load.json"
@@ -30,6 +34,28 @@ def stop(cloud: Cloud, users: Iterable[tuple[str, str]]) -> None:
         systemd.begin_to_stop(cloud.machine(on), unit)
     for on, unit in active:  # a service takes seconds to stop: all of them at once, and then each is waited for
         systemd.stop(cloud.machine(on), unit)
+
+
+def come_since(
+    cloud: Cloud, source: Source, users: Collection[tuple[str, str]], units: Iterable[str]
+) -> list[tuple[str, str]]:
+    """Of `units` those that use the database of `source`, and that `users` lacks.
+
+    Their machines did not run when these were looked for, or were not there yet.
+    """
+    wanted, found = set(units), list[tuple[str, str]]()
+    try:
+        own, machines = read_url(cloud.machine(source.on), source), cloud.running()
+    except DevswapError:  # without it, or on a host that cannot list its machines, those that are known are all
+        return []
+    for machine in machines:
+        begun = while_running(machine, lambda where: wanted.intersection(systemd.begun(where))) or set()
+        for unit in sorted(begun):
+            where = (machine.address, unit)
+            with suppress(DevswapError):  # it names no database, or one that is no URL
+                if where not in users and same(read_url(machine, replace(source, on=where[0], unit=unit)), own):
+                    found.append(where)
+    return found
 
 
 def start(cloud: Cloud) -> None:

@@ -64,6 +64,7 @@ class Host:
             say=self.say,
             now=self.now,
             aside=self.aside,
+            running=self.running,
             entries=lambda: journal.entries,
             other_swaps=lambda: [each.entries for each in self.journals.all() if each.folder != journal.folder],
         )

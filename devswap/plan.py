@@ -240,6 +240,7 @@ def sync_database(
         seconds=seconds,
         others=tuple(map(Part, others)),
         listed=_from_overlay(deployment, place, listed),
+        units=tuple(f"{name}.service" for name in database.units),
     )
 
 

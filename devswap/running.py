@@ -282,7 +282,7 @@ def _begin(machine: Machine, unit: str) -> Popen[bytes]:
         new_session=True,
     )
     deadline = time.monotonic() + _BEGIN_SECONDS
-    while not systemd.has_begun(machine, unit) and job.poll() is None and time.monotonic() < deadline:
+    while unit not in systemd.begun(machine) and job.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     return job
 

@@ -47,12 +47,12 @@ class UnitState:
         return self.active in ("reloading", "activating", "deactivating")
 
 
-def has_begun(machine: Machine, unit: str) -> bool:
-    """Whether it is neither inactive nor failed, by the link that systemd keeps as long (unit_export_invocation_id).
+def begun(machine: Machine) -> set[str]:
+    """The units that are neither inactive nor failed, by links that systemd keeps as long (unit_export_invocation_id).
 
-    No process in the machine is needed to see that.
+    No process in the machine is needed to see them.
     """
-    return f"invocation:{unit}" in machine.names(_BEGUN)
+    return {name.partition(":")[2] for name in machine.names(_BEGUN)}
 
 
 def show(machine: Machine, unit: str, *properties: str) -> dict[str, str]:

@@ -57,6 +57,8 @@ class SyncDatabase(Step):
     """
     listed: tuple[tuple[str, ...], ...] = ()
     """Commands that migrate one of `others` that is listed in another, and is told by its URL."""
+    units: tuple[str, ...] = ()
+    """What the project's services run as: more of them than `users` may be there when a dump is loaded."""
 
     kind: ClassVar[str] = "sync-database"
     facts: ClassVar[tuple[str, ...]] = ("database ",)
@@ -143,18 +145,22 @@ class SyncDatabase(Step):
         self._migrating.end(cloud)
         saved = self._saved(captured, cloud)
         if database_parts.is_half_loaded(cloud.vault):
-            database_users.stop(cloud, self.users)
+            self._stop_users(cloud)
         # What others are found through is whole before they are opened.
         found = [(each, self._at_rest(cloud, each)) for each in saved]
         changed = [(each, at) for each, at in found if not (each.is_half_loaded or each.is_as_before(at))]
         if changed:
-            database_users.stop(cloud, self.users)
+            self._stop_users(cloud)
             self._load(cloud, changed)
         if database_parts.is_half_loaded(cloud.vault):
             _undo_at_once(cloud)
         for each in saved:
             each.note_loaded()
         database_users.start(cloud)
+
+    def _stop_users(self, cloud: Cloud) -> None:
+        come = database_users.come_since(cloud, self.source, self.users, self.units)
+        database_users.stop(cloud, (*self.users, *come))
 
     def _at_rest(self, cloud: Cloud, saved: Saved) -> Database:
         """No statement works on it; if it was half loaded, it is as it was before the migration."""
@@ -193,7 +199,7 @@ class SyncDatabase(Step):
 
     def _unload(self, cloud: Cloud, halves: Sequence[Saved]) -> None:
         """All that was saved for the load, so that they belong together."""
-        database_users.stop(cloud, self.users)
+        self._stop_users(cloud)
         for each in halves:
             database = each.source.open(cloud.machine)
             database.wait_for_statements(seconds=_STATEMENT_SECONDS)

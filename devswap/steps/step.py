@@ -54,6 +54,8 @@ class Cloud:
     """The journal of this swap, as it is now."""
     other_swaps: Callable[[], Sequence[Sequence[Entry]]] = tuple
     """The journals of the others."""
+    running: Callable[[], Sequence[Machine]] = tuple
+    """The machines that run now; raises DevswapError where they cannot be listed."""
     aside: Callable[[], AbstractContextManager[None]] = nullcontext
     """For what takes long, and nobody else works on: others may change the host within it (see host_lock.py)."""
     outage: Outage = field(default_factory=Outage)

@@ -28,6 +28,7 @@ from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.person import Person
 from tests.simulated.snapshot import Snapshot
+from tests.unit.midst import in_the_midst_of
 
 SERVICE = "heat-engine"
 
@@ -84,6 +85,24 @@ def test_what_needed_another_service_that_came_back_later_is_tried_once_more(
         assert "does not answer" in person.is_told("restore").message
         assert [journal.swap.service for journal in cloud.host().journals.all()] == [SERVICE]
     assert asked == [SERVICE, "heat-api", SERVICE]
+
+
+def test_who_has_come_since_the_checkout_is_stopped_for_the_load_as_well(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its machine was just being restarted when the users of the database were looked for."""
+    whole, machine, unit = cloud.take(), cloud.machine(images.HEAT_CFN), "heat-api-cfn.service"
+    machine.halt()
+    take_over(cloud, "migrates")
+    machine.boot()
+    assert machine.init.is_active(unit)
+    seen = list[bool]()
+    (journal,) = cloud.host().journals.all()
+    with in_the_midst_of(monkeypatch, Database, "load", lambda: seen.append(machine.init.is_active(unit))):
+        swap.restore(cloud.host(), journal)
+    assert seen == [False]
+    assert machine.init.is_active(unit)
+    assert differences(cloud, whole) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP])
