@@ -17,8 +17,8 @@ from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import Desk
 from tests.integration.test_haproxy import shown
 from tests.integration.test_shared import BOTH
-from tests.integration.test_web import ask, keystone  # noqa: F401 - a fixture
 from tests.integration.through_haproxy import FILES, balancer
+from tests.integration.web import ask, keystone  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.sandbox
 

@@ -13,8 +13,8 @@ from tests.integration.added import give_back, whole
 from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import Desk
 from tests.integration.test_foreground import stop
-from tests.integration.test_web import PROMPT
 from tests.integration.through_haproxy import address
+from tests.integration.web import PROMPT
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.added("horizon"), pytest.mark.eras("current")]
 

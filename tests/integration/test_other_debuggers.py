@@ -18,7 +18,7 @@ from tests.integration.asking import SERVICE, begin, begin_calls
 from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import PROGRAM, Desk, seen
 from tests.integration.test_foreground import SETTINGS, stop
-from tests.integration.test_web import (
+from tests.integration.web import (
     EDITED,
     application,
     ask,

@@ -22,8 +22,8 @@ from tests.integration.test_foreground import harmless, take
 from tests.integration.test_haproxy import shown
 from tests.integration.test_meanwhile import journal_of
 from tests.integration.test_takeover import state_folder
-from tests.integration.test_web import HEADER, ask, keystone  # noqa: F401 - a fixture is among them
 from tests.integration.through_haproxy import FILES, balancer
+from tests.integration.web import HEADER, ask, keystone  # noqa: F401 - a fixture is among them
 from tests.simulated.person import commands
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("whole")]

@@ -11,7 +11,7 @@ from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import PROGRAM, Desk, seen
 from tests.integration.test_foreground import PROMPT, SETTINGS, stop
 from tests.integration.test_other_debuggers import SOURCE, line_of
-from tests.integration.test_web import heat, stopping_tree  # noqa: F401 - a fixture is among them
+from tests.integration.web import heat, stopping_tree  # noqa: F401 - a fixture is among them
 
 pytestmark = pytest.mark.sandbox
 

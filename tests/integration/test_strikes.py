@@ -29,7 +29,7 @@ from tests.integration.people import Desk
 from tests.integration.test_haproxy import shown
 from tests.integration.test_meanwhile import journal_of
 from tests.integration.test_takeover import state_folder, swaps_here
-from tests.integration.test_web import look
+from tests.integration.web import look
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.strikes]
 

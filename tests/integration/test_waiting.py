@@ -12,7 +12,7 @@ from devswap.sandbox import changes
 from devswap.sandbox.changes import HARMLESS, MIGRATION, NEW_REVISION
 from tests.integration.cloud import Cloud, wait_until
 from tests.integration.people import Desk
-from tests.integration.test_web import keystone  # noqa: F401 - a fixture
+from tests.integration.web import keystone  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("whole"), pytest.mark.minutes]
 _AT_WORK = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'ALTER TABLE stack ADD%'"
