@@ -59,14 +59,23 @@ PLACEMENT = Addition(
 
 CINDER = Addition(
     name="cinder",
-    what="cinder-api, -scheduler and a -volume whose backend pretends; not in 2015",
+    what="cinder-api, -scheduler, -backup and a -volume whose backend pretends; not in 2015",
     members=(
         Member("cinder_api", "cinder_api", "cinder_api_container", "cinder", 144, ("cinder-api", "cinder-scheduler")),
-        Member("cinder_volumes", "cinder_volume", "cinder_volumes_container", "cinder", 145, ("cinder-volume",)),
+        Member(
+            "cinder_volumes",
+            "cinder_volume",
+            "cinder_volumes_container",
+            "cinder",
+            145,
+            ("cinder-volume", "cinder-backup"),
+        ),
     ),
     packages={"current": ("libPYTHON",)},
     venvs={"current": ("cinder", "uwsgi")},
-    configs=("/etc/cinder/cinder.conf",),
+    configs=("/etc/cinder/cinder.conf", "/etc/cinder/rootwrap.conf"),
+    folders=("/var/lib/cinder/backup",),
+    as_root=("cinder-rootwrap",),
     queue=True,
     databases={"cinder": "cinder"},
     prepare=(Command(("cinder-manage", "db", "sync")),),

@@ -7,9 +7,10 @@ from devswap.sandbox.releases import Tree
 
 
 def mark_volumes(mark: str) -> Edit:
-    """A volume shows who made it what it is.
+    """A volume shows who made it what it is, and a backup who has taken it in.
 
-    The API has `mark` behind its name; the scheduler and the volume service give it metadata.
+    The API has `mark` behind a volume's name; the scheduler and the volume service give it metadata. The service of
+    backups describes one by it whose record is imported.
     """
 
     def edit(tree: Tree) -> Tree:
@@ -22,6 +23,9 @@ def mark_volumes(mark: str) -> Edit:
         launched = "            'launched_at': timeutils.utcnow(),\n"
         metadata = f"            'metadata': {{**volume.metadata, 'volume': '{mark}'}},\n"
         updated = "        }\n        try:\n            # TODO(harlowja)"
+        taken_in = "            backup_options['availability_zone'] = self.az\n"
+        described = f"            backup_options['display_description'] = '{mark}'\n"
+        tree = replace_once(tree, "cinder/backup/manager.py", taken_in, taken_in + described)
         path = "cinder/volume/flows/manager/create_volume.py"
         return replace_once(tree, path, launched + updated, launched + metadata + updated)
 

@@ -19,11 +19,14 @@ from devswap.errors import DevswapError
 
 OWN = "/run/devswap/{}/hooks"
 VENV = "/openstack/venvs/x-33.0.1"
+BINS = (f"{VENV}/bin", "/usr/bin")
 ROOTWRAP = f"root_helper = sudo {VENV}/bin/neutron-rootwrap %s/rootwrap.conf\n"
 DAEMON = f"root_helper_daemon = sudo {VENV}/bin/neutron-rootwrap-daemon %s/rootwrap.conf\n"
 CONTEXTS = {
     "neutron/privileged/__init__.py": "default = PrivContext(__name__, cfg_section='privsep')\n"
     "link_cmd = PrivContext(\n    __name__,\n    cfg_section='privsep_link',\n)\n",
+    "cinder/privsep/__init__.py": "sys_admin_pctxt = PrivContext(\n    'cinder',\n"
+    "    cfg_section='cinder_sys_admin',\n)\n",
     "nova/privsep/__init__.py": "sys_admin_pctxt = PrivContext('nova', cfg_section='nova_sys_admin')\n",
 }
 
@@ -63,7 +66,7 @@ def site(tmp_path: Path) -> Site:
     made = Site(tmp_path)
     for path, text in CONTEXTS.items():
         made.write(f"checkout/{path}", text)
-    for project in ("neutron", "nova"):
+    for project in ("neutron", "nova", "cinder"):
         made.write(f"checkout/etc/{project}/rootwrap.d/rootwrap.filters", "[Filters]\nnew: CommandFilter, new, root\n")
     made.write("etc/rootwrap.d/rootwrap.filters", "[Filters]\nold: CommandFilter, old, root\n")
     made.write("etc/rootwrap.d/vendor.filters", "[Filters]\nvendor: CommandFilter, vendor, root\n")
@@ -143,6 +146,24 @@ def test_nova_compute_finds_productions_rootwrap_which_finds_the_overlays_helper
     assert set(unwrapped.environment) == {"OS_NOVA_SYS_ADMIN__HELPER_COMMAND"}
 
 
+def test_cinder_backup_finds_them_in_the_same_way_as_nova_compute(site: Site) -> None:
+    etc, service = site.top / "etc", "cinder-backup"
+    answer, own = (
+        site.asked("cinder", service, f"[DEFAULT]\nrootwrap_config = {etc}/rootwrap.conf\n"),
+        OWN.format(service),
+    )
+    files = by_path(answer)
+    assert answer.environment == {"OS_DEFAULT__ROOTWRAP_CONFIG": f"{own}/rootwrap.conf"}
+    allowed = [f"cinder ALL = (root) NOPASSWD: {folder}/cinder-rootwrap {own}/rootwrap.conf *" for folder in BINS]
+    assert files[f"/etc/sudoers.d/devswap-{service}"].text.splitlines() == allowed
+    filters = files[f"{own}/rootwrap.d/zz-devswap.filters"].text
+    config_file = ["--config-file", f"{site.top}/etc/cinder.conf"]
+    for context in ("cinder.privsep.sys_admin_pctxt", "os_brick.privileged.default"):
+        assert lets_through(filters, ["privsep-helper", *config_file, "--privsep_context", context, *AT])
+    context = "nova.privsep.sys_admin_pctxt"
+    assert not lets_through(filters, ["privsep-helper", *config_file, "--privsep_context", context, *AT])
+
+
 @pytest.mark.parametrize(
     ("project", "service", "more"),
     [
@@ -156,7 +177,8 @@ def test_what_would_be_root_of_a_host_has_nothing(site: Site, project: str, serv
 
 
 @pytest.mark.parametrize(
-    ("project", "service"), [("neutron", "neutron-server"), ("nova", "nova-api"), ("nova", "nova-conductor")]
+    ("project", "service"),
+    [("neutron", "neutron-server"), ("nova", "nova-api"), ("nova", "nova-conductor"), ("cinder", "cinder-volume")],
 )
 def test_what_needs_no_root_has_no_hook(project: str, service: str) -> None:
     assert hooks.find(project, service, hooks.shelves(None, 0)) == ()
@@ -234,6 +256,7 @@ def test_what_sudo_would_read_otherwise_is_refused(site: Site) -> None:
         site.asked("neutron", "neutron-dhcp-agent", "[agent]\nroot_helper = sudo\n", user="neutron,ALL")
 
 
-def test_both_projects_have_the_same_hook() -> None:
+@pytest.mark.parametrize("project", ["nova", "cinder"])
+def test_the_projects_have_the_same_hook(project: str) -> None:
     top = Path(hooks.__file__).parent.parent / "hooks"
-    assert (top / "neutron/prepared").read_bytes() == (top / "nova/prepared").read_bytes()
+    assert (top / "neutron/prepared").read_bytes() == (top / project / "prepared").read_bytes()

@@ -10,7 +10,9 @@ from devswap.sandbox.releases import SourceFile, Tree
 
 _API, _SCHEDULER = "cinder/api/v3/views/volumes.py", "cinder/scheduler/manager.py"
 _VOLUME = "cinder/volume/flows/manager/create_volume.py"
+_BACKUP = "cinder/backup/manager.py"
 _FILES = {
+    _BACKUP: "            backup_options['availability_zone'] = self.az\n",
     _API: (
         "                'name': volume['display_name'],\n"
         "                'name': volume.get('display_name'),\n"
@@ -30,6 +32,7 @@ def a_tree() -> Tree:
 def test_each_of_three_services_leaves_its_mark_on_a_volume() -> None:
     texts = {path: file.content.decode() for path, file in mark_volumes("mark-1")(a_tree()).items()}
     assert "'%s (mark-1)' % volume.get('display_name'),\n" in texts[_API]
+    assert texts[_BACKUP].endswith("self.az\n            backup_options['display_description'] = 'mark-1'\n")
     assert texts[_SCHEDULER].index("'scheduler': 'mark-1'") < texts[_SCHEDULER].index("get_flow")
     assert "'metadata': {**volume.metadata, 'volume': 'mark-1'},\n        }\n        try:\n" in texts[_VOLUME]
 
