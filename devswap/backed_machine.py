@@ -142,7 +142,7 @@ class BackedMachine:
             return files.names(path)
 
     def write_text(self, path: str, text: str, *, mode: int = 0o644, like: str | None = None) -> None:
-        with self._files() as files:
+        with self._files() as files, self._named(path):
             files.make_folder(os.path.dirname(path))
             model = files.stat(like) if like is not None else None
             if model is None:
@@ -152,12 +152,20 @@ class BackedMachine:
                 files.replace(path, text.encode(), mode=stat.S_IMODE(model.st_mode), owner=owner)
 
     def rename(self, source: str, target: str) -> None:
-        with self._files() as files:
+        with self._files() as files, self._named(target):
             files.rename(source, target)
 
     def make_folder(self, path: str) -> None:
-        with self._files() as files:
+        with self._files() as files, self._named(path):
             files.make_folder(path)
+
+    @contextmanager
+    def _named(self, path: str) -> Iterator[None]:
+        """What cannot be written says where: the kernel was told a name in a folder that it had open."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"{path} in {self.name}") from error
 
     def open_pipe(self, path: str) -> int:
         with self._files() as files:

@@ -166,7 +166,7 @@ def _listen() -> None:
 
 
 def _explained(error: Exception) -> DevswapError:
-    """A full disk is for the user to mend; anything else is a fault of ours, and its story goes to the log."""
+    """A disk that takes nothing is for the user to mend, else it is a fault of ours, and its story is in the log."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = error.filename2 or error.filename
         disk = f" {shlex.quote(os.path.dirname(where))}" if where else ""
@@ -174,6 +174,8 @@ def _explained(error: Exception) -> DevswapError:
             f"cannot write{f' {where}' if where else ''}: no space left",
             hint=f"df -h{disk} shows which disk is full; make room there, and try again",
         )
+    if isinstance(error, OSError) and error.errno == errno.EROFS:
+        return DevswapError(f"cannot write {error.filename}: its file system can only be read")
     return DevswapError(f"unexpected {type(error).__name__}: {error}", hint="devswap status")
 
 
