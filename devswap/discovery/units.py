@@ -6,7 +6,7 @@ Names of containers are not trusted: they changed with every era of OpenStack-An
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -59,17 +59,37 @@ def _installed(machine: Machine, wanted: Sequence[Service]) -> Iterator[Found]:
     active = {name.partition(":")[2] for name in machine.names(_ACTIVE_UNITS)}
     served_there: list[sites.Served] | None = None
     for service in wanted:
-        for name in service.units:
-            unit = _behind_alias(machine, f"{name}.service", files)
-            if unit in files and is_its_own(machine, service):
-                yield Found(service, machine, unit, files[unit], unit in active)
-                break
+        unit = _the_one(machine, service, files, active) if is_its_own(machine, service) else None
+        if unit is not None:
+            yield Found(service, machine, unit, _file_of(unit, files), unit in active)
         else:
             if service.web and served_there is None:  # read once: a catalogue has many services
                 served_there = sites.read(machine, files)
             served = sites.running(served_there or (), service.project) if service.web else None
             if served is not None:
                 yield Found(service, machine, served.unit, files[served.unit], served.unit in active, served.path)
+
+
+def _the_one(machine: Machine, service: Service, files: Mapping[str, str], active: Collection[str]) -> str | None:
+    """Of its names the first that runs, or that may: an upgrade leaves the unit of an earlier name, masked or idle."""
+    there = [unit for unit in _named(machine, service.units, files) if not _is_masked(machine, _file_of(unit, files))]
+    return next((unit for unit in there if unit in active), next(iter(there), None))
+
+
+def _named(machine: Machine, names: Iterable[str], files: Mapping[str, str]) -> list[str]:
+    """The units of these names that there are."""
+    units = [f"{name}.service" for name in names]
+    return list(dict.fromkeys(_behind_alias(machine, unit, files) for unit in units if _file_of(unit, files)))
+
+
+def _file_of(unit: str, files: Mapping[str, str]) -> str:
+    """That of an instance may be its template's (systemd.unit(5)); empty where there is none."""
+    template = re.sub(r"@[^@]+\.service$", "@.service", unit)
+    return files.get(unit) or files.get(template, "")
+
+
+def _is_masked(machine: Machine, path: str) -> bool:
+    return machine.link_target(path) == "/dev/null"
 
 
 def is_its_own(machine: Machine, service: Service) -> bool:
@@ -79,14 +99,9 @@ def is_its_own(machine: Machine, service: Service) -> bool:
 
 def with_units(names: Iterable[str], machines: Iterable[Machine]) -> list[tuple[Machine, str]]:
     """(machine, unit) of every installed unit of these names."""
-    wanted = [f"{name}.service" for name in names]
+    wanted = list(names)
     looked_at = [(machine, while_running(machine, _unit_files) or {}) for machine in machines]
-    return [
-        (machine, _behind_alias(machine, unit, files))
-        for machine, files in looked_at
-        for unit in wanted
-        if unit in files
-    ]
+    return [(machine, unit) for machine, files in looked_at for unit in _named(machine, wanted, files)]
 
 
 def _unit_files(machine: Machine) -> dict[str, str]:

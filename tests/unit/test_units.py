@@ -180,6 +180,27 @@ def test_environment_files_may_be_named_by_a_pattern_and_have_spaces(machine: Si
     assert units.examine(found(machine)).environment["A"] == "2"
 
 
+def test_of_several_names_that_one_is_it_which_runs(machine: SimulatedMachine) -> None:
+    service = replace(SERVICE, units=("stack-engine", "heat-engine"))
+    older = "/etc/systemd/system/stack-engine.service"
+    images.put(machine.files, older, "[Service]\nExecStart=/usr/bin/old\n")
+    assert [place.unit for place in units.find([service], [machine])] == ["heat-engine.service"]
+    machine.run(["systemctl", "stop", "--", "heat-engine.service"])
+    assert [place.unit for place in units.find([service], [machine])] == ["stack-engine.service"]
+    machine.remove(older)
+    machine.files.link(older, "/dev/null")
+    assert [place.unit for place in units.find([service], [machine])] == ["heat-engine.service"]
+
+
+def test_an_instance_of_a_template_is_a_unit(machine: SimulatedMachine) -> None:
+    path = "/etc/systemd/system/heat-engine@.service"
+    images.put(machine.files, path, "[Service]\nExecStart=/usr/bin/heat-engine --name %i\n")
+    service = replace(SERVICE, units=("heat-engine@two",))
+    (place,) = units.find([service], [machine])
+    assert (place.unit, place.file, place.active) == ("heat-engine@two.service", path, False)
+    assert units.with_units(["heat-engine@two"], [machine]) == [(machine, "heat-engine@two.service")]
+
+
 def test_an_alias_is_the_unit_that_it_leads_to(machine: SimulatedMachine) -> None:
     unit = "/lib/systemd/system/openstack-heat-engine.service"
     machine.run(["systemctl", "stop", "--", "heat-engine.service"])
