@@ -28,6 +28,8 @@ _SIMPLE = (
     "ExecStop=",
     "ExecReload=",
 )
+# What has ended stays so, also where production's unit names codes after which it is restarted whatever Restart= says.
+_ONCE = ("Restart=no", "RestartForceExitStatus=")
 # Whoever is at a prompt keeps a service from saying that it is ready or alive. Without one they are production's.
 _PATIENT = ("TimeoutStartSec=infinity", "WatchdogSec=0", "RuntimeMaxSec=infinity")
 _SEAL = "# as devswap wrote it: "
@@ -126,7 +128,7 @@ def drop_in(
         *(_SIMPLE if command.simple else []),
         "ExecStart=",
         f"ExecStart={command_line(overriding(command.argv, command.environment))}",
-        "Restart=no",
+        *_ONCE,
         *(f"{name}={value}" for name, value in settings.items()),
         f"SyslogIdentifier={log_name(service)}",
         *(_PATIENT if patient or terminal is not None else ()),
@@ -137,7 +139,7 @@ def drop_in(
 
 def held(service: str) -> str:
     """The drop-in of a peer that is only stopped."""
-    return _sealed(service, ["[Unit]", f"AssertPathExists={gate(service)}", "[Service]", "Restart=no"])
+    return _sealed(service, ["[Unit]", f"AssertPathExists={gate(service)}", "[Service]", *_ONCE])
 
 
 def _sealed(service: str, lines: Sequence[str]) -> str:

@@ -159,3 +159,47 @@ def test_a_unit_that_is_held_is_started_by_nobody_until_the_gate_is_open(cloud: 
     run.undo(cloud, {})
     hold.undo(cloud, captured)
     assert systemd.state(machine, UNIT).is_active
+
+
+def test_development_that_has_ended_is_not_started_again_whatever_productions_unit_says(
+    cloud: Cloud, machine: Machine
+) -> None:
+    """env(1) ends with 127: there is no such interpreter here."""
+    more = f"/etc/systemd/system/{UNIT}.d/force.conf"
+    machine.write_text(more, "[Service]\nRestartForceExitStatus=127 203\nRestartSec=0\n")
+    systemd.reload(machine)
+    on, text = machine.address, development.drop_in(SERVICE, COMMAND, terminal=None)
+    hold, run = HoldUnit(on, service=SERVICE, unit=UNIT, text=text), RunDevelopment(on, service=SERVICE, unit=UNIT)
+    captured = captured_by(hold, cloud)
+    hold.do(cloud)
+    run.do(cloud)
+    try:
+        systemd.start(machine, UNIT)
+        found = systemd.settled(machine, UNIT, seconds=3.0)
+        assert (found.active, systemd.show(machine, UNIT, "NRestarts")["NRestarts"] or "0") == ("failed", "0")
+    finally:
+        run.undo(cloud, {})
+        hold.undo(cloud, captured)
+        machine.remove(more)
+        machine.remove(more.rpartition("/")[0])
+        systemd.reload(machine)
+
+
+def test_what_systemd_stops_with_a_unit_is_started_after_it(cloud: Cloud, machine: Machine) -> None:
+    path, follower = "/etc/systemd/system/follower.service", "follower.service"
+    machine.write_text(path, f"[Unit]\nBindsTo={UNIT}\nAfter={UNIT}\n[Service]\nExecStart=/bin/sleep infinity\n")
+    systemd.reload(machine)
+    systemd.start(machine, UNIT)
+    systemd.start(machine, follower)
+    text = development.drop_in(SERVICE, COMMAND, terminal=None)
+    hold = HoldUnit(machine.address, service=SERVICE, unit=UNIT, text=text)
+    try:
+        captured = captured_by(hold, cloud)
+        hold.do(cloud)
+        assert not systemd.settled(machine, follower).is_active
+        hold.undo(cloud, captured)
+        assert systemd.state(machine, follower).is_active
+    finally:
+        systemd.stop(machine, follower)
+        machine.remove(path)
+        systemd.reload(machine)
