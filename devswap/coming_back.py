@@ -49,7 +49,8 @@ def bring_back(host: Host, journal: Journal, kept: Kept = NOTHING_KEPT) -> Resto
                     journal.describe(mode="restoring")
             if _serves(host, journal):
                 cloud.outage.begin()
-            half_loaded.bring_to_its_end(journal, replace(cloud, aside=changed.aside))
+            if not only_mounted:  # else production has not been stopped, and nobody has the claims
+                half_loaded.bring_to_its_end(journal, replace(cloud, aside=changed.aside))
             transaction.rollback(journal, replace(cloud, aside=changed.aside))
             _end_preparations(changed, swap)  # what could not be ended is said when production is back
         restored = proof.prove(host, journal, cloud)

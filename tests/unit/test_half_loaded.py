@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from devswap import swap
+from devswap import coming_back, production, swap
 from devswap.database import Database
 from devswap.errors import DevswapError, NotWhole
 from devswap.steps.step import Kept
@@ -13,7 +15,7 @@ from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.person import Person, commands
 from tests.simulated.snapshot import Snapshot
-from tests.unit.midst import API, ENGINE, check_out, journal, restore
+from tests.unit.midst import API, ENGINE, check_out, in_the_midst_of, journal, restore
 
 UNIT = f"{ENGINE}.service"
 
@@ -81,3 +83,33 @@ def test_it_is_left_where_the_database_is_to_stay_as_it_is(half: SimulatedCloud,
     assert list(half.state.glob("shared/*/load-has-begun"))
     restore(half.host(), half, API)
     assert differences(half, whole) == []
+
+
+def test_who_has_only_prepared_leaves_it_to_whoever_loads_it(
+    cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for nobody's claim, since it has stopped nothing: the load may be under way."""
+    check_out(cloud.host(), cloud, API, "migrates")
+    left = list[Snapshot]()
+    real = production.require_unchanged
+
+    def killed(*arguments: Any) -> None:
+        left.append(cloud.take())
+        real(*arguments)
+
+    with monkeypatch.context() as now:
+        now.setattr(production, "require_unchanged", killed)
+        check_out(cloud.host(), cloud, ENGINE, "migrates")
+    cloud.put_back(left[0])
+    loads = list[str]()
+
+    def other() -> None:
+        with pytest.raises(NotWhole, match="unit state: was active, is inactive"):  # the load has stopped it
+            coming_back.bring_back(cloud.host(user="ben"), journal(cloud, ENGINE))
+        loads.extend(each.name for each in cloud.state.glob("shared/*/load-has-begun"))
+
+    with in_the_midst_of(monkeypatch, Database, "_stream_in", other):
+        restore(cloud.host(), cloud, API)
+    assert loads == ["load-has-begun"]
+    restore(cloud.host(), cloud, ENGINE)
+    assert differences(cloud, whole) == []
