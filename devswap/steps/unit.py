@@ -77,6 +77,7 @@ class HoldUnit(Step):
     def capture(self, cloud: Cloud) -> Any:
         machine = cloud.machine(self.on)
         require_not_held(machine, self.unit)
+        require_obedient(machine, self.unit)
         found = systemd.settled(machine, self.unit)
         require_at_rest(machine, self.unit, found)
         following = followers.running(machine, self.unit) if found.is_active else []
@@ -180,6 +181,17 @@ def require_at_rest(machine: Machine, unit: str, found: UnitState) -> None:
             f"{unit} in {machine.name} is {found.active} ({found.sub}): it neither runs nor has it stopped",
             hint=f"try again when it does, or stop it: {shell(machine.address, 'systemctl', 'stop', unit)}",
         )
+
+
+def require_obedient(machine: Machine, unit: str) -> None:
+    """Raise where systemd would not start it again: nobody could then bring production back."""
+    said = systemd.show(machine, unit, "CanStart", "CanStop")
+    for what, setting in (("CanStart", "RefuseManualStart"), ("CanStop", "RefuseManualStop")):
+        if said[what] == "no":
+            raise DevswapError(
+                f"cannot take {unit} in {machine.name} over: it has {setting}=yes, so that nobody may do it by hand",
+                hint=f"{shell(machine.address, 'systemctl', 'edit', unit)}: {setting}=no below [Unit]",
+            )
 
 
 def require_not_held(machine: Machine, unit: str) -> None:

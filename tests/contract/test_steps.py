@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from devswap import development, systemd
+from devswap.errors import DevswapError
 from devswap.machine import Machine
 from devswap.steps.beside import RunBeside
 from devswap.steps.file import MakeFile
@@ -202,4 +203,20 @@ def test_what_systemd_stops_with_a_unit_is_started_after_it(cloud: Cloud, machin
     finally:
         systemd.stop(machine, follower)
         machine.remove(path)
+        systemd.reload(machine)
+
+
+@pytest.mark.parametrize("setting", ["RefuseManualStart", "RefuseManualStop"])
+def test_a_unit_that_nobody_may_start_or_stop_is_left_alone(cloud: Cloud, machine: Machine, setting: str) -> None:
+    more = f"/etc/systemd/system/{UNIT}.d/refuse.conf"
+    systemd.start(machine, UNIT)
+    machine.write_text(more, f"[Unit]\n{setting}=yes\n")
+    systemd.reload(machine)
+    text = development.drop_in(SERVICE, COMMAND, terminal=None)
+    try:
+        with pytest.raises(DevswapError, match=f"it has {setting}=yes"):
+            HoldUnit(machine.address, service=SERVICE, unit=UNIT, text=text).capture(cloud)
+    finally:
+        machine.remove(more)
+        machine.remove(more.rpartition("/")[0])
         systemd.reload(machine)

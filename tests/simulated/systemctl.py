@@ -75,6 +75,8 @@ def _show(machine: SimulatedMachine, unit: str, asked: list[str]) -> dict[str, s
             "ExecStart": "\n".join(_shown_command(line) for line in loaded.settings.get("ExecStart", [])),
             "AssertPathExists": loaded.one("AssertPathExists"),
             "KillMode": loaded.one("KillMode", "control-group"),
+            "CanStart": "no" if loaded.one("RefuseManualStart") == "yes" else "yes",
+            "CanStop": "no" if loaded.one("RefuseManualStop") == "yes" else "yes",
             "ControlGroup": f"/system.slice/{unit}" if active else "",
             **{name: " ".join(init.followers(unit, setting)) for name, setting in _FOLLOWED_BY.items()},
         }
