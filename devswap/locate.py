@@ -116,6 +116,7 @@ def swap(host: Host, name: str, wanted: str | None = None) -> Journal:
         return found
     for error in host.journals.unreadable():
         raise error
+    host.catalogue().get(name)  # one that nobody knows is told with near names
     known = (journal.swap for journal in host.journals.all())
     swapped = ", ".join(sorted(f"{each.service} in {each.machine}" for each in known))
     raise DevswapError(

@@ -55,6 +55,7 @@ def test_a_plan_and_a_checkout_say_so_and_nothing_of_what_is_only_asked(cloud: S
 
 
 def test_each_agent_of_neutron_says_what_its_networks_miss() -> None:
-    agents = [each for each in load_catalogue() if each.project == "neutron" and each.name.endswith("-agent")]
+    known = [each for each in load_catalogue() if each.project == "neutron" and each.name.endswith("-agent")]
+    agents = [each for each in known if not each.unsupported]
     assert len(agents) == 8
     assert all(each.outage for each in agents)

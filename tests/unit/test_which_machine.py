@@ -74,3 +74,13 @@ def test_what_is_swapped_in_several_machines_is_asked_of_the_one_that_is_named(c
         assert locate.swap(cloud.host(), "keystone", machine).swap.machine == f"lxc:{machine}"
     for journal in cloud.host().journals.all():
         swap.restore(cloud.host(), journal)
+
+
+@pytest.mark.parametrize("verb", ["attach", "exec", "edit", "run"])
+def test_what_is_no_service_is_told_with_near_names(cloud: SimulatedCloud, person: Person, verb: str) -> None:
+    more = {"exec": ("--", "true"), "edit": ("heat.conf",)}.get(verb, ())
+    told = person.is_told(verb, "heat-engin", *more, code=2)
+    assert (told.message, told.hint) == (
+        "unknown service 'heat-engin'",
+        "did you mean heat-engine or heat-api or heat-api-cfn?",
+    )
