@@ -32,6 +32,25 @@ def running(machine: Machine, unit: str) -> list[str]:
     return [name for name, state in of(machine, unit).items() if state in ("active", "reloading", "activating")]
 
 
+def triggers(machine: Machine, unit: str) -> list[str]:
+    """The sockets and paths that start `unit`, of those that wait or have done so: they fail where it cannot start."""
+    names = systemd.show(machine, unit, "TriggeredBy")["TriggeredBy"].split()
+    return [name for name in names if systemd.state(machine, name).is_active]
+
+
+def arm(cloud: Cloud, on: str, names: Iterable[str]) -> None:
+    """Before what they start is started: a socket is refused once that runs."""
+    machine = cloud.machine(on)
+    for name in names:
+        if not systemd.state(machine, name).is_active:
+            try:
+                systemd.reset_failed(machine, name)
+                systemd.start(machine, name, late=cloud.aside)
+            except DevswapError as error:
+                cloud.say(f"{error.message}; it had failed, since what it starts was held")
+                note(cloud.owed, on, name)
+
+
 def start_beside(machine: Machine, names: Iterable[str]) -> None:
     """Beside development, without waiting: one that cannot run beside it is no reason to give that up."""
     for name in names:

@@ -83,7 +83,13 @@ class HoldUnit(Step):
         following = followers.running(machine, self.unit) if found.is_active else []
         if following:
             cloud.say(f"systemd stops with it, and devswap starts again: {', '.join(following)}")
-        return {"active": found.is_active, "state": found.active, "enabled": found.enabled, "followers": following}
+        return {
+            "active": found.is_active,
+            "state": found.active,
+            "enabled": found.enabled,
+            "followers": following,
+            "triggers": followers.triggers(machine, self.unit),
+        }
 
     def do(self, cloud: Cloud) -> None:
         machine = cloud.machine(self.on)
@@ -105,6 +111,7 @@ class HoldUnit(Step):
         found = systemd.state(machine, self.unit)
         if captured["active"] and not found.is_active:
             systemd.reset_failed(machine, self.unit)  # development may have used up how often it may start
+            followers.arm(cloud, self.on, captured.get("triggers", ()))
             systemd.start(machine, self.unit, late=cloud.aside)
         if captured["active"]:
             followers.start_again(cloud, self.on, captured.get("followers", ()))
@@ -153,8 +160,9 @@ class HoldUnit(Step):
             self._is_theirs(machine, cloud)
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
-        reset = f"{shell(self.on, 'systemctl', 'reset-failed', self.unit)} || true"
-        units = (self.unit, *captured.get("followers", ()))
+        triggers = captured.get("triggers", ())
+        units = (*triggers, self.unit, *captured.get("followers", ()))
+        reset = f"{shell(self.on, 'systemctl', 'reset-failed', *triggers, self.unit)} || true"
         start = [reset, shell(self.on, "systemctl", "start", *units)] if captured["active"] else []
         return [
             shell(self.on, "rm", "-f", development.path(self.unit)),

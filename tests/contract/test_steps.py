@@ -220,3 +220,29 @@ def test_a_unit_that_nobody_may_start_or_stop_is_left_alone(cloud: Cloud, machin
         machine.remove(more)
         machine.remove(more.rpartition("/")[0])
         systemd.reload(machine)
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("subject", ["real"], indirect=True)
+def test_a_socket_that_has_failed_for_a_held_unit_is_started_before_it(cloud: Cloud, machine: Machine) -> None:
+    path, socket = "/etc/systemd/system/sleeper.socket", "sleeper.socket"
+    systemd.stop(machine, UNIT)
+    machine.write_text(path, f"[Socket]\nListenStream=127.0.0.1:7777\nService={UNIT}\n")
+    systemd.reload(machine)
+    systemd.start(machine, socket)
+    systemd.start(machine, UNIT)
+    text = development.drop_in(SERVICE, COMMAND, terminal=None)
+    hold = HoldUnit(machine.address, service=SERVICE, unit=UNIT, text=text)
+    try:
+        captured = captured_by(hold, cloud)
+        hold.do(cloud)
+        machine.run(["bash", "-c", "for _ in $(seq 40); do echo >/dev/tcp/127.0.0.1/7777; done"], ok=range(256))
+        assert systemd.settled(machine, socket).active == "failed"
+        hold.undo(cloud, captured)
+        assert (systemd.state(machine, socket).active, systemd.state(machine, UNIT).active) == ("active", "active")
+    finally:
+        systemd.stop(machine, UNIT)
+        systemd.stop(machine, socket)
+        machine.remove(path)
+        systemd.reload(machine)
+        systemd.start(machine, UNIT)
