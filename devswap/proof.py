@@ -19,9 +19,10 @@ from devswap.steps.values import PutBackValues
 
 _SERVE_AGAIN_SECONDS = 60.0
 _PAUSE = 0.5
-# What differs while a unit is on its way: a program renames its process when it has started (setproctitle).
+# What differs while a unit is on its way: a program renames its process when it has started (setproctitle), and opens
+# its ports when it has.
 _PROGRAM = "unit executable: "
-_STARTING = ("unit state: was active", "unit command: ", _PROGRAM, "serving: was yes")
+_STARTING = ("unit state: was active", "unit command: ", _PROGRAM, "serving: was yes", "listening ports: was ")
 _OTHERS = (
     "file /etc/",
     f"{HAPROXY}file ",
@@ -107,11 +108,11 @@ def _mend(journal: Journal, after: dict[str, str]) -> str:
 def _settled(host: Host, journal: Journal, cloud: Cloud) -> dict[str, str]:
     """The facts when production runs as it did: it may have been started just now, or its machine may be booting."""
     before = journal.swap.fingerprint
-    ran = before.get("unit state") == "active" and before.get("serving") != "no"
+    ran, served = before.get("unit state") == "active", before.get("serving") != "no"
     deadline = time.monotonic() + (_SERVE_AGAIN_SECONDS if ran else 0)
     for _ in range(int(_SERVE_AGAIN_SECONDS / _PAUSE)):
         left = max(0.0, deadline - time.monotonic())
-        after = _taken(host, journal, cloud, left)
+        after = _taken(host, journal, cloud, left if served else 0.0)
         lines = fingerprint.differences(before, after)
         if not left or not any(line.startswith(_STARTING) for line in lines) or after.get("unit state") == "failed":
             break

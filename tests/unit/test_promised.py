@@ -53,6 +53,29 @@ def test_a_restore_tells_how_long_nobody_answered(
     assert re.search(r"\d facts identical; outage \d+\.\d s\n", capsys.readouterr().out)
 
 
+def test_production_that_did_not_serve_has_the_time_to_become_what_it_was(
+    cloud: SimulatedCloud, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service names its process itself some time after it was started (setproctitle), and opens its ports then."""
+    title, unit = "heat-engine: master process [heat-engine]", f"{SERVICE}.service"
+    production = cloud.machine(images.HEAT).init.unit(unit)
+    production.title, production.ports = title, [("172.29.236.130", 8004)]
+    take_over(cloud, "plain")
+    (journal,) = cloud.host().journals.all()
+    assert journal.swap.fingerprint["unit command"] == title
+    journal.describe(fingerprint={**journal.swap.fingerprint, "serving": "no"})
+
+    def comes_up(seconds: float) -> None:
+        started = cloud.machine(images.HEAT).init.unit(unit)
+        if started.argv[0].startswith(images.VENV):
+            started.title, started.ports = title, [("172.29.236.130", 8004)]
+
+    with monkeypatch.context() as now:
+        now.setattr("time.sleep", comes_up)
+        person.types("devswap restore heat-engine")
+    assert cloud.host().journals.all() == []
+
+
 def test_no_outage_is_told_where_development_had_ended_before(
     cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str]
 ) -> None:
