@@ -53,6 +53,9 @@ class Backend(Protocol):
     def init_pid(self) -> int | None:
         """The machine's first process, as the host numbers it; None while it is stopped."""
 
+    def is_frozen(self) -> bool:
+        """Whether all that runs in it is suspended: a command would be, too."""
+
 
 class BackedMachine:
     """A real machine, reached through its backend."""
@@ -210,6 +213,10 @@ class BackedMachine:
         self, argv: Sequence[str], env: Mapping[str, str] | None, user: str | None, cwd: str | None
     ) -> list[str]:
         self._pid()  # look first: a missing machine makes lxc-attach fail like the command itself
+        if self._backend.is_frozen():
+            raise DevswapError(
+                f"cannot run anything in {self.address}: it is frozen", hint=f"lxc-unfreeze -n {self.name}"
+            )
         settings = [f"{name}={value}" for name, value in {**_BASE_ENVIRONMENT, **(env or {})}.items()]
         folder = ["-C", cwd] if cwd else []
         return self._backend.enter(["env", "-i", *folder, *settings, *self._as_user(user), *argv])

@@ -24,3 +24,6 @@ class Local:
     def init_pid(self) -> int | None:
         # Our own view of the host: its real first process may be out of reach, in a container of its own.
         return os.getpid()
+
+    def is_frozen(self) -> bool:
+        return False

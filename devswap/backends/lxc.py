@@ -60,6 +60,9 @@ class Lxc:
         pid = self.init_pid()
         return network.addresses(pid) if pid is not None else []
 
+    def is_frozen(self) -> bool:
+        return str(self._container.state) == "FROZEN"
+
     def is_defined(self) -> bool:
         return bool(self._container.defined)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from devswap import process
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError
 from devswap.machine import Machine
 
@@ -168,3 +169,16 @@ def test_where_a_link_leads_is_told_and_other_things_are_no_links(machine: Machi
 def test_a_pipe_is_no_file_to_be_read(machine: Machine) -> None:
     os.close(machine.open_pipe("/run/dsct/pipe"))
     assert machine.read_bytes("/run/dsct/pipe") is None
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("subject", ["real"], indirect=True)
+def test_a_machine_that_is_frozen_is_told_as_such_and_keeps_nobody_waiting(machine: Machine) -> None:
+    process.run(["lxc-freeze", "-n", machine.name])
+    try:
+        with pytest.raises(DevswapError, match="it is frozen") as told:
+            machine.run(["systemctl", "is-system-running"])
+    finally:
+        process.run(["lxc-unfreeze", "-n", machine.name])
+    assert told.value.hint == f"lxc-unfreeze -n {machine.name}"
+    assert machine.run(["echo", "awake"]).stdout == "awake\n"

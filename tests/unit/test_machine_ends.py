@@ -29,6 +29,9 @@ class Ending:
     def addresses(self) -> list[str]:
         return []
 
+    def is_frozen(self) -> bool:
+        return False
+
     def enter(self, argv: Sequence[str]) -> list[str]:
         return list(argv)
 
@@ -113,3 +116,16 @@ def test_a_file_of_a_machine_that_is_restarted_tells_of_that() -> None:
         backend.init_pid = iter([child.pid, None]).__next__  # type: ignore[assignment]
         with pytest.raises(DevswapError, match="lxc:web is being stopped, started or restarted"):
             machine.exists("/")
+
+
+class Frozen(Ending):
+    """Whoever enters it is frozen with it."""
+
+    def is_frozen(self) -> bool:
+        return True
+
+
+def test_nobody_goes_into_a_machine_that_is_frozen() -> None:
+    with pytest.raises(DevswapError, match="cannot run anything in lxc:web: it is frozen") as told:
+        BackedMachine(Frozen(os.getpid())).run(["true"])
+    assert told.value.hint == "lxc-unfreeze -n web"
