@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from devswap import development, followers, leftovers, systemd
-from devswap.errors import DevswapError, Unrecognised
+from devswap.errors import CommandFailed, DevswapError, Unrecognised
 from devswap.machine import Machine
 from devswap.steps.mount import remove_empty
 from devswap.steps.step import Cloud, Step, is_left_to_them, shell
@@ -155,9 +155,18 @@ class HoldUnit(Step):
         return is_left_to_them(cloud, self.on, path, found)
 
     def foresee(self, cloud: Cloud, captured: Any) -> None:  # noqa: ARG002
+        """systemd reads no files again where its /run is full: whether it does is tried."""
         machine = cloud.machine(self.on)
-        if machine.is_running():
-            self._is_theirs(machine, cloud)
+        if not machine.is_running():
+            return
+        self._is_theirs(machine, cloud)
+        try:
+            systemd.reload(machine)
+        except CommandFailed as error:
+            raise DevswapError(
+                f"systemd in {machine.name} does not read its files again: {error.result.tail}",
+                hint=f"if its /run is full, make room there: {shell(self.on, 'df', '-h', '/run')}",
+            ) from error
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
         triggers = captured.get("triggers", ())

@@ -224,6 +224,28 @@ def test_a_unit_that_nobody_may_start_or_stop_is_left_alone(cloud: Cloud, machin
 
 @pytest.mark.sandbox
 @pytest.mark.parametrize("subject", ["real"], indirect=True)
+def test_a_machine_whose_run_is_full_is_found_out_before_anything_is_undone(cloud: Cloud, machine: Machine) -> None:
+    systemd.start(machine, UNIT)
+    text = development.drop_in(SERVICE, COMMAND, terminal=None)
+    hold = HoldUnit(machine.address, service=SERVICE, unit=UNIT, text=text)
+    captured = captured_by(hold, cloud)
+    hold.do(cloud)
+    hold.foresee(cloud, captured)
+    size = machine.run(["findmnt", "--noheadings", "--output", "SIZE", "--bytes", "/run"]).stdout.strip()
+    machine.run(["mount", "-o", "remount,size=20M", "/run"])
+    machine.run(["dd", "if=/dev/zero", "of=/run/full", "bs=1M"], ok=(1,))
+    try:
+        with pytest.raises(DevswapError, match=r"does not read its files again: .*space"):
+            hold.foresee(cloud, captured)
+    finally:
+        machine.remove("/run/full")
+        machine.run(["mount", "-o", f"remount,size={size}", "/run"])
+        hold.undo(cloud, captured)
+    assert systemd.state(machine, UNIT).is_active
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("subject", ["real"], indirect=True)
 def test_a_socket_that_has_failed_for_a_held_unit_is_started_before_it(cloud: Cloud, machine: Machine) -> None:
     path, socket = "/etc/systemd/system/sleeper.socket", "sleeper.socket"
     systemd.stop(machine, UNIT)

@@ -22,9 +22,11 @@ from typing import Any
 import pytest
 
 import devswap
-from devswap import development, swap
+from devswap import development, swap, systemd
 from devswap.database import Database
-from devswap.errors import DevswapError
+from devswap.errors import CommandFailed, DevswapError
+from devswap.machine import Machine
+from devswap.process import Result
 from devswap.wish import Wish
 from tests.simulated import disk, images, nova
 from tests.simulated.calls import Fault, Kind
@@ -349,6 +351,26 @@ def test_an_undo_that_fails(cloud: SimulatedCloud, whole: Snapshot, person: Pers
     cloud.machine(images.HEAT if what == "its machine" else images.GALERA).halt()
     start, again, *_ = commands(person.is_told("restore").hint)
     person.types(start)
+    person.types(again)
+    assert differences(cloud, whole) == []
+
+
+def test_a_systemd_that_reads_no_files_again_is_found_out_before_development_is_stopped(
+    cloud: SimulatedCloud, whole: Snapshot, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_over(cloud, "plain")
+    refused = Result(("systemctl", "daemon-reload"), 1, "", "not enough space available on /run/systemd\n")
+
+    def full(machine: Machine) -> None:
+        raise CommandFailed("cannot run systemctl", result=refused)
+
+    with monkeypatch.context() as now:
+        now.setattr(systemd, "reload", full)
+        told = person.is_told("restore")
+    assert "does not read its files again: not enough space available on /run/systemd" in told.message
+    assert cloud.machine(images.HEAT).init.unit(UNIT).argv[0].startswith("/run/devswap/")
+    look, again, *_ = commands(told.hint)
+    assert look == f"lxc-attach -n {images.HEAT} -- df -h /run"
     person.types(again)
     assert differences(cloud, whole) == []
 
