@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from devswap import frames, process, pty
+from devswap import frames, lasting, process, pty
 from devswap.foreground import INTERRUPT
 from devswap.frames import Reader
 
@@ -162,6 +162,7 @@ class Keeper:
 
 
 def main(path: str, *command: str) -> int:
+    lasting.outlive_session("terminal")
     return Keeper(Path(path), command).run()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from devswap import process
+from devswap import lasting, process
 
 
 class Watcher:
@@ -38,6 +38,7 @@ class Watcher:
 
 def main(service: str, machine: str) -> None:
     """Wait for the end of the pipe, then become `devswap restore`."""
+    lasting.outlive_session("watcher")
     while os.read(0, 4096):
         pass
     argv = [sys.executable, "-P", "-m", "devswap.cli", "restore", service, "--machine", machine]

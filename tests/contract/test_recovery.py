@@ -12,6 +12,7 @@ import pytest
 import devswap
 from devswap.machine import Machine
 from tests import containers
+from tests.integration.cloud import wait_until
 
 NAME = f"dscr-{os.getpid()}"
 DEVSWAP = [str(Path(sys.executable).with_name("devswap"))]
@@ -39,6 +40,14 @@ text = development.drop_in("sleeper", command, terminal=None)
 steps = [HoldUnit("local:", service="sleeper", unit="sleeper.service", text=text),
          RunDevelopment("local:", service="sleeper", unit="sleeper.service")]
 transaction.apply(steps, journal, here.cloud(journal))
+"""
+
+# A devswap with --restore-on-exit, as far as its watcher is concerned
+WATCHED = """
+import time
+from devswap.watcher import Watcher
+watcher = Watcher("sleeper", "lxc:nowhere")
+time.sleep(1000)
 """
 
 
@@ -82,3 +91,15 @@ def test_what_was_swapped_before_a_restart_is_given_back_by_itself(machine: Mach
         devswap_in(machine, "doctor", "--remove-recovery")
     assert machine.run(["systemctl", "cat", UNIT], ok=(1,)).code == 1
     assert machine.run(["find", "/etc/systemd", "-name", "*devswap*"]).stdout == ""
+
+
+def test_who_watches_a_run_outlives_the_end_of_its_session_and_all_in_it(machine: Machine) -> None:
+    """As logind ends it with KillUserProcesses=yes: a unit with all the processes that belong to it."""
+    asked = ["systemctl", "list-units", "--plain", "--no-legend", "devswap-watcher-*.scope"]
+    session = ["systemd-run", "--unit=session", "--setenv=DEVSWAP_STATE_DIR=/run/watched", "--"]
+    machine.run([*session, str(Path(sys.executable)), "-c", WATCHED])
+    wait_until(lambda: machine.run(asked).stdout != "", "the watcher has a scope of its own")
+    machine.run(["systemctl", "kill", "--signal=KILL", "session.service"])
+    log = ["sh", "-c", "cat /run/watched/log/*.log 2>/dev/null || true"]
+    wait_until(lambda: "restore sleeper --machine lxc:nowhere" in machine.run(log).stdout, "it restores", seconds=30)
+    wait_until(lambda: machine.run(asked).stdout == "", "its scope goes with it")
