@@ -175,7 +175,11 @@ def _explained(error: Exception) -> DevswapError:
             hint=f"df -h{disk} shows which disk is full; make room there, and try again",
         )
     if isinstance(error, OSError) and error.errno == errno.EROFS:
-        return DevswapError(f"cannot write {error.filename}: its file system can only be read")
+        disk = f" {shlex.quote(os.path.dirname(error.filename))}" if error.filename else ""
+        return DevswapError(
+            f"cannot write{f' {error.filename}' if error.filename else ''}: its file system can only be read",
+            hint=f"findmnt --target{disk or ' /var/lib'} shows it; the kernel may say why: dmesg",
+        )
     return DevswapError(f"unexpected {type(error).__name__}: {error}", hint="devswap status")
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +71,25 @@ def test_a_checkout_that_finds_it_full_names_the_file(
     assert named in said
     assert f"df -h {cloud.state}" in said
     monkeypatch.undo()
+    assert differences(cloud, before) == []
+
+
+def test_a_checkout_that_finds_it_read_only_names_what_shows_why(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, real = cloud.take(), os.open
+
+    def read_only(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+        if str(path).startswith(str(cloud.state)) and flags & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return real(path, flags, *arguments, **options)
+
+    with monkeypatch.context() as now:
+        now.setattr(os, "open", read_only)
+        assert types(now, "checkout", "heat-engine", "migrates", "--detach", "--machine", images.HEAT) == 1
+    said = capsys.readouterr().err
+    assert re.search(rf"cannot write {cloud.state}/\S+: its file system can only be read", said)
+    assert f"findmnt --target {cloud.state}" in said
     assert differences(cloud, before) == []
 
 
