@@ -24,6 +24,7 @@ def watch(host: Host, deployment: Deployment) -> Watched:
         site_folders=deployment.interpreter.site_folders,
         database=sources[0] if sources else None,
         others=sources[1:],
+        sqlite=databases.files_of(deployment),
         probe=_probe(deployment),
         front=deployment.front.unit if deployment.front else "",
         front_addresses=deployment.front.addresses if deployment.front else (),

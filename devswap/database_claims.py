@@ -17,27 +17,36 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from devswap import claims
 from devswap.claims import Holder
-from devswap.database_sharing import captured_sources
-from devswap.database_source import Source
 from devswap.errors import Busy
 from devswap.fingerprint import watched_from_json
 from devswap.host import Host
 from devswap.journal import Journal, make_private
-from devswap.shared import Shelf
+from devswap.shared import Record, Shelf
 from devswap.steps.step import from_json
 
 Unit = tuple[str, str]
 """The address of a machine, and a unit there."""
+
+
+class Claimed(Protocol):
+    """A schema of a server, or databases in files."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What tells it from every other: two that are the same have one of these in common."""
+
+
 # What a journal of another devswap may hold that this one cannot read.
 _UNREAD = (KeyError, TypeError, ValueError, AttributeError)
 
 
 @contextmanager
 def held(
-    host: Host, journal: Journal, doing: str, more: Iterable[Source] = (), units: Iterable[Unit] = ()
+    host: Host, journal: Journal, doing: str, more: Iterable[Claimed] = (), units: Iterable[Unit] = ()
 ) -> Iterator[None]:
     """The claims on all databases of a swap, on `more`, and on those for which `units` are stopped.
 
@@ -45,7 +54,7 @@ def held(
     """
     also, theirs = tuple(more), tuple(units)
 
-    def databases() -> Iterator[Source]:
+    def databases() -> Iterator[Claimed]:
         yield from (*of_swap(host, journal), *also, *for_which_are_stopped(host, theirs))
 
     with of(host, databases, f"{doing} of {journal.swap.service}"):
@@ -66,7 +75,7 @@ def held_if_free(host: Host, journal: Journal, doing: str) -> Iterator[None]:
 @contextmanager
 def of(
     host: Host,
-    databases: Callable[[], Iterable[Source]],
+    databases: Callable[[], Iterable[Claimed]],
     doing: str,
     *,
     busy: Callable[[str], None] | None = None,
@@ -103,7 +112,7 @@ def _wait_for_others(host: Host, journal: Journal, doing: str) -> None:
                 pass
 
 
-def of_swap(host: Host, journal: Journal) -> Iterator[Source]:
+def of_swap(host: Host, journal: Journal) -> Iterator[Claimed]:
     """Those that its fingerprint looks at, that its steps have changed, and that were captured for them.
 
     And those of other swaps for which units of this one are stopped. What cannot be read is in the way of nothing else:
@@ -111,28 +120,28 @@ def of_swap(host: Host, journal: Journal) -> Iterator[Source]:
     """
     with suppress(*_UNREAD):
         watched = watched_from_json(journal.swap.watched)
-        yield from (each for each in (watched.database, *watched.others) if each is not None)
+        yield from (each for each in (watched.database, *watched.others, watched.sqlite) if each is not None)
     shelf = Shelf(host.state / "shared")
     for entry in journal.entries:
         with suppress(*_UNREAD):
             step = from_json(entry.step)
             yield from getattr(step, "databases", ())
             record = shelf.find(step.shared) if step.shared else None
-            yield from captured_sources(record) if record is not None else ()
+            yield from _captured(record) if record is not None else ()
     for record in shelf.held_by(journal.folder.name):
         with suppress(*_UNREAD):
-            yield from captured_sources(record)
+            yield from _captured(record)
     yield from for_which_are_stopped(host, units_of(journal))
 
 
-def for_which_are_stopped(host: Host, units: Iterable[Unit]) -> Iterator[Source]:
+def for_which_are_stopped(host: Host, units: Iterable[Unit]) -> Iterator[Claimed]:
     """What was captured and is used by one of `units`: none of them may run while its dump is loaded."""
     wanted = set(units)
     for record in Shelf(host.state / "shared").readable():
         with suppress(*_UNREAD):
             users = record.step.get("users", ())
             if not wanted.isdisjoint((on, unit) for on, unit in users):
-                yield from captured_sources(record)
+                yield from _captured(record)
 
 
 def units_of(journal: Journal) -> Iterator[Unit]:
@@ -147,8 +156,14 @@ def units_of(journal: Journal) -> Iterator[Unit]:
             yield str(step["on"]), str(step["unit"])
 
 
-def _names(databases: Iterable[Source]) -> set[str]:
+def _names(databases: Iterable[Claimed]) -> set[str]:
     return {name for each in databases for name in each.names}
+
+
+def _captured(record: Record) -> tuple[Claimed, ...]:
+    """What `record` is about; none where that is no database."""
+    found: tuple[Claimed, ...] = getattr(from_json(record.step), "databases", ())
+    return found
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from devswap import database_claims, database_needs
+from devswap import database_claims, database_needs, plan
 from devswap.database_sharing import shared_database
 from devswap.deployment import Deployment
 from devswap.fingerprint import Watched, watched_from_json
@@ -15,6 +15,7 @@ from devswap.slot import Slot
 from devswap.source import Checkout
 from devswap.steps.apache import RefreshFront
 from devswap.steps.database import SyncDatabase
+from devswap.steps.sqlite import KeepSqlite
 from devswap.steps.values import PutBackValues
 
 
@@ -28,6 +29,7 @@ class Needed:
     fronts: tuple[RefreshFront, ...] = ()
     seen: Record | None = None
     """What earlier swaps have captured of the database, and who they are."""
+    sqlite: KeepSqlite | None = None
 
 
 def is_outdated(host: Host, journal: Journal, seen: Record | None, together: frozenset[str]) -> bool:
@@ -63,8 +65,18 @@ def needed(
         put_back = database_needs.put_back(host, deployment, journal, [database, *others] if database else [])
         if database is None:
             database_needs.require_nothing_pending(host, deployment, checkout, snapshot=snapshot)
-            return Needed(None, put_back)
+            return Needed(None, put_back, sqlite=_sqlite(host, deployment, journal, watched))
         needs = database_needs.Needs(host, deployment, checkout, journal, database, others)
         sync, first = needs.migration(place, snapshot=snapshot)
         seen = Shelf(host.state / "shared").find(shared_database(database))
         return Needed(sync, put_back, first, needs.fronts(sync) if sync else (), seen)
+
+
+def _sqlite(host: Host, deployment: Deployment, journal: Journal, watched: Watched) -> KeepSqlite | None:
+    """Once for all checkouts of a swap; None where the service has no such files."""
+    if watched.sqlite is None or any(entry.step["kind"] == KeepSqlite.kind for entry in journal.entries):
+        return None
+    step = plan.keep_sqlite(deployment, watched.sqlite, host.catalogue())
+    if Shelf(host.state / "shared").find(watched.sqlite.name) is None:
+        step.require_space(deployment.machine, host.state)
+    return step

@@ -15,6 +15,7 @@ from devswap.errors import DevswapError, OtherDatabase
 from devswap.host import Host
 from devswap.machine import Machine, while_running
 from devswap.service import Database, Index
+from devswap.sqlite_files import SqliteFiles
 
 _BROKER = ("DEFAULT", "transport_url")
 
@@ -40,6 +41,22 @@ def known_sources_of(host: Host, deployment: Deployment) -> tuple[Source, ...]:
         if wanted is None or wanted.put_back is not None:
             raise
         return ()
+
+
+def files_of(deployment: Deployment) -> SqliteFiles | None:
+    """The databases that it has in files; None for most services."""
+    wanted, machine = deployment.service.sqlite, deployment.machine
+    if wanted is None:
+        return None
+    folder = _options(machine, deployment.unit, deployment.config_files).get(wanted.group, wanted.option)
+    return SqliteFiles(
+        on=machine.address,
+        python=deployment.interpreter.path,
+        user=deployment.user,
+        group=deployment.group,
+        folder=folder or wanted.default,
+        patterns=wanted.files,
+    )
 
 
 def records_of(host: Host, deployment: Deployment) -> tuple[Source, ...]:

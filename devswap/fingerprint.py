@@ -10,13 +10,14 @@ from types import MappingProxyType
 from typing import Any
 
 from devswap import balancer as balancers
-from devswap import database_source, development, followers, meanwhile, ports, probe, systemd
+from devswap import database_source, development, followers, meanwhile, ports, probe, sqlite_files, systemd
 from devswap.database_source import Source
 from devswap.errors import MachineGone
 from devswap.machine import Machine
 from devswap.meanwhile import Beside
 from devswap.probe import Probe
 from devswap.probe_web import WebProbe
+from devswap.sqlite_files import SqliteFiles
 
 PORTS = "listening ports"
 HAPROXY = "haproxy "
@@ -62,6 +63,7 @@ class Watched:
     """(machine, unit) of what is stopped while development serves."""
     others: tuple[Source, ...] = ()
     """The project's other databases."""
+    sqlite: SqliteFiles | None = None
 
     @property
     def front_probe(self) -> Probe | None:
@@ -91,6 +93,7 @@ def watched_from_json(read: Mapping[str, Any]) -> Watched:
         ),
         peers=tuple((address, unit) for address, unit in read.get("peers", ())),
         others=tuple(map(database_source.from_json, read.get("others", ()))),
+        sqlite=sqlite_files.from_json(sqlite) if (sqlite := read.get("sqlite")) else None,
     )
 
 
@@ -111,7 +114,7 @@ def take(
     its path, the text) what it would be without other swaps.
     """
     here = machine(watched.on)
-    databases = beside(lambda: dict(_databases(machine, watched)))
+    databases = beside(lambda: dict(_databases(machine, watched, like)))
     facts = dict(_serving(watched, here, seconds))
     if facts and "no" not in facts.values():
         answered()
@@ -145,17 +148,28 @@ def _serving(watched: Watched, machine: Machine, seconds: float) -> Iterator[tup
         yield f"serving through {watched.front}", "yes" if through.serving else "no"
 
 
-def _databases(at: Callable[[str], Machine], watched: Watched) -> Iterator[tuple[str, str]]:
+def _databases(at: Callable[[str], Machine], watched: Watched, like: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if watched.database:
         yield from _database(at, watched.database, "database")
     for source in watched.others:
         yield from _database(at, source, f"database {source.name} at {source.address}")
+    if watched.sqlite:
+        name = f"database files {' '.join(watched.sqlite.patterns)} in {watched.sqlite.folder}"
+        yield name, _schemas(watched.sqlite.look(at(watched.on)), like.get(name))
 
 
 def _database(at: Callable[[str], Machine], source: Source, name: str) -> Iterator[tuple[str, str]]:
     database = source.open(at)
     yield f"{name} revision", ", ".join(database.revisions()) or "none"
     yield f"{name} schema", database.schema()
+
+
+def _schemas(found: Mapping[str, Mapping[str, Any]], before: str | None) -> str:
+    """All that there are: files come with every container of objects, and go. One less is as it was `before`."""
+    now = {str(each["columns"])[:16] for each in found.values()}
+    if before is not None and now <= set(before.split(", ")):
+        return before
+    return ", ".join(sorted(now)) or "none"
 
 
 def _peer(at: Callable[[str], Machine], address: str, unit: str) -> str:

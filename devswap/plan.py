@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from devswap import apache, development, uwsgi
 from devswap.apache import Host
@@ -12,8 +12,10 @@ from devswap.deployment import MODULE, Deployment
 from devswap.development import Command
 from devswap.service import Database, Service
 from devswap.slot import NOTHING, Made, Slot
+from devswap.sqlite_files import SqliteFiles
 from devswap.steps.apache import LetGo, PointSite, RefreshFront
 from devswap.steps.database import SYNC_SECONDS, SyncDatabase
+from devswap.steps.sqlite import KeepSqlite
 from devswap.steps.step import Step
 from devswap.steps.unit import HoldUnit, OwnUnit, RunDevelopment
 from devswap.steps.values import PutBackValues
@@ -268,6 +270,14 @@ def put_back_values(deployment: Deployment, sources: tuple[Source, ...]) -> PutB
         return None
     on, wanted = deployment.machine.address, database.put_back
     return PutBackValues(on, sources, table=wanted.table, key=wanted.key, column=wanted.column)
+
+
+def keep_sqlite(deployment: Deployment, files: SqliteFiles, services: Iterable[Service]) -> KeepSqlite:
+    """`services` are all that are known: those that have the same files open them, too."""
+    own, on = deployment.service, deployment.machine.address
+    same = [each for each in services if (each.project, each.sqlite) == (own.project, own.sqlite)]
+    names = [deployment.unit, *(f"{name}.service" for each in same for name in each.units)]
+    return KeepSqlite(on, service=own.name, stored=files, users=tuple((on, name) for name in dict.fromkeys(names)))
 
 
 def _named_files(deployment: Deployment) -> tuple[str, ...]:

@@ -275,6 +275,7 @@ def _build(job: _Job) -> Prepared:
         replaces=job.replaces,
         fronts=databases.fronts,
         seen=databases.seen,
+        sqlite=databases.sqlite,
         patient=patient,
         in_apache=in_apache,
         hooked=hooked,
@@ -312,5 +313,8 @@ def _swap(
         watched=watched.as_json(),
         deployment=units.as_json(deployment),
         fingerprint=before,
-        shares=[shared_database(watched.database)] if watched.database else [],
+        shares=[
+            *([shared_database(watched.database)] if watched.database else []),
+            *([watched.sqlite.name] if watched.sqlite else []),
+        ],
     )

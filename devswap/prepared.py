@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devswap import plan
-from devswap.database_source import Source
+from devswap.database_claims import Claimed
 from devswap.deployment import Deployment
 from devswap.hooks_of_swap import Hooked
 from devswap.journal import Journal
@@ -18,6 +18,7 @@ from devswap.steps.database import SyncDatabase
 from devswap.steps.haproxy import MoveTraffic
 from devswap.steps.mount import Mount
 from devswap.steps.patience import LengthenWait
+from devswap.steps.sqlite import KeepSqlite
 from devswap.steps.step import Step
 from devswap.steps.values import PutBackValues
 
@@ -43,6 +44,8 @@ class Prepared:
     leaving: tuple[MoveTraffic, ...] = ()
     """HAProxy's servers that are drained and taken out before production stops."""
 
+    sqlite: KeepSqlite | None = None
+    """None where it has no such databases, or where they are copied already."""
     fronts: tuple[RefreshFront, ...] = ()
     """Of the applications that are stopped while the database is loaded on the way back."""
 
@@ -62,9 +65,9 @@ class Prepared:
         return plan.slot(self.journal.swap.service, self.description["slot"])
 
     @property
-    def databases(self) -> list[Source]:
+    def databases(self) -> list[Claimed]:
         """Those that its steps work on."""
-        return [each for step in (self.put_back, self.sync) if step is not None for each in step.databases]
+        return [each for step in self._of_databases for each in step.databases]
 
     @property
     def units(self) -> list[tuple[str, str]]:
@@ -89,8 +92,11 @@ class Prepared:
     @property
     def _between(self) -> list[Step]:
         """Between production's stop and development's start."""
-        database = [step for step in (self.put_back, self.sync) if step is not None]
-        return [*self.hooked.stopped, *database, *self.hooked.migrated]
+        return [*self.hooked.stopped, *self._of_databases, *self.hooked.migrated]
+
+    @property
+    def _of_databases(self) -> list[PutBackValues | SyncDatabase | KeepSqlite]:
+        return [step for step in (self.put_back, self.sync, self.sqlite) if step is not None]
 
     def is_outdated(self, step: Step) -> bool:
         """Whether `step` mounts what the checkout before this one used."""

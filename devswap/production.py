@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from devswap import baseline, database_claims, fingerprint, foreseen, meanwhile, peers, remembered, systemd, traffic
+from devswap.database_claims import Claimed
 from devswap.database_sharing import shared_database
-from devswap.database_source import Source
 from devswap.deployment import Deployment
 from devswap.errors import DevswapError
 from devswap.fingerprint import Watched
@@ -50,15 +50,17 @@ def look(host: Host, deployment: Deployment, wish: Wish, beside: Beside = meanwh
             foreseen.require_not_stopped(host, deployment)
             require_at_rest(machine, unit, systemd.settled(machine, unit))
             before = fingerprint.take(watched, host.machine, beside=beside, apart=traffic.without_others(host))
-            if watched.database and Shelf(host.state / "shared").find(shared_database(watched.database)):
+            names = [shared_database(watched.database)] if watched.database else []
+            names += [watched.sqlite.name] if watched.sqlite else []
+            if any(Shelf(host.state / "shared").find(name) for name in names):
                 # Another swap has migrated it: how it was before is in that swap's fingerprint.
                 before = {name: value for name, value in before.items() if not name.startswith("database ")}
             return Production(served, watched, traffic.before_others(before, traffic.movers(host, watched)))
 
 
-def _databases(host: Host, deployment: Deployment, watched: Watched, wish: Wish) -> Iterator[Source]:
+def _databases(host: Host, deployment: Deployment, watched: Watched, wish: Wish) -> Iterator[Claimed]:
     """Its own, and those for which what is looked at is stopped."""
-    yield from (each for each in (watched.database, *watched.others) if each is not None)
+    yield from (each for each in (watched.database, *watched.others, watched.sqlite) if each is not None)
     peers_of_it = peers.elsewhere(host, deployment) if wish.only else ()
     places = [(each.machine.address, each.unit) for each in peers_of_it]
     own = [(watched.on, watched.unit), (watched.on, watched.front)]

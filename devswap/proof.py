@@ -14,6 +14,7 @@ from devswap.host import Host
 from devswap.journal import Journal
 from devswap.steps.database import SyncDatabase
 from devswap.steps.mount import BASE
+from devswap.steps.sqlite import KeepSqlite
 from devswap.steps.step import Cloud, Kept, Step, shell
 from devswap.steps.values import PutBackValues
 
@@ -124,7 +125,7 @@ def _taken(host: Host, journal: Journal, cloud: Cloud, seconds: float) -> dict[s
     """Without the database where it stays as it is and cannot be asked: the user may leave it for just that."""
     watched, like = watched_from_json(journal.swap.watched), journal.swap.fingerprint
     if any(transaction.held_by_others(journal, cloud)):  # it may be at work on it for minutes
-        watched = replace(watched, database=None, others=())
+        watched = replace(watched, database=None, others=(), sqlite=None)
     take = partial(
         fingerprint.take,
         machine=host.machine,
@@ -137,10 +138,10 @@ def _taken(host: Host, journal: Journal, cloud: Cloud, seconds: float) -> dict[s
         return take(watched)
     except DevswapError as error:
         gone = isinstance(error, MachineGone) and error.address == journal.swap.machine
-        if gone or cloud.kept.kinds.isdisjoint((SyncDatabase.kind, PutBackValues.kind)):
+        if gone or cloud.kept.kinds.isdisjoint((SyncDatabase.kind, PutBackValues.kind, KeepSqlite.kind)):
             raise
         host.say(f"the database is not compared: {error.message}")
-        return take(replace(watched, database=None, others=()))
+        return take(replace(watched, database=None, others=(), sqlite=None))
 
 
 def _without(facts: dict[str, str], start: str) -> dict[str, str]:
@@ -155,7 +156,8 @@ def _moved_by_others(host: Host, journal: Journal) -> bool:
 
 def _excused(journal: Journal, kept: Kept) -> tuple[str, ...]:
     """The beginnings of the facts that no step of the swap has touched, or that stay by the user's word."""
-    untouched = () if SyncDatabase.kind in journal.swap.touched else SyncDatabase.facts
+    changed = {SyncDatabase.kind, KeepSqlite.kind} & set(journal.swap.touched)
+    untouched = () if changed else SyncDatabase.facts
     return (*_OTHERS, *untouched, *_left(journal, kept))
 
 

@@ -105,6 +105,12 @@ SERVICE: Forms = {
         "hosted": Form("true, or not there", lambda value: value is True),
     },
     "database": Form("false, or not there", lambda value: value is False),
+    "sqlite": {
+        "group": _LINE,
+        "option": _OPTION_NAME,
+        "default": _text("an absolute path", r"(?!.*/\.\.(/|$))/[^\s]+"),
+        "files": _list("a list of patterns of paths below the folder", _text("", r"(?!.*\.\.)[A-Za-z0-9*]\S*")),
+    },
     "unsupported": _LINE,
     "supported_where": {
         "group": _LINE,

@@ -88,6 +88,18 @@ class Database:
 
 
 @dataclass(frozen=True)
+class Sqlite:
+    """Databases of a service's own in files, which newer code alters in place."""
+
+    group: str
+    """With `option`: the folder that they are below, in the configuration."""
+    option: str
+    default: str
+    files: tuple[str, ...]
+    """Patterns of paths below the folder."""
+
+
+@dataclass(frozen=True)
 class Setting:
     """What an option's value begins with."""
 
@@ -143,6 +155,8 @@ class Service:
     """Else its configuration is the file that its command line names first, and the environment sets nothing in it."""
     on_terminal: tuple[str, ...] = ()
     """What its program is given besides, so that it logs on the terminal."""
+    sqlite: Sqlite | None = None
+    """What every service that has the same opens."""
     records: Database | None = None
     """Its project's, where that has what is put back: it leaves the database to others, who write its records there."""
     origins: tuple[str, ...] = ()
@@ -224,6 +238,7 @@ def _service(project: Mapping[str, Any], name: str, table: Mapping[str, Any]) ->
         remote=project.get("remote"),
         oslo_config=project.get("oslo_config", True),
         on_terminal=tuple(table.get("on_terminal", [])),
+        sqlite=_sqlite(table["sqlite"]) if "sqlite" in table else None,
         records=_database(others, project) if "put_back" in others else None,
         unsupported=table.get("unsupported", project.get("unsupported")) or None,
         supported_where=_setting(table["supported_where"]) if "supported_where" in table else None,
@@ -251,6 +266,11 @@ def _database(table: Mapping[str, Any], project: Mapping[str, Any]) -> Database:
         index=_index(table["index"]) if "index" in table else None,
         put_back=_column(table["put_back"]) if "put_back" in table else None,
     )
+
+
+def _sqlite(table: Mapping[str, Any]) -> Sqlite:
+    files = tuple(table["files"])
+    return Sqlite(group=table["group"], option=table["option"], default=table["default"], files=files)
 
 
 def _writers(listed: Sequence[str], services: Mapping[str, Any]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from devswap.steps import (  # noqa: F401 - all that a journal may name
     hook,
     mount,
     patience,
+    sqlite,
     unit,
     values,
 )

@@ -17,6 +17,7 @@ from devswap.journal import Journal
 from devswap.machine import shown
 from devswap.proof import Restored
 from devswap.steps.database import SyncDatabase
+from devswap.steps.sqlite import KeepSqlite
 from devswap.steps.step import Kept, Step
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -57,7 +58,7 @@ def restore(
     checkout nor the network. Exit 3 if production is not whole: run it again.
     """
     host = session.open_host_to_restore()
-    kinds = _kinds({*(skip or ()), *([SyncDatabase.kind] if keep_database else ())})
+    kinds = _kinds({*(skip or ()), *([SyncDatabase.kind, KeepSqlite.kind] if keep_database else ())})
     meant = [name for name in services or [] if _is_swapped(host, name, say=not as_json)]
     journals = _meant(host, meant, machine) if meant or not services else []
     if after_restart:

@@ -8,6 +8,11 @@ from devswap.sandbox.eras import Member
 _SERVERS = ("proxy", "account", "container", "object")
 # What looks after objects; all but the last share the configuration of their server.
 _DAEMONS = ("auditor", "replicator", "reconstructor", "updater", "expirer")
+# What looks after accounts and containers, in the same way.
+_OF_DATABASES = {
+    "account": ("auditor", "reaper", "replicator"),
+    "container": ("auditor", "replicator", "updater"),
+}
 _OBJECTS = "/etc/swift/object-server"
 
 
@@ -24,7 +29,7 @@ def _ring(name: str, port: int) -> tuple[Command, ...]:
 
 SWIFT = Addition(
     name="swift",
-    what="a proxy, servers of accounts, containers and objects on a folder, and what looks after objects; not in 2015",
+    what="a proxy, servers of accounts, containers and objects on a folder, and what looks after those; not in 2015",
     members=(
         Member("swift_proxy", "swift_proxy", "swift_proxy_container", "swift", 147, ("swift-proxy-server",)),
         Member(
@@ -37,7 +42,8 @@ SWIFT = Addition(
                 "swift-account-server",
                 "swift-container-server",
                 "swift-object-server",
-                "swift-container-updater",  # by which the account of what shall expire comes to be
+                # by the updater of containers the account of what shall expire comes to be
+                *(f"swift-{kind}-{daemon}" for kind, daemons in _OF_DATABASES.items() for daemon in daemons),
                 *(f"swift-object-{daemon}" for daemon in _DAEMONS),
             ),
         ),
@@ -56,7 +62,11 @@ SWIFT = Addition(
             f"swift-{kind}-server": f"swift-{kind}-server /etc/swift/{kind}-server/{kind}-server.conf"
             for kind in _SERVERS
         },
-        "swift-container-updater": "swift-container-updater /etc/swift/container-server/container-server.conf",
+        **{
+            f"swift-{kind}-{daemon}": f"swift-{kind}-{daemon} /etc/swift/{kind}-server/{kind}-server.conf"
+            for kind, daemons in _OF_DATABASES.items()
+            for daemon in daemons
+        },
         **{
             f"swift-object-{daemon}": f"swift-object-{daemon} {_OBJECTS}/"
             f"object-{'expirer' if daemon == 'expirer' else 'server'}.conf"

@@ -318,14 +318,26 @@ def _ceilometer(era: str) -> Change:
     )
 
 
-def _swift(era: str) -> Change:
-    return _one(
-        era,
-        901,
-        "swift",
-        edits_of_swift.mark_answers,
-        "Name the change in every answer, and with every object",
-        "One sees which proxy answers, which object server has read an object, and\nwhich one has stored it.",
+def _swift(era: str) -> tuple[Change, ...]:
+    number = _FIRST_NUMBER[era] + 902
+    return (
+        _one(
+            era,
+            901,
+            "swift",
+            edits_of_swift.mark_answers,
+            "Name the change in every answer, and with every object",
+            "One sees which proxy answers, which object server has read an object, and\nwhich one has stored it.",
+        ),
+        Change(
+            number,
+            "swift",
+            era,
+            MIGRATION,
+            "Note in each database which services have opened it",
+            "A column that comes to a database when it is opened for the first time,\nas others did before it.",
+            (Patchset(edits_of_swift.note_who_opens_databases(), edits_of_swift.SEEN_BY),),
+        ),
     )
 
 
@@ -370,7 +382,8 @@ ADDED = (
     *(own(era) for era in ERAS for own in (_glance, _placement)),
     *_nova("current"),
     *_neutron("current"),
-    *(own("current") for own in (_cinder, _ceilometer, _swift, _horizon)),
+    *_swift("current"),
+    *(own("current") for own in (_cinder, _ceilometer, _horizon)),
 )
 
 

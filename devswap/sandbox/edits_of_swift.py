@@ -14,6 +14,51 @@ _SAID = {
     "updater": "            'object_updater_sweep': elapsed,\n",
 }
 
+SEEN_BY = "seen_by"
+_NOTE = '''
+    def _note_seen(self, conn):
+        """
+        Note who opens the database, in a column that comes to it by that.
+        """
+        table = {'account': 'account_stat',
+                 'container': 'container_info'}[self.db_type]
+        name = os.path.basename(sys.argv[0])
+        try:
+            row = conn.execute('SELECT seen_by FROM %s' % table).fetchone()
+        except sqlite3.OperationalError as err:
+            if 'no such column: seen_by' not in str(err):
+                raise
+            try:
+                conn.execute(
+                    "ALTER TABLE %s ADD COLUMN seen_by TEXT DEFAULT ''" % table)
+            except sqlite3.OperationalError as err:
+                if 'duplicate column' not in str(err):
+                    raise
+            row = conn.execute('SELECT seen_by FROM %s' % table).fetchone()
+        if row and name not in row[0].split():
+            conn.execute('UPDATE %s SET seen_by = ?' % table,
+                         ('%s %s' % (row[0], name),))
+            conn.commit()
+'''
+
+
+def note_who_opens_databases() -> Edit:
+    """Each database of an account or a container gets a column with the names of the services that have opened it.
+
+    As swift's own migrations come about: by the first that lacks the column.
+    """
+
+    def edit(tree: Tree) -> Tree:
+        path = "swift/common/db.py"
+        tree = replace_once(tree, path, "import os\nfrom uuid", "import os\nimport sys\nfrom uuid")
+        opened = "        conn = self.conn\n        self.conn = None\n        try:\n"
+        noted = f"{opened}            self._note_seen(conn)\n"
+        tree = replace_once(tree, path, opened, noted)
+        before = "    @contextmanager\n    def get(self):\n"
+        return replace_once(tree, path, before, f"{_NOTE.lstrip(chr(10))}\n{before}")
+
+    return edit
+
 
 def mark_answers(mark: str) -> Edit:
     """Every answer of the proxy names who has answered; those with an object who has read it, and who has stored it.

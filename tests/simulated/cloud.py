@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from devswap import migrations
+from devswap import migrations, sqlite_files
 from devswap.backed_machine import BackedMachine
 from devswap.backends.local import Local
 from devswap.errors import DevswapError, MachineGone
@@ -29,14 +29,14 @@ from devswap.slot import Mount, Slot
 from devswap.source import Checkout
 from devswap.systemd import run_in_unit
 from devswap.wish import Makers
-from tests.simulated import images, nova, web
+from tests.simulated import images, nova, sqlite, web
 from tests.simulated.calls import Calls
 from tests.simulated.files import Files
 from tests.simulated.haproxy import Haproxy
 from tests.simulated.init import behind_env
 from tests.simulated.machine import MachineState, SimulatedMachine
 from tests.simulated.mariadb import Schema, SqlError
-from tests.simulated.processes import Invocation, Outcome
+from tests.simulated.processes import Effect, Invocation, Outcome
 from tests.simulated.snapshot import Snapshot, World
 
 NOW = "2026-01-01T00:00:00.000+00:00"
@@ -228,7 +228,7 @@ class SimulatedCloud:
 
     # --- what runs in the machines ----------------------------------------------------------------------------------
 
-    def program(self, machine: SimulatedMachine, call: Invocation) -> Outcome | None:
+    def program(self, machine: SimulatedMachine, call: Invocation) -> Effect | None:
         """The Python programs; None for what is none of them."""
         tool, *arguments = call.argv
         if not tool.rpartition("/")[2].startswith("python") or "-c" not in arguments:
@@ -236,6 +236,8 @@ class SimulatedCloud:
         if not machine.files.exists(tool):
             return Outcome(127, stderr=f"env: '{tool}': No such file or directory\n")
         script, *words = arguments[arguments.index("-c") + 1 :]
+        if script == sqlite_files.script():
+            return sqlite.program(machine, words[0], call)
         if "memfd_create" in script:
             return self._hook(json.loads(call.stdin))
         if _asks(script):

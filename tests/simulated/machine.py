@@ -97,7 +97,7 @@ class SimulatedMachine:
             late = Result(tuple(argv), -9, "", "")
             raise CommandTimeout(f"{shlex.join(argv)} had not ended after {timeout:.0f} s", result=late)
         if stdout is not None:
-            stdout.write(outcome.stdout.encode())
+            stdout.write(outcome.stdout.encode(errors="surrogateescape"))
         result = Result(tuple(argv), outcome.code, "" if stdout is not None else outcome.stdout, outcome.stderr)
         if result.code not in ok:
             raise CommandFailed(f"{shlex.join(argv)} failed with {result.code}: {result.tail}", result=result)

@@ -93,7 +93,7 @@ class SimulatedProcess:
 
     def _read(self) -> str:
         assert self.stdin is not None
-        return (self.stdin.written if self.stdin.closed else self.stdin.getvalue()).decode()
+        return (self.stdin.written if self.stdin.closed else self.stdin.getvalue()).decode(errors="surrogateescape")
 
     def _settle(self) -> None:
         if self.returncode is not None:
@@ -117,7 +117,7 @@ class _Output(io.BytesIO):
         self._asked = asked
 
     def fill(self, text: str) -> None:
-        self.write(text.encode())
+        self.write(text.encode(errors="surrogateescape"))
         self.seek(0)
 
     def rest(self) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from devswap.errors import DevswapError
-from devswap.sandbox.edits_of_swift import mark_answers
+from devswap.sandbox.edits_of_swift import mark_answers, note_who_opens_databases
 from devswap.sandbox.releases import SourceFile, Tree
 
 _PROXY, _OBJECTS = "swift/proxy/server.py", "swift/obj/server.py"
@@ -38,6 +38,19 @@ def test_what_looks_after_objects_says_so_with_its_mark() -> None:
     texts = {path: file.content.decode() for path, file in mark_answers("mark-1")(a_tree()).items()}
     for name in ("auditor", "expirer", "reconstructor", "replicator", "updater"):
         assert texts[f"swift/obj/{name}.py"].count(f"'{name}_change': 'mark-1', '") == 1
+
+
+def test_a_database_is_altered_by_whoever_opens_it() -> None:
+    lines = (
+        "import os\nfrom uuid import uuid4\n    @contextmanager\n    def get(self):\n"
+        "        conn = self.conn\n        self.conn = None\n        try:\n            yield conn\n"
+    )
+    path = "swift/common/db.py"
+    tree = note_who_opens_databases()({path: SourceFile(lines.encode())})
+    text = tree[path].content.decode()
+    assert "import sys\n" in text
+    assert text.endswith("        try:\n            self._note_seen(conn)\n            yield conn\n")
+    assert text.index("    def _note_seen(self, conn):\n") < text.index("    @contextmanager\n    def get(self):\n")
 
 
 def test_a_swift_without_the_lines_is_an_error() -> None:

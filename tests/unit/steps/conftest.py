@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devswap.steps.step import Cloud
-from tests.simulated import images, nova
+from tests.simulated import images, nova, sqlite
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.unit.steps.examples import SLOT
 
@@ -22,6 +22,8 @@ def simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simul
     nova.add(found)
     found.checkout("migrates", revisions=("a1", "b2"))
     machine = found.machine(images.HEAT)
+    for name in ("abc", "def"):
+        sqlite.make(machine.files, sqlite.path(name))
     machine.mount(tmp_path / "checkouts" / "migrates", f"{SLOT}/checkout", readonly=True)
     machine.mount(tmp_path / "overlays" / "migrates", f"{SLOT}/overlay", readonly=True)
     with no_waiting(monkeypatch):

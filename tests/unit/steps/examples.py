@@ -11,6 +11,7 @@ import devswap.steps
 from devswap import apache, development
 from devswap.database_source import Listed, Source
 from devswap.hooks import Hook
+from devswap.sqlite_files import SqliteFiles
 from devswap.steps.apache import LetGo, PointSite, RefreshFront
 from devswap.steps.beside import RunBeside
 from devswap.steps.database import SyncDatabase
@@ -20,10 +21,11 @@ from devswap.steps.hook import RunHook
 from devswap.steps.mount import Mount, MountPassing
 from devswap.steps.patience import LengthenWait
 from devswap.steps.peer import HoldPeer
+from devswap.steps.sqlite import KeepSqlite
 from devswap.steps.step import Cloud, Step
 from devswap.steps.unit import HoldUnit, OwnUnit, RunDevelopment
 from devswap.steps.values import PutBackValues
-from tests.simulated import images, nova, web
+from tests.simulated import images, nova, sqlite, web
 from tests.simulated.cloud import SimulatedCloud
 
 for module in pkgutil.iter_modules(devswap.steps.__path__):
@@ -49,6 +51,7 @@ RECORDS = (
     replace(_NOVA, name="nova"),
     replace(_NOVA, group="api_database", name="nova_cell0", listed=_CELL0),
 )
+STORED = SqliteFiles(ON, f"{images.VENV}/bin/python", "heat", "heat", sqlite.FOLDER, (sqlite.PATTERN,))
 HOOK = Hook("/etc/devswap/hooks/heat/stopped", "stopped", "machine", seconds=30, uid=0, text="#!/bin/sh\ntrue\n")
 TOLD = {
     "service": "heat-engine",
@@ -85,6 +88,9 @@ def example(kind: str, simulated: SimulatedCloud) -> Step:
             digest="",
         ),
         "put-back-values": PutBackValues(ON, sources=RECORDS, table="services", key="id", column="version"),
+        "keep-sqlite": KeepSqlite(
+            ON, service="heat-engine", stored=STORED, users=((ON, UNIT), (ON, "heat-api.service"))
+        ),
         "hold-peer": HoldPeer(ON, service="heat-engine", unit=UNIT, text=development.held("heat-engine")),
         "run-beside": RunBeside(ON, unit="devswap-heat-engine-tests.service"),
         "make-file": MakeFile(ON, path="/etc/sudoers.d/devswap-heat", text="heat ALL = …\n", mode=0o440),
