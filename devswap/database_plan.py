@@ -62,14 +62,15 @@ def needed(
     """
     with database_claims.held(host, journal, "checkout"):
         database, others = watched.database, watched.others
+        sqlite = _sqlite(host, deployment, journal, watched)
         put_back = database_needs.put_back(host, deployment, journal, [database, *others] if database else [])
         if database is None:
             database_needs.require_nothing_pending(host, deployment, checkout, snapshot=snapshot)
-            return Needed(None, put_back, sqlite=_sqlite(host, deployment, journal, watched))
+            return Needed(None, put_back, sqlite=sqlite)
         needs = database_needs.Needs(host, deployment, checkout, journal, database, others)
         sync, first = needs.migration(place, snapshot=snapshot)
         seen = Shelf(host.state / "shared").find(shared_database(database))
-        return Needed(sync, put_back, first, needs.fronts(sync) if sync else (), seen)
+        return Needed(sync, put_back, first, needs.fronts(sync) if sync else (), seen, sqlite)
 
 
 def _sqlite(host: Host, deployment: Deployment, journal: Journal, watched: Watched) -> KeepSqlite | None:

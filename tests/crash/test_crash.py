@@ -329,3 +329,16 @@ def test_peers_that_restart_or_go_meanwhile_keep_nothing_from_coming_back(cloud:
 def test_production_comes_back_from_any_interruption_of_its_restore(cloud: SimulatedCloud) -> None:
     whole = cloud.take()
     explore(cloud, swapped(cloud, "migrates"), lambda host: restore_everything(cloud), whole)
+
+
+def test_databases_in_files_come_back_from_any_interruption_of_a_checkout(cloud: SimulatedCloud) -> None:
+    cloud.keep_files()
+    start = cloud.take()
+    explore(cloud, start, checkout(cloud, "plain"), start)
+
+
+def test_databases_in_files_come_back_from_any_interruption_of_a_restore(cloud: SimulatedCloud) -> None:
+    cloud.keep_files()
+    whole = cloud.take()
+    start = swapped(cloud, "plain")
+    explore(cloud, start, lambda host: restore_everything(cloud), whole)

@@ -111,17 +111,3 @@ def processes(cloud: Cloud, container: str) -> int:
 
 def checkout(cloud: Cloud, desk: Desk) -> Path:
     return desk.person.checkout(f"review~{cloud.change(HARMLESS, 'swift').number}", "swift")
-
-
-@pytest.mark.parametrize("service", ["swift-account-server", "swift-container-server"])
-def test_what_alters_databases_on_its_devices_is_refused_with_the_reason_and_goes_on(
-    cloud: Cloud, desk: Desk, store: Store, service: str
-) -> None:
-    change = cloud.change(HARMLESS, "swift")
-    with at_storage(cloud, desk) as container:
-        started = cloud.sh(f"systemctl show -p MainPID,ExecMainStartTimestamp {service}", on=container)
-        for verb in (["plan"], ["checkout", "--detach"]):
-            said = desk.devswap(*verb, service, f"review/{change.number}", "--machine", container, code=1).said
-            assert f"cannot take {service} over yet: it alters the databases on its storage devices in place" in said
-        assert cloud.sh(f"systemctl show -p MainPID,ExecMainStartTimestamp {service}", on=container) == started
-        assert store.put("first/red") == {}

@@ -9,6 +9,7 @@ import shlex
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from devswap.invoker import UserHome
 from devswap.journal import Owner
 from devswap.machine import Machine
 from devswap.overlay import Overlay, Request
-from devswap.service import load_catalogue
+from devswap.service import Catalogue, Sqlite, load_catalogue
 from devswap.settings import Settings
 from devswap.slot import Mount, Slot
 from devswap.source import Checkout
@@ -44,6 +45,12 @@ _SERVED_BY = {"8004": "heat-api.service", "8000": "heat-api-cfn.service"}
 _MIGRATIONS = "heat/db/migrations/versions"
 # Once for all tests, since thousands of commands read it.
 _catalogue = cache(load_catalogue)
+
+
+@cache
+def _catalogue_with_files() -> Catalogue:
+    files = Sqlite("DEFAULT", "devices", sqlite.FOLDER, (sqlite.PATTERN,))
+    return Catalogue(replace(each, sqlite=files) if each.name == "heat-engine" else each for each in load_catalogue())
 
 
 class SimulatedCloud:
@@ -68,6 +75,8 @@ class SimulatedCloud:
         """Whether programs of checkouts do not read their options from the environment, as before oslo.config did."""
         self.options: dict[str, object] | None = None
         """What oslo.config's lists say, where there are any: see known_options.py."""
+        self.in_files = False
+        """Whether heat-engine has databases in files, which a checkout of it alters when it is started."""
         self._polls = 0
         self._looks: dict[str, int] = {}
         """How often it was looked whether a unit has ended."""
@@ -140,7 +149,7 @@ class SimulatedCloud:
         """As a new process sees it."""
         return Host(
             settings=Settings(state_dir=self.state, wait=1.0),
-            catalogue=_catalogue,
+            catalogue=_catalogue_with_files if self.in_files else _catalogue,
             hooks=lambda project, service: tuple(self.hooks),
             home=lambda: UserHome(user, uid, None, self.folder, self.folder / "home"),
             owner=Owner(user=user, uid=uid, host="aio1", terminal="pts/0", pid=4242),
@@ -159,6 +168,12 @@ class SimulatedCloud:
     @property
     def state(self) -> Path:
         return self.folder / "state"
+
+    def keep_files(self) -> None:
+        """From now on heat-engine has two databases in files."""
+        self.in_files = True
+        for name in ("abc", "def"):
+            sqlite.make(self.machine(images.HEAT).files, sqlite.path(name))
 
     def machine(self, name: str) -> SimulatedMachine:
         return SimulatedMachine(self, name)
@@ -321,6 +336,8 @@ class SimulatedCloud:
         """The exit code of a service that ends as soon as it was started; 0 for one that runs."""
         if self._fate(machine, argv) == "dies":
             return 1
+        if self.in_files and argv[-1].endswith("/heat-engine") and isinstance(machine.files.find(argv[0]), Path):
+            sqlite.alter_all(machine.files)
         return nova.record(self, machine, argv) if "/nova-" in " ".join(argv[1:]) else 0
 
     def _fate(self, machine: SimulatedMachine, argv: Sequence[str]) -> str:

@@ -87,6 +87,8 @@ def _canonical(value: object) -> object:
         assert isinstance(etc, Folder)
         assert isinstance(run, Folder)
         changed = [etc.names[name] for name in ("systemd", "haproxy", "sudoers.d") if name in etc.names]
+        if isinstance(stored := value.root.names.get("srv"), Folder):
+            changed.append(stored)
         return (_tree(run), *(_tree(each) for each in changed if isinstance(each, Folder)), _canonical(value.mounts))
     if isinstance(value, Init):
         return tuple(sorted((name, repr(unit)) for name, unit in value.units.items() if unit != Running())) + tuple(
