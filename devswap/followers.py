@@ -40,15 +40,7 @@ def triggers(machine: Machine, unit: str) -> list[str]:
 
 def arm(cloud: Cloud, on: str, names: Iterable[str]) -> None:
     """Before what they start is started: a socket is refused once that runs."""
-    machine = cloud.machine(on)
-    for name in names:
-        if not systemd.state(machine, name).is_active:
-            try:
-                systemd.reset_failed(machine, name)
-                systemd.start(machine, name, late=cloud.aside)
-            except DevswapError as error:
-                cloud.say(f"{error.message}; it had failed, since what it starts was held")
-                note(cloud.owed, on, name)
+    _start(cloud, on, names, why="it had failed, since what it starts was held")
 
 
 def start_beside(machine: Machine, names: Iterable[str]) -> None:
@@ -59,7 +51,12 @@ def start_beside(machine: Machine, names: Iterable[str]) -> None:
 
 
 def start_again(cloud: Cloud, on: str, names: Iterable[str]) -> None:
-    """Beside production; one that does not start is its own trouble, and owed until it does."""
+    """Beside production."""
+    _start(cloud, on, names, why="it was stopped with what it follows")
+
+
+def _start(cloud: Cloud, on: str, names: Iterable[str], *, why: str) -> None:
+    """One that does not start is its own trouble, and owed until it does; `why` it does not run is said then."""
     machine = cloud.machine(on)
     for name in names:
         if systemd.state(machine, name).is_active or is_held_by_another(cloud, on, name):
@@ -68,5 +65,5 @@ def start_again(cloud: Cloud, on: str, names: Iterable[str]) -> None:
             systemd.reset_failed(machine, name)
             systemd.start(machine, name, late=cloud.aside)
         except DevswapError as error:
-            cloud.say(f"{error.message}; it was stopped with what it follows")
+            cloud.say(f"{error.message}; {why}")
             note(cloud.owed, on, name)

@@ -55,7 +55,7 @@ from devswap.source import Checkout
 from devswap.sources import Sources, gather
 from devswap.steps.mount import Mount
 from devswap.steps.step import Cloud
-from devswap.steps.unit import require_unedited
+from devswap.steps.unit import require_obedient, require_unedited
 from devswap.tuning import PDB
 from devswap.undisturbed import undisturbed
 from devswap.wish import MAKERS, Makers, Wish
@@ -115,6 +115,8 @@ def _gather(host: Host, deployment: Deployment, wish: Wish, makers: Makers) -> S
 def _prepare_first(host: Host, deployment: Deployment, wish: Wish, makers: Makers) -> Prepared:
     foreseen.require_own_sites(host, deployment)
     foreseen.require_nothing_left(host, deployment)
+    if deployment.hosted is None:  # Apache itself is never stopped
+        require_obedient(deployment.machine, deployment.unit)
     foreseen.require_last_word(deployment)
     with meanwhile.heard(host.say) as say:
         looked = makers.beside(partial(production.look, replace(host, say=say), deployment, wish, makers.beside))

@@ -16,6 +16,8 @@ from devswap.systemd import UnitState
 
 _MERCY = 60.0
 """Seconds that development has to stop: production waits for that."""
+_BY_HAND = {"CanStart": "RefuseManualStart", "CanStop": "RefuseManualStop"}
+"""What systemctl show says of a unit, and the setting behind it."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +111,19 @@ class HoldUnit(Step):
         self._remove_drop_in(machine, cloud)
         remove_empty(machine, development.folder(self.service))
         found = systemd.state(machine, self.unit)
-        if captured["active"] and not found.is_active:
-            systemd.reset_failed(machine, self.unit)  # development may have used up how often it may start
-            followers.arm(cloud, self.on, captured.get("triggers", ()))
-            systemd.start(machine, self.unit, late=cloud.aside)
+        if not found.is_active:
+            self._let_run(cloud, captured, found)
         if captured["active"]:
             followers.start_again(cloud, self.on, captured.get("followers", ()))
-        elif found.active == "failed" and captured["state"] != "failed":
-            systemd.reset_failed(machine, self.unit)
+
+    def _let_run(self, cloud: Cloud, captured: Any, found: UnitState) -> None:
+        """Nothing of the unit runs: it is started if it ran, and what starts it waits for that as it did."""
+        machine, ran = cloud.machine(self.on), bool(captured["active"])
+        if ran or (found.active == "failed" and captured["state"] != "failed"):
+            systemd.reset_failed(machine, self.unit)  # development may have used up how often it may start
+        followers.arm(cloud, self.on, captured.get("triggers", ()))
+        if ran:
+            systemd.start(machine, self.unit, late=cloud.aside)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -169,10 +176,10 @@ class HoldUnit(Step):
             ) from error
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
-        triggers = captured.get("triggers", ())
-        units = (*triggers, self.unit, *captured.get("followers", ()))
-        reset = f"{shell(self.on, 'systemctl', 'reset-failed', *triggers, self.unit)} || true"
-        start = [reset, shell(self.on, "systemctl", "start", *units)] if captured["active"] else []
+        units = [*captured.get("triggers", ()), *([self.unit] if captured["active"] else [])]
+        following = captured.get("followers", ())  # of one that ran
+        reset = f"{shell(self.on, 'systemctl', 'reset-failed', *units)} || true"
+        start = [reset, shell(self.on, "systemctl", "start", *units, *following)] if units else []
         return [
             shell(self.on, "rm", "-f", development.path(self.unit)),
             shell(self.on, "systemctl", "daemon-reload"),
@@ -201,14 +208,18 @@ def require_at_rest(machine: Machine, unit: str, found: UnitState) -> None:
 
 
 def require_obedient(machine: Machine, unit: str) -> None:
-    """Raise where systemd would not start it again: nobody could then bring production back."""
+    """Raise where systemd would not start it again, or what stops with it: who could then bring production back?"""
     said = systemd.show(machine, unit, "CanStart", "CanStop")
-    for what, setting in (("CanStart", "RefuseManualStart"), ("CanStop", "RefuseManualStop")):
-        if said[what] == "no":
-            raise DevswapError(
-                f"cannot take {unit} in {machine.name} over: it has {setting}=yes, so that nobody may do it by hand",
-                hint=f"{shell(machine.address, 'systemctl', 'edit', unit)}: {setting}=no below [Unit]",
-            )
+    refused = [(unit, setting) for what, setting in _BY_HAND.items() if said[what] == "no"]
+    for name in followers.running(machine, unit):
+        if systemd.show(machine, name, "CanStart")["CanStart"] == "no":
+            refused.append((name, _BY_HAND["CanStart"]))
+    for name, setting in refused:
+        which = "it" if name == unit else f"{name}, which stops with it,"
+        raise DevswapError(
+            f"cannot take {unit} in {machine.name} over: {which} has {setting}=yes, so that nobody may do it by hand",
+            hint=f"{shell(machine.address, 'systemctl', 'edit', name)}: {setting}=no below [Unit]",
+        )
 
 
 def require_not_held(machine: Machine, unit: str) -> None:

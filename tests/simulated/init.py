@@ -109,6 +109,10 @@ class Init:
         """Those of the units in memory that have `unit` behind `setting`."""
         return sorted(name for name, loaded in self.loaded.items() if unit in loaded.one(setting).split())
 
+    def triggers(self, unit: str) -> list[str]:
+        """The sockets in memory that start `unit`."""
+        return sorted(name for name, loaded in self.loaded.items() if loaded.one("Service") == unit)
+
     def names(self) -> list[str]:
         found = {name for folder in FOLDERS for name in self.files.names(folder) if name.endswith(".service")}
         return sorted(found)

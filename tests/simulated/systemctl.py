@@ -78,6 +78,7 @@ def _show(machine: SimulatedMachine, unit: str, asked: list[str]) -> dict[str, s
             "CanStart": "no" if loaded.one("RefuseManualStart") == "yes" else "yes",
             "CanStop": "no" if loaded.one("RefuseManualStop") == "yes" else "yes",
             "ControlGroup": f"/system.slice/{unit}" if active else "",
+            "TriggeredBy": " ".join(init.triggers(unit)),
             **{name: " ".join(init.followers(unit, setting)) for name, setting in _FOLLOWED_BY.items()},
         }
     return {name: known.get(name, "") for name in asked}
@@ -117,7 +118,17 @@ def _start(machine: SimulatedMachine, unit: str) -> Generator[None, None, Outcom
     gate = loaded.one("AssertPathExists")
     if gate and not machine.files.exists(gate):
         return Outcome(1, stderr=f"Assertion failed on job for {unit}.\n")
+    if unit.endswith(".socket"):
+        return (yield from _listen(machine, unit, loaded.one("Service")))
     machine.launch(unit, loaded)
+    yield
+    return Outcome()
+
+
+def _listen(machine: SimulatedMachine, unit: str, service: str) -> Generator[None, None, Outcome]:
+    if machine.init.is_active(service):
+        return Outcome(1, stderr=f"{unit}: Socket service {service} already active, refusing.\n")
+    machine.init.units[unit] = Running("active", "listening")
     yield
     return Outcome()
 

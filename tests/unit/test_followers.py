@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from devswap import swap
-from devswap.errors import NotWhole
+from devswap.errors import DevswapError, NotWhole
 from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
 
 ENGINE = "heat-engine"
+SOCKET = "heat-engine.socket"
 WATCH, LOG, IDLE = "engine-watch.service", "watch-log.service", "engine-idle.service"
 
 
@@ -105,4 +106,45 @@ def test_what_follows_a_caller_that_is_restarted_runs_again(cloud: SimulatedClou
     check_out(cloud, patient=True)
     assert active(cloud, WATCH, machine=images.HEAT_CFN) == [True]
     restore(cloud)
+    assert differences(cloud, whole) == []
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_socket_waits_again_as_it_did_whether_what_it_starts_ran_or_not(cloud: SimulatedCloud, *, runs: bool) -> None:
+    machine, service = cloud.machine(images.HEAT), f"{ENGINE}.service"
+    machine.run(["systemctl", "stop", "--", service])
+    images.put(machine.files, f"/etc/systemd/system/{SOCKET}", f"[Socket]\nListenStream=7777\nService={service}\n")
+    machine.run(["systemctl", "daemon-reload"])
+    machine.run(["systemctl", "start", "--", SOCKET])
+    if runs:
+        machine.run(["systemctl", "start", "--", service])
+    whole = cloud.take()
+    check_out(cloud)
+    machine.end(SOCKET, "failed", 0)  # as systemd has it after some requests, since nobody may start the service
+    (journal,) = cloud.host().journals.all()
+    told = f"systemctl start {SOCKET}{f' {service}' if runs else chr(10)}"
+    assert told in (journal.folder / "restore.sh").read_text()
+    restore(cloud)
+    assert differences(cloud, whole) == []
+
+
+@pytest.mark.parametrize("setting", ["RefuseManualStart", "RefuseManualStop"])
+def test_who_may_not_be_stopped_by_hand_is_refused_before_anything_is(cloud: SimulatedCloud, setting: str) -> None:
+    refused(cloud, f"{ENGINE}.service", setting, f"it has {setting}=yes")
+
+
+def test_so_is_one_whose_follower_may_not_be_started_by_hand(cloud: SimulatedCloud) -> None:
+    refused(cloud, LOG, "RefuseManualStart", f"{LOG}, which stops with it, has RefuseManualStart=yes")
+
+
+def refused(cloud: SimulatedCloud, unit: str, setting: str, said: str) -> None:
+    machine = cloud.machine(images.HEAT)
+    machine.write_text(f"/etc/systemd/system/{unit}.d/refuse.conf", f"[Unit]\n{setting}=yes\n")
+    machine.run(["systemctl", "daemon-reload"])
+    whole = cloud.take()
+    cloud.calls.begin()
+    with pytest.raises(DevswapError, match=said) as found:
+        check_out(cloud, patient=True)
+    assert f"systemctl edit {unit}" in (found.value.hint or "")
+    assert not [name for name in cloud.calls.names if "systemctl stop" in name]
     assert differences(cloud, whole) == []
