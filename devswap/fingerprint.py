@@ -207,7 +207,7 @@ def _unit(machine: Machine, watched: Watched) -> Iterator[tuple[str, str]]:
         yield f"unit file {path}", _hash(machine.read_bytes(path) or b"")
     for name, state in followers.of(machine, watched.unit).items():
         if state == "active":  # one that is not may be started by anybody
-            yield f"unit {name}, which stops with it", state
+            yield followers.fact(name), state
     mounted = machine.mounted(development.folder(watched.service))
     yield "mounts of devswap", " ".join(mounted) or "none"
 

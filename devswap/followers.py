@@ -27,6 +27,11 @@ def of(machine: Machine, unit: str) -> dict[str, str]:
     return found
 
 
+def fact(name: str) -> str:
+    """What a fingerprint calls the one of that name."""
+    return f"unit {name}, which stops with it"
+
+
 def running(machine: Machine, unit: str) -> list[str]:
     """Those that stopping `unit` would stop now."""
     return [name for name, state in of(machine, unit).items() if state in ("active", "reloading", "activating")]

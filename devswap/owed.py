@@ -6,6 +6,7 @@ The service that was swapped comes back first; a restore is not done before thes
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from devswap import systemd
@@ -47,12 +48,21 @@ def is_owed(path: Path, on: str, unit: str) -> bool:
 
 def is_held_by_another(cloud: Cloud, on: str, unit: str) -> bool:
     """Whether another swap holds it stopped: then it starts when that one is given back, and is owed by nobody else."""
+    if unit not in (held := held_by_others(cloud, on)):
+        return False
+    cloud.say(f"{unit} in {on} is held by another swap, whose restore starts it")
+    return held[unit]
+
+
+def held_by_others(cloud: Cloud, on: str) -> dict[str, bool]:
+    """The units of the machine `on` that other swaps hold stopped, as far as these can be read; whether each ran."""
+    found = dict[str, bool]()
     for entry in (entry for entries in cloud.other_swaps() for entry in entries):
-        kind = Step.known.get(entry.step["kind"])
-        if kind is not None and kind.holds and (entry.step["on"], entry.step.get("unit")) == (on, unit):
-            cloud.say(f"{unit} in {on} is held by another swap, whose restore starts it")
-            return bool(entry.captured["active"])
-    return False
+        kind = Step.known.get(entry.step.get("kind", ""))
+        if kind is not None and kind.holds and entry.step.get("on") == on:
+            with suppress(KeyError, TypeError):  # its own restore says so
+                found[entry.step["unit"]] = bool(entry.captured["active"])
+    return found
 
 
 def _read(path: Path) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from devswap import development, fingerprint, traffic, transaction
+from devswap import development, fingerprint, followers, owed, traffic, transaction
 from devswap.errors import DevswapError, MachineGone, NotWhole
 from devswap.fingerprint import ASLEEP, HAPROXY, PEER, watched_from_json
 from devswap.host import Host
@@ -84,6 +84,8 @@ def prove(host: Host, journal: Journal, cloud: Cloud) -> Restored:
     before, after = (_without(facts, "database ") if unseen else facts for facts in (swap.fingerprint, after))
     if _moved_by_others(host, journal) or not any(name.startswith(HAPROXY) for name in after):
         before, after = (_without(facts, HAPROXY) for facts in (before, after))
+    for name in owed.held_by_others(cloud, swap.machine):  # who holds a follower starts it, and compares that
+        before, after = (_without(facts, followers.fact(name)) for facts in (before, after))
     ours, others = _sorted(fingerprint.differences(before, after), _excused(journal, kept), kept)
     if ours:
         raise NotWhole(

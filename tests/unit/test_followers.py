@@ -148,3 +148,17 @@ def refused(cloud: SimulatedCloud, unit: str, setting: str, said: str) -> None:
     assert f"systemctl edit {unit}" in (found.value.hint or "")
     assert not [name for name in cloud.calls.names if "systemctl stop" in name]
     assert differences(cloud, whole) == []
+
+
+def test_a_follower_that_another_swap_holds_is_that_ones_to_start_and_to_compare(cloud: SimulatedCloud) -> None:
+    machine, path = cloud.machine(images.HEAT), "/etc/systemd/system/heat-api.service"
+    text = machine.read_text(path) or ""
+    machine.write_text(path, f"[Unit]\nRequires={ENGINE}.service\n{text}")
+    machine.run(["systemctl", "daemon-reload"])
+    whole = cloud.take()
+    for service in (ENGINE, "heat-api"):
+        check_out(cloud, service)
+    found = {journal.swap.service: journal for journal in cloud.host().journals.all()}
+    for service in (ENGINE, "heat-api"):
+        assert swap.restore(cloud.host(), found[service]).changed_by_others == []
+    assert differences(cloud, whole) == []
