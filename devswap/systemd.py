@@ -173,6 +173,14 @@ def _stop(machine: Machine, unit: str, *, seconds: float) -> None:
         raise DevswapError(f"cannot stop {unit} in {machine.name}: {error.result.stderr.strip()}") from error
 
 
+def try_restart(machine: Machine, unit: str) -> None:
+    """Restart `unit` if it runs, in one job of systemd's, which it does to the end whatever becomes of devswap."""
+    try:
+        machine.run(["systemctl", "try-restart", "--", unit])
+    except CommandFailed as error:
+        raise DevswapError(f"cannot restart {unit} in {machine.name}: {error.result.stderr.strip()}") from error
+
+
 def begin_to_stop(machine: Machine, unit: str) -> None:
     """Stop `unit` without waiting for that; `stop` does."""
     machine.run(["systemctl", "stop", "--no-block", "--", unit], ok=(0, _NOT_LOADED))

@@ -52,10 +52,13 @@ class LengthenWait(Step):
             machine.rename(self._path, self._leaving)
         if machine.exists(self._leaving):
             systemd.reload(machine)
-            # One that did not run then has been started with it: by a playbook, or by what had stopped it.
-            if captured["active"] or systemd.state(machine, self.unit).is_active:
+            if captured["active"]:
                 self._restart(machine)
                 followers.start_again(cloud, self.on, captured.get("followers", ()))
+            elif not self._is_swapped(machine):
+                # By now it may have been started with it: by a playbook, or by what had stopped it. In one go, since
+                # nothing says between a stop and a start that it ran.
+                systemd.try_restart(machine, self.unit)
             machine.remove(self._leaving)
         folder = self._path.rpartition("/")[0]
         if machine.is_folder(folder) and not machine.names(folder):
@@ -66,9 +69,12 @@ class LengthenWait(Step):
         if machine.is_running():
             self._is_theirs(machine, cloud)
 
+    def _is_swapped(self, machine: Machine) -> bool:
+        """Then it is development that runs in its place: another start would end a run on somebody's terminal."""
+        return machine.exists(development.path(self.unit))
+
     def _restart(self, machine: Machine) -> None:
-        """Not development that runs in its place meanwhile: that would end a run on somebody's terminal."""
-        if machine.exists(development.path(self.unit)):
+        if self._is_swapped(machine):
             return
         following = followers.running(machine, self.unit)
         systemd.stop(machine, self.unit)

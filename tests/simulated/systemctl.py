@@ -39,7 +39,13 @@ def systemctl(machine: SimulatedMachine, arguments: list[str]) -> Effect:
         return haproxy(machine, "kill", ["-USR2", str(MASTER)])
     if verb == "reload" and units == [web.UNIT]:
         return _reload_apache(machine)
-    known = {"start": _start, "stop": _stop, "reset-failed": _reset_failed, "kill": _kill}
+    known = {
+        "start": _start,
+        "stop": _stop,
+        "try-restart": _try_restart,
+        "reset-failed": _reset_failed,
+        "kill": _kill,
+    }
     if verb not in known or len(units) != 1:
         raise UnknownCommandError(f"the simulated systemctl does not know {arguments}")
     return known[verb](machine, units[0])
@@ -144,6 +150,16 @@ def _stop(machine: SimulatedMachine, unit: str) -> Generator[None, None, Outcome
             yield from _stop(machine, name)
         yield
     init.forget(unit)
+    return Outcome()
+
+
+def _try_restart(machine: SimulatedMachine, unit: str) -> Generator[None, None, Outcome]:
+    """One job: whoever asked for it may be gone before its end. What follows the unit is restarted with it."""
+    loaded = machine.init.load(unit)
+    if loaded is not None and machine.init.is_active(unit):
+        machine.launch(unit, loaded)
+        yield
+    machine.init.forget(unit)
     return Outcome()
 
 

@@ -20,6 +20,7 @@ from tests.simulated.calls import Fault, Kind
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.mariadb import Table
+from tests.simulated.snapshot import Snapshot
 from tests.unit.steps.examples import APACHE, LET_GO, ON, RECORDS, SITE, UNIT, captured_by, example
 
 
@@ -89,10 +90,16 @@ def test_one_that_was_started_while_it_was_made_to_wait_is_restarted_as_it_was(
     step.do(cloud)
     assert not machine.init.is_active(unit)
     machine.run(["systemctl", "start", "--", unit])
-    simulated.calls.begin()
+    killed = list[Snapshot]()
+    simulated.calls.begin(instant=lambda _: killed.append(simulated.take()))
     step.undo(cloud, captured)
-    assert [name.rpartition(" ")[0] for name in simulated.calls.names if name.endswith(f"start -- {unit}")]
+    assert [name.rpartition(" ")[0] for name in simulated.calls.names if name.endswith(f"restart -- {unit}")]
     assert machine.init.is_active(unit)
+    assert len(killed) > 1
+    for each in killed:
+        simulated.put_back(each)
+        step.undo(cloud, captured)
+        assert machine.init.is_active(unit)
 
 
 def test_a_unit_that_did_not_run_is_not_started_by_its_undo(simulated: SimulatedCloud, cloud: Cloud) -> None:
