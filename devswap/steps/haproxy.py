@@ -82,8 +82,16 @@ class MoveTraffic(Step):
         if self.stops:
             rotation.believe(balancer, self._peers(balancer))
 
+        edits = self._edits(self._apart(cloud, balancer))
+
         def planned(found: Balancer) -> Change:
-            return rotation.plan(found, self._edits(self._apart(cloud, found)), self._of_others(cloud))
+            if self._edits(self._apart(cloud, found)) != edits:  # the way back that is on disk is not theirs any more
+                raise DevswapError(
+                    f"lines of {', '.join(self.backends)} in HAProxy's files in {self.on} were changed by somebody else"
+                    " while its requests came to their end",
+                    hint="type the same again",
+                )
+            return rotation.plan(found, edits, self._of_others(cloud))
 
         balancer, change = self._at_rest(cloud, balancer, planned, self.own)
         if change.texts:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from devswap import swap
+from devswap import rotation, swap
 from devswap.errors import DevswapError, NotWhole
 from devswap.wish import Wish
 from tests.simulated import images
@@ -15,6 +15,7 @@ from tests.simulated.comparison import differences
 from tests.simulated.machine import SimulatedMachine
 from tests.simulated.person import Person, commands
 from tests.unit.balanced import CFG, SERVICE, checkout, cloud, machine, narrow, restore, serving
+from tests.unit.midst import in_the_midst_of
 
 __all__ = ["cloud", "machine"]
 
@@ -187,3 +188,24 @@ def test_a_haproxy_that_is_gone_has_taken_its_part_along(cloud: SimulatedCloud) 
         restore(cloud)
         assert cloud.host().journals.all() == []
         cloud.balance()
+
+
+def test_a_line_that_somebody_changes_while_its_requests_end_gets_no_word_of_ours(
+    cloud: SimulatedCloud, machine: SimulatedMachine, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way back that is on disk is that of the line before: what was made of theirs, nothing would take out."""
+
+    def playbook() -> None:
+        text = machine.read_text(CFG) or ""
+        machine.write_text(CFG, text.replace("172.29.236.130:8004 check", "172.29.236.130:8004 weight 7 check"))
+
+    with in_the_midst_of(monkeypatch, rotation, "drain", playbook) as done, pytest.raises(NotWhole) as told:
+        checkout(cloud)
+    assert done
+    assert "disabled" not in (machine.read_text(CFG) or "")
+    assert cloud.machine(images.HEAT).init.is_active(f"{SERVICE}.service")
+    leaves, *_ = commands(told.value.hint)
+    assert "--keep-theirs" in leaves
+    person.types(leaves)
+    assert sorted(serving(cloud)) == sorted([images.OURS, images.THEIRS])
+    assert "weight 7" in (machine.read_text(CFG) or "")
