@@ -86,10 +86,10 @@ def of(
     """
     while True:
         with ExitStack() as taken:
-            wanted = _names(databases())
+            wanted = names(databases())
             for name in sorted(wanted):  # in one order, so that no two wait for each other
                 taken.enter_context(_claimed(host, name, doing, busy or host.say))
-            if _names(databases()) <= wanted:
+            if names(databases()) <= wanted:
                 yield
                 return
 
@@ -105,7 +105,7 @@ def wait_for_others(host: Host, doing: str, *journals: Journal) -> None:
 
 def _wait_for_others(host: Host, journal: Journal, doing: str) -> None:
     ours = claims.holder(host.journals.claim_path(journal.swap.service, journal.swap.machine))
-    for name in sorted(_names(of_swap(host, journal))):
+    for name in sorted(names(of_swap(host, journal))):
         found = claims.holder(path) if _is_there(path := _path(host.state, name)) else None
         if found is not None and (ours is None or found.owner.pid != ours.owner.pid):
             with _claimed(host, name, f"{doing} of {journal.swap.service}", host.say):
@@ -118,20 +118,24 @@ def of_swap(host: Host, journal: Journal) -> Iterator[Claimed]:
     And those of other swaps for which units of this one are stopped. What cannot be read is in the way of nothing else:
     whoever undoes it says so.
     """
-    with suppress(*_UNREAD):
-        watched = watched_from_json(journal.swap.watched)
-        yield from (each for each in (watched.database, *watched.others, watched.sqlite) if each is not None)
+    yield from watched_by(journal)
     shelf = Shelf(host.state / "shared")
     for entry in journal.entries:
         with suppress(*_UNREAD):
             step = from_json(entry.step)
             yield from getattr(step, "databases", ())
             record = shelf.find(step.shared) if step.shared else None
-            yield from _captured(record) if record is not None else ()
+            yield from captured_by(record) if record is not None else ()
     for record in shelf.held_by(journal.folder.name):
-        with suppress(*_UNREAD):
-            yield from _captured(record)
+        yield from captured_by(record)
     yield from for_which_are_stopped(host, units_of(journal))
+
+
+def watched_by(journal: Journal) -> Iterator[Claimed]:
+    """Those that its fingerprint looks at: what its service is configured with."""
+    with suppress(*_UNREAD):
+        watched = watched_from_json(journal.swap.watched)
+        yield from (each for each in (watched.database, *watched.others, watched.sqlite) if each is not None)
 
 
 def for_which_are_stopped(host: Host, units: Iterable[Unit]) -> Iterator[Claimed]:
@@ -141,7 +145,13 @@ def for_which_are_stopped(host: Host, units: Iterable[Unit]) -> Iterator[Claimed
         with suppress(*_UNREAD):
             users = record.step.get("users", ())
             if not wanted.isdisjoint((on, unit) for on, unit in users):
-                yield from _captured(record)
+                yield from captured_by(record)
+
+
+def captured_by(record: Record) -> Iterator[Claimed]:
+    """The databases that it is about, as far as that can be read."""
+    with suppress(*_UNREAD):
+        yield from getattr(from_json(record.step), "databases", ())
 
 
 def units_of(journal: Journal) -> Iterator[Unit]:
@@ -156,14 +166,9 @@ def units_of(journal: Journal) -> Iterator[Unit]:
             yield str(step["on"]), str(step["unit"])
 
 
-def _names(databases: Iterable[Claimed]) -> set[str]:
+def names(databases: Iterable[Claimed]) -> set[str]:
+    """What tells them from all others."""
     return {name for each in databases for name in each.names}
-
-
-def _captured(record: Record) -> tuple[Claimed, ...]:
-    """What `record` is about; none where that is no database."""
-    found: tuple[Claimed, ...] = getattr(from_json(record.step), "databases", ())
-    return found
 
 
 @contextmanager

@@ -19,12 +19,20 @@ def of_others(shelf: Shelf, journal: Journal) -> Iterator[Record]:
 
     The caller has the claims of these, so that whoever loaded them does so no more.
     """
-    units = {f"{on} {unit}" for on, unit in database_claims.units_of(journal)}
     for record in shelf.readable():
         if journal.folder.name in record.holders or not database_parts.is_half_loaded(shelf.vault(record.name)):
             continue
-        if not units.isdisjoint(f"{on} {unit}" for on, unit in record.step.get("users", ())):
+        if _is_used_by(journal, record):
             yield record
+
+
+def _is_used_by(journal: Journal, record: Record) -> bool:
+    """Also where its machine did not run when the database's users were looked for."""
+    units = {f"{on} {unit}" for on, unit in database_claims.units_of(journal)}
+    if not units.isdisjoint(f"{on} {unit}" for on, unit in record.step.get("users", ())):
+        return True
+    own, theirs = map(database_claims.names, (database_claims.watched_by(journal), database_claims.captured_by(record)))
+    return not own.isdisjoint(theirs)
 
 
 def require_none(host: Host, journal: Journal) -> None:

@@ -37,8 +37,10 @@ def impatient(host: Host) -> Host:
     return replace(host, say=say)
 
 
-def check_out(host: Host, cloud: SimulatedCloud, service: str, ref: str, **options: Any) -> None:
-    swap.checkout(host, Wish(service, ref, None, None, detach=True, **options), cloud.makers)
+def check_out(
+    host: Host, cloud: SimulatedCloud, service: str, ref: str, *, machine: str | None = None, **options: Any
+) -> None:
+    swap.checkout(host, Wish(service, ref, machine, None, detach=True, **options), cloud.makers)
 
 
 def journal(cloud: SimulatedCloud, service: str) -> Journal:

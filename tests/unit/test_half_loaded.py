@@ -25,7 +25,12 @@ def half(cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch
     """heat-api has migrated, and its restore was interrupted in the midst of the load; heat-engine needed nothing."""
     check_out(cloud.host(), cloud, ENGINE, "plain")
     check_out(cloud.host(), cloud, API, "migrates")
+    interrupt_the_restore(cloud, monkeypatch)
+    assert not cloud.machine(images.HEAT).init.is_active(UNIT)
+    return cloud
 
+
+def interrupt_the_restore(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     def lost(self: Database, argv: object, packed: object) -> None:
         raise DevswapError("the connection was lost")
 
@@ -33,8 +38,6 @@ def half(cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch
         now.setattr(Database, "_stream_in", lost)
         with pytest.raises(NotWhole, match="the connection was lost"):
             restore(cloud.host(), cloud, API)
-    assert not cloud.machine(images.HEAT).init.is_active(UNIT)
-    return cloud
 
 
 def test_it_is_not_run_on(half: SimulatedCloud, whole: Snapshot, person: Person) -> None:
@@ -112,4 +115,24 @@ def test_who_has_only_prepared_leaves_it_to_whoever_loads_it(
         restore(cloud.host(), cloud, API)
     assert loads == ["load-has-begun"]
     restore(cloud.host(), cloud, ENGINE)
+    assert differences(cloud, whole) == []
+
+
+def test_one_whose_machine_was_stopped_when_the_users_were_looked_for_does_not_run_on_it_either(
+    cloud: SimulatedCloud, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = cloud.add_peer()
+    whole = cloud.take()
+    check_out(cloud.host(), cloud, ENGINE, "plain", machine=images.HEAT_PEER)
+    peer.halt()
+    check_out(cloud.host(), cloud, API, "migrates")
+    peer.boot()
+    interrupt_the_restore(cloud, monkeypatch)
+    assert not peer.init.is_active(UNIT)
+    assert "is half loaded" in person.is_told("run", ENGINE, "--detach", code=1).message
+    assert not peer.init.is_active(UNIT)
+    for service in (ENGINE, API):
+        restore(cloud.host(), cloud, service)
+        assert not list(cloud.state.glob("shared/*/load-has-begun"))
+        assert peer.init.is_active(UNIT)
     assert differences(cloud, whole) == []
