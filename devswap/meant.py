@@ -36,19 +36,17 @@ def settled(host: Host, wish: Wish, *places: Found) -> Wish:
 
 
 def require_sense(host: Host, wish: Wish, makers: Makers, *places: Found) -> None:
-    """Raise for what cannot be meant while a run that would be ended for it goes on; it serves meanwhile.
+    """Raise for what cannot be meant of one of these while a run goes on that would be ended for it, and serves.
 
-    Where nothing runs so, `prepare` finds it in time.
+    Where none of them runs so, `prepare` finds it in time.
     """
-    for place in places:
-        service, machine = place.service, place.machine.address
-        if claims.holder(host.journals.claim_path(service.name, machine)) is None:
-            continue
-        existing = host.journals.find(service.name, machine)
-        if existing is not None:
-            foreseen.require_possible(examined(place, existing), wish, existing)
-        require_ref(host, service, wish.ref, wish.remote, makers.require)
+    named = [(place, place.service.name, place.machine.address) for place in places]
+    if all(claims.holder(host.journals.claim_path(service, machine)) is None for _, service, machine in named):
         return
+    for place, service, machine in named:
+        existing = host.journals.find(service, machine)
+        foreseen.require_possible(examined(place, existing), wish, existing)
+    require_ref(host, places[0].service, wish.ref, wish.remote, makers.require)
 
 
 def examined(found: Found, existing: Journal | None) -> Deployment:

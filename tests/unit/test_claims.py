@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,8 +65,13 @@ def claim_path(host: Host) -> Path:
 @pytest.fixture
 def running(cloud: SimulatedCloud, journal: Journal) -> Iterator[subprocess.Popen[str]]:
     """Ada's foreground run."""
-    host = cloud.host()
-    argv = [sys.executable, "-c", RUN, json.dumps(vars(host.owner)), str(claim_path(host))]
+    with run_of_ada(cloud.host(), claim_path(cloud.host())) as process:
+        yield process
+
+
+@contextmanager
+def run_of_ada(host: Host, path: Path) -> Iterator[subprocess.Popen[str]]:
+    argv = [sys.executable, "-c", RUN, json.dumps(vars(host.owner)), str(path)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "holds\n"
@@ -84,7 +90,7 @@ def test_a_restore_ends_what_the_same_user_runs(
 
 @pytest.mark.parametrize(
     ("ref", "apache", "told"),
-    [("plian", False, "plian is no branch, tag or commit of heat"), ("plain", True, "no web server runs heat-engine")],
+    [("plian", False, "plian is no branch, tag or commit of heat"), ("plain", True, "no web server runs heat-")],
 )
 @pytest.mark.parametrize("services", [[SERVICE], ["heat-api", SERVICE]])
 def test_a_slip_of_the_pen_ends_nobodys_run(
@@ -106,6 +112,23 @@ def test_a_slip_of_the_pen_ends_nobodys_run(
             swap.checkout(host, wish, cloud.makers)
     assert running.poll() is None
     assert cloud.take().digest == before.digest
+    assert not any("ending devswap" in line for line in cloud.said)
+
+
+@pytest.mark.parametrize("second_is_swapped", [True, False])
+def test_nor_does_one_that_is_of_another_service_than_the_first(
+    cloud: SimulatedCloud, *, second_is_swapped: bool
+) -> None:
+    cloud.put_front()
+    host, first = cloud.host(), "heat-api-cfn"
+    (cloud.folder / "overlays" / "plain" / "bin" / first).write_text("")
+    for service in (first, SERVICE) if second_is_swapped else (first,):
+        swap.checkout(host, Wish(service, "plain", None, None, detach=True), cloud.makers)
+    wish = Wish(first, "plain", None, None, detach=True, apache=True)
+    with run_of_ada(host, host.journals.claim_path(first, f"lxc:{images.HEAT_CFN}")) as process:
+        with pytest.raises(DevswapError, match="no web server runs heat-engine"):
+            several.checkout(host, [first, SERVICE], wish, cloud.makers)
+        assert process.poll() is None
     assert not any("ending devswap" in line for line in cloud.said)
 
 
