@@ -107,10 +107,13 @@ def changes(
         raise UsageError(f"--listen takes ADDRESS:PORT, not {listen!r}", hint="--listen 127.0.0.1:5678")
     once, lists = tuning.settings(settings or ())
     gone = tuple(tuning.option(name) for name in unset or ())
+    if debug and tuning.DEBUG in (*once, *lists):
+        raise UsageError(f"--debug and --set {tuning.DEBUG} say the same option", hint="leave one of them out")
+    once = {**({tuning.DEBUG: "true"} if debug else {}), **once}
     if both := [name for name in gone if name in (*once, *lists)]:
         raise UsageError(f"{both[0]} is both set and unset", hint=f"leave --unset {both[0]} out")
     return Changes(
-        settings={**({tuning.DEBUG: "true"} if debug else {}), **once},
+        settings=once,
         lists=lists,
         unset=gone,
         workers=workers,

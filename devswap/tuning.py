@@ -155,9 +155,14 @@ def settings(words: Collection[str]) -> tuple[dict[str, str], dict[str, tuple[st
         found.setdefault(name, []).append(value)
     once = {name: values[0] for name, values in found.items() if len(values) == 1}
     lists = {name: tuple(values) for name, values in found.items() if len(values) > 1}
+    require_lines(lists)
+    return once, lists
+
+
+def require_lines(lists: Mapping[str, Sequence[str]]) -> None:
+    """Raises UsageError for a value that a line of a configuration file cannot hold."""
     if broken := [name for name, values in lists.items() if any("\n" in value for value in values)]:
         raise UsageError(f"a value of {broken[0]} has several lines", hint="give each value a --set of its own")
-    return once, lists
 
 
 def option(name: str) -> str:
@@ -165,6 +170,8 @@ def option(name: str) -> str:
     group, _, own = name.rpartition(".")
     if not group or not own.replace("-", "_").isidentifier() or any(not part for part in group.split(".")):
         raise UsageError(f"{name!r} is not GROUP.OPTION", hint=f"DEFAULT.{own or 'debug'}, as in a file's [DEFAULT]")
+    # To oslo.config no other group is called differently in other letters (cfg.py: _normalize_group_name).
+    group = "DEFAULT" if group.upper() == "DEFAULT" else group
     return f"{group}.{own.replace('-', '_')}"
 
 

@@ -10,7 +10,7 @@ from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
 from devswap.journal import Swap
 from devswap.known_options import Known
-from devswap.tuning import DEBUG, DEBUGPY, PDB, Changes, Tuning
+from devswap.tuning import DEBUG, DEBUGPY, PDB, Changes, Tuning, require_lines
 
 
 def tuned(host: Host, swap: Swap, changes: Changes, trees: Sequence[Tree], argv: Sequence[str]) -> Tuning:
@@ -90,7 +90,9 @@ def with_lists(host: Host, swap: Swap, tuning: Tuning, known: Known | None) -> T
     names = known_options.of_several(known, tuning.settings)
     if names:
         listed_options.require_possible(host.machine(swap.machine), swap, names)
-    return tuning.with_lists(names)
+    found = tuning.with_lists(names)
+    require_lines(found.lists)
+    return found
 
 
 def _require_modules(host: Host, swap: Swap, python: str, wanted: Sequence[Breakpoint]) -> None:

@@ -82,6 +82,14 @@ def test_one_value_of_an_option_that_takes_several_is_no_variable(cloud: Simulat
     swap.restore(cloud.host(), journal)
 
 
+def test_nor_may_that_one_value_have_several_lines(cloud: SimulatedCloud) -> None:
+    group, option = DRIVER.split(".")
+    cloud.options = {"groups": {group: [option]}, "former": {}, "several": [DRIVER], "failed": []}
+    with pytest.raises(UsageError, match=f"a value of {DRIVER} has several lines"):
+        checkout(cloud, given(f"{DRIVER}=log\n[DEFAULT]\ndebug = true"))
+    assert cloud.host().journals.all() == []
+
+
 def test_what_systemd_reads_as_an_escape_is_escaped() -> None:
     told = listed_options.unit_settings({"a.b": ("C:\\new", "100 %")})
     assert told == {"SetCredential": "devswap-settings:[a]\\nb = C:\\\\new\\nb = 100 %\\n"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -77,23 +78,42 @@ def test_a_service_without_a_number_of_workers_has_none_to_set() -> None:
         Changes(workers=2).applied(Tuning(), service="swift-proxy", one_worker=(), argv=())
 
 
-def test_options_are_read_before_anything_is_looked_at() -> None:
-    changed = options.changes(
-        settings=["a.b=1"],
-        unset=["c.d"],
-        debug=True,
-        workers=None,
-        stops=["x.py:1"],
-        no_break=True,
-        post_mortem=None,
-        debugger=None,
-        listen=None,
-        wait_for_client=None,
-        write_launch=None,
+def changes(**said: Any) -> Changes:
+    """What the options change of which one says these, and no other."""
+    nothing: dict[str, Any] = dict.fromkeys(
+        (
+            "settings",
+            "unset",
+            "workers",
+            "stops",
+            "post_mortem",
+            "debugger",
+            "listen",
+            "wait_for_client",
+            "write_launch",
+        )
     )
-    assert changed == Changes(
+    return options.changes(**{**nothing, "debug": False, "no_break": False, **said})
+
+
+def test_options_are_read_before_anything_is_looked_at() -> None:
+    assert changes(settings=["a.b=1"], unset=["c.d"], debug=True, stops=["x.py:1"], no_break=True) == Changes(
         settings={"DEFAULT.debug": "true", "a.b": "1"}, unset=("c.d",), breakpoints=("x.py:1",), clear=True
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"settings": ["a.b=1"], "unset": ["a.b"]}, "a.b is both set and unset"),
+        ({"settings": ["a.b=1", "a.b=2"], "unset": ["a.b"]}, "a.b is both set and unset"),
+        ({"debug": True, "unset": ["default.debug"]}, "DEFAULT.debug is both set and unset"),
+        ({"debug": True, "settings": ["default.debug=false"]}, "--debug and --set DEFAULT.debug say the same option"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(said: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        changes(**said)
 
 
 def test_uwsgi_has_its_workers_on_its_command_line() -> None:
