@@ -171,7 +171,7 @@ class Needs:
         if record is not None and is_half_loaded(Shelf(self.host.state / "shared").vault(record.name)):
             raise DevswapError(
                 f"the {record.name} is half loaded: what was bringing it back was interrupted",
-                hint=f"devswap restore {record.holders[0].partition('@')[0]}, then try again",
+                hint=f"devswap restore {self.host.journals.called(record.holders[0])}, then try again",
             )
 
     def _require_ended(self) -> None:
@@ -194,7 +194,7 @@ class Needs:
             first = record.holders[0]
             raise DevswapError(
                 f"cannot bring {', '.join(new)} back later: it was not there yet when {first} was taken over",
-                hint=f"devswap restore {first.partition('@')[0]}, then try again",
+                hint=f"devswap restore {self.host.journals.called(first)}, then try again",
             )
 
     def _relies_on_others(self, trees: Sequence[Migrations]) -> bool:
@@ -219,7 +219,7 @@ class Needs:
         if others:
             raise DevswapError(
                 f"cannot switch: the database was migrated, and {', '.join(others)} still uses it as it is",
-                hint=f"restore the others first: devswap restore {others[0].partition('@')[0]}",
+                hint=f"restore the others first: devswap restore {self.host.journals.called(others[0])}",
             )
 
     def _revisions_before(self, now: list[list[str]]) -> list[list[str]]:

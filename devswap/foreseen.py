@@ -112,7 +112,7 @@ def require_nothing_left(host: Host, deployment: Deployment) -> None:
     service, shelf = deployment.service.name, Shelf(host.state / "shared")
     name = host.journals.folder(service, deployment.machine.address).name
     for record in shelf.held_by(name):
-        others = [holder.partition("@")[0] for holder in record.holders if holder != name]
+        others = [host.journals.called(holder) for holder in record.holders if holder != name]
         raise DevswapError(
             f"a capture of the {record.name} is left of an earlier swap of {service}, whose journal is gone",
             hint=f"devswap restore {others[0]} first"

@@ -41,7 +41,7 @@ def require_none(host: Host, journal: Journal) -> None:
         for record in of_others(Shelf(host.state / "shared"), journal):
             raise DevswapError(
                 f"the {record.name} is half loaded: what was bringing it back was interrupted",
-                hint=f"devswap restore {record.holders[0].partition('@')[0]}, then try again",
+                hint=f"devswap restore {host.journals.called(record.holders[0])}, then try again",
             )
 
 

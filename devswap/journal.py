@@ -226,6 +226,11 @@ class Journals:
         found = [journal for journal in map(_load_if_there, self._folders()) if isinstance(journal, Journal)]
         return sorted(found, key=lambda journal: journal.swap.since)
 
+    def called(self, folder: str) -> str:
+        """How a command line names the swap whose folder has this name; its service where nobody knows it any more."""
+        found = next((journal for journal in self.all() if journal.folder.name == folder), None)
+        return found.called if found is not None else folder.partition("@")[0]
+
     def unreadable(self) -> list[NotWhole]:
         """What is wrong with those that cannot: it must not be in the way of the others."""
         return [error for error in map(_load_if_there, self._folders()) if isinstance(error, NotWhole)]

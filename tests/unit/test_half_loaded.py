@@ -34,10 +34,12 @@ def interrupt_the_restore(cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
     def lost(self: Database, argv: object, packed: object) -> None:
         raise DevswapError("the connection was lost")
 
+    found = cloud.host().journals.find(API, f"lxc:{images.HEAT}")
+    assert found is not None
     with monkeypatch.context() as now:
         now.setattr(Database, "_stream_in", lost)
         with pytest.raises(NotWhole, match="the connection was lost"):
-            restore(cloud.host(), cloud, API)
+            swap.restore(cloud.host(), found)
 
 
 def test_it_is_not_run_on(half: SimulatedCloud, whole: Snapshot, person: Person) -> None:
@@ -136,3 +138,17 @@ def test_one_whose_machine_was_stopped_when_the_users_were_looked_for_does_not_r
         assert not list(cloud.state.glob("shared/*/load-has-begun"))
         assert peer.init.is_active(UNIT)
     assert differences(cloud, whole) == []
+
+
+def test_what_there_is_to_type_says_the_machine_where_the_service_is_swapped_in_several(
+    cloud: SimulatedCloud, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.add_api()
+    check_out(cloud.host(), cloud, API, "plain", machine=images.API_PEER)
+    check_out(cloud.host(), cloud, ENGINE, "plain")
+    check_out(cloud.host(), cloud, API, "migrates", machine=images.HEAT)
+    interrupt_the_restore(cloud, monkeypatch)
+    (first,) = commands(person.is_told("run", ENGINE, "--detach", code=1).hint)
+    assert first == f"devswap restore {API} --machine lxc:{images.HEAT}"
+    person.types(first)
+    person.types(f"devswap run {ENGINE} --detach")
