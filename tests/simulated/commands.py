@@ -45,7 +45,7 @@ def interpret(machine: SimulatedMachine, call: Invocation) -> Effect:
         assert not any(name.startswith("HAPROXY_") for name in call.env), "it would take itself for a reloaded master"
     if tool.endswith("/haproxy") or (tool == "kill" and rest[0] == "-USR2"):
         return haproxy(machine, tool, rest)
-    return machine.cloud.program(machine, call) or _plain(machine, call)
+    return machine.cloud.programs.run(machine, call) or _plain(machine, call)
 
 
 def _plain(machine: SimulatedMachine, call: Invocation) -> Effect:
@@ -211,7 +211,7 @@ def _waited_for(machine: SimulatedMachine, unit: str, call: Invocation) -> Gener
 
 def _inner(machine: SimulatedMachine, unit: str, call: Invocation) -> Generator[None, None, Outcome]:
     try:
-        todo = machine.cloud.migration(machine, call)
+        todo = machine.cloud.programs.migration(machine, call)
     except SqlError as error:
         return Outcome(1, stderr=f"{error}\n")
     if todo is None:

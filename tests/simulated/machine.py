@@ -123,7 +123,7 @@ class SimulatedMachine:
             return self._execute(self._invocation(argv, env, user, cwd, read, closed=False))
 
         def is_over(read: str) -> bool:
-            return self.cloud.is_over(self, argv, read)
+            return self.cloud.programs.is_over(self, argv, read)
 
         return cast(Popen[bytes], SimulatedProcess(finish, is_over))
 
@@ -261,14 +261,14 @@ class SimulatedMachine:
             return
         line, environment, _ = behind_env(words((loaded.settings.get("ExecStart") or [""])[-1]))
         argv = self._resolved(line)
-        code = 203 if not self._is_executable(argv[0]) else self.cloud.fate(self, argv)
+        code = 203 if not self._is_executable(argv[0]) else self.cloud.programs.fate(self, argv)
         if code:
             self.init.units[unit] = Running("failed", "failed", argv, code)
             return
         self.init.pid(unit)
-        title, uid = self.cloud.title(argv), self._uid(loaded.one("User", "root"))
+        uid = self._uid(loaded.one("User", "root"))
         open_ports = [*_listens(argv), *self._debugged(environment)]
-        self.init.units[unit] = Running("active", "running", argv, title=title, uid=uid, ports=open_ports)
+        self.init.units[unit] = Running("active", "running", argv, uid=uid, ports=open_ports)
 
     def _debugged(self, environment: dict[str, str]) -> list[tuple[str, int]]:
         """Where debugpy listens; it makes way for eventlet, and says so where the port is taken."""

@@ -117,7 +117,7 @@ def test_ctrl_c_before_another_run_answers_leaves_it_swapped_and_says_so(
     (cloud.folder / "overlays/plain/fate").write_text("mute")
     cloud.ends_by_itself = False
     if detach:
-        monkeypatch.setattr(cloud, "is_over", lambda *_: signal.raise_signal(signal.SIGINT))
+        monkeypatch.setattr(cloud.programs, "is_over", lambda *_: signal.raise_signal(signal.SIGINT))
     with pytest.raises(NotWhole, match="interrupted; the service is still swapped"):
         swap.run(cloud.host(), SERVICE, None, detach=detach, foreground=not detach, kept=not detach)
     assert [journal.swap.ref for journal in cloud.host().journals.all()] == ["plain"]
