@@ -150,7 +150,7 @@ def _flushed(code: int) -> int:
 
 
 def _listen() -> None:
-    """A lost terminal or a plain kill is rolled back like Ctrl-C. What nohup had ignored stays ignored."""
+    """A lost terminal, a plain kill and Ctrl-\\ are rolled back like Ctrl-C. What nohup had ignored stays ignored."""
     heard = -_ONE_INTERRUPT
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
@@ -160,7 +160,7 @@ def _listen() -> None:
         if not again:
             raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, interrupt)
 

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 from devswap.host import Host
 
-_REFUSED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP)
+_REFUSED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP)
 
 
 @contextmanager
 def undisturbed(host: Host) -> Iterator[None]:
-    """A second Ctrl-C must not stop the way back, nor Ctrl-Z in its midst; it is said instead."""
+    """A second Ctrl-C, or Ctrl-\\, must not stop the way back, nor Ctrl-Z in its midst; it is said instead."""
 
     def refuse(*_: object) -> None:
         host.say("production is coming back; this cannot be interrupted")

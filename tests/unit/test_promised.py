@@ -128,7 +128,7 @@ def test_who_has_come_since_the_checkout_is_stopped_for_the_load_as_well(
     assert differences(cloud, whole) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP])
 def test_a_way_back_is_neither_interrupted_nor_stopped_half_way(cloud: SimulatedCloud, number: int) -> None:
     before = signal.getsignal(number)
     with undisturbed(cloud.host()):
