@@ -70,7 +70,16 @@ def choose(question: str, options: Sequence[str]) -> int | None:
 
 def show_json(result: Mapping[str, Any]) -> None:
     """One object for scripts; its "version" rises when a key changes its meaning."""
-    print(json.dumps({"version": 1, **result}, indent=2, ensure_ascii=False))
+    print(json.dumps({"version": 1, **_without_secrets(result)}, indent=2, ensure_ascii=False))
+
+
+def _without_secrets(value: Any) -> Any:
+    """Each text by itself: what a service has said last (a URL, say) is part of why it does not run."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return {name: _without_secrets(each) for name, each in value.items()}
+    return [_without_secrets(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from devswap.masking import mask
 from devswap.process import Popen
 from devswap.pty import Terminal
 
@@ -198,7 +199,7 @@ class Foreground:
     def say(self, text: str) -> None:
         """A line of devswap's own between the service's."""
         start = "" if self._tail.endswith(b"\n") else "\r\n"
-        lines = text.replace("\n", "\r\n")
+        lines = mask(text).replace("\n", "\r\n")
         write_all(sys.stderr.fileno(), f"{start}devswap: {lines}\r\n".encode())
         self._tail = b"\n"
 

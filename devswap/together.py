@@ -30,6 +30,7 @@ from devswap.foreground import (
     signals,
     write_all,
 )
+from devswap.masking import mask
 from devswap.process import Popen
 from devswap.pty import Terminal
 
@@ -114,7 +115,7 @@ class Together:
     def say(self, text: str) -> None:
         """A line of devswap's own between the services'."""
         self._begin_line()
-        lines = text.replace("\n", "\r\n")
+        lines = mask(text).replace("\n", "\r\n")
         write_all(sys.stderr.fileno(), f"devswap: {lines}\r\n".encode())
 
     def is_debugged(self) -> bool:

@@ -16,6 +16,7 @@ from devswap.commands import examples
 from devswap.errors import UsageError
 from devswap.host import Host
 from devswap.machine import shown
+from devswap.masking import mask
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -92,7 +93,7 @@ def _lines(swap: status.SwapStatus) -> list[str]:
     what = f"{swap.state}, {'serving' if swap.serving else 'not serving'}"
     what = console.styled(what, _GREEN if swap.healthy else _RED, stream=sys.stdout)
     lines = [
-        f"{name} in {shown(swap.machine)}: {what} ({swap.why})",
+        f"{name} in {shown(swap.machine)}: {what} ({mask(swap.why)})",
         "  " + "  ".join(filter(None, (swap.ref, _commit(swap), swap.subject))),
         f"  {swap.mode} by {swap.owner} since {swap.since}",
         *_review(swap.review, indent=2),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from devswap import console
 from devswap.masking import mask
 
 
@@ -72,3 +75,17 @@ def test_a_long_word_without_a_password_takes_no_long_time() -> None:
     """Hours, if each place where a URL may begin were read to the end."""
     text = "x://" * 200_000
     assert mask(text) == text
+
+
+def test_nor_what_a_script_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a unit has logged last is part of why it does not start."""
+    told = "cannot start heat-api.service: Job failed\ntransport_url = rabbit://heat:SECRET@mq/heat"
+    console.show_json({"failed": [told], "swaps": [{"why": told, "outage": 1.5, "at": ("a", None)}]})
+    shown = capsys.readouterr().out
+    assert "SECRET" not in shown
+    masked = told.replace("SECRET", "***")
+    assert json.loads(shown) == {
+        "version": 1,
+        "failed": [masked],
+        "swaps": [{"why": masked, "outage": 1.5, "at": ["a", None]}],
+    }
