@@ -114,13 +114,15 @@ def _each(
             failed.append((journal, error, len(results)))
             if isinstance(error, Interrupted):  # what has failed before it is told all the same
                 return results, [failure for _, failure, _ in failed]
-    for journal, failure, before in failed:
+    for number, (journal, failure, before) in enumerate(failed):
         if not isinstance(failure, NotWhole) or len(results) == before:
             failures.append(failure)
             continue
         host.say(f"{journal.swap.service} once more, since others came back after it: {failure.message}")
         try:
             results += back(journal)
+        except Interrupted as error:  # what this one and those after it have failed with is so still
+            return results, [*failures, error, *(each for _, each, _ in failed[number:])]
         except DevswapError as again:
             failures.append(again)
     return results, failures

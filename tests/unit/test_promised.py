@@ -138,6 +138,24 @@ def test_a_way_back_is_neither_interrupted_nor_stopped_half_way(cloud: Simulated
     assert signal.getsignal(number) == before
 
 
+def test_ctrl_c_while_one_is_tried_once_more_does_not_hide_that_it_had_failed(
+    cloud: SimulatedCloud, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for service in ("heat-api", SERVICE):
+        swap.checkout(cloud.host(), Wish(service, "plain", None, None, detach=True), cloud.makers)
+    real, asked = swap.restore, list[str]()
+
+    def restore(host: Host, journal: Journal, **options: Any) -> Any:
+        asked.append(journal.swap.service)
+        if journal.swap.service != SERVICE:
+            return real(host, journal, **options)
+        raise KeyboardInterrupt if asked.count(SERVICE) == 2 else NotWhole("it does not answer")
+
+    monkeypatch.setattr(swap, "restore", restore)
+    assert "it does not answer" in person.is_told("restore").message
+    assert asked == [SERVICE, "heat-api", SERVICE]
+
+
 @pytest.mark.parametrize("fails", [True, False])
 def test_ctrl_c_while_one_waits_does_not_hide_that_another_has_failed(
     cloud: SimulatedCloud,
