@@ -29,6 +29,7 @@ from devswap.host import Host
 from devswap.journal import Journal, Swap
 from devswap.machine import Machine, shown, while_running
 from devswap.shared import Shelf
+from devswap.steps.mount import BASE
 from devswap.steps.peer import HoldPeer
 from devswap.steps.step import from_json
 from devswap.tuning import Tuning
@@ -137,7 +138,8 @@ def _held(host: Host) -> Iterator[str]:
 def _held_in(machine: Machine) -> list[str]:
     folder = development.path("").partition("/.d/")[0]
     units = [name.removesuffix(".d") for name in machine.names(folder) if name.endswith(".service.d")]
-    return [unit for unit in units if machine.exists(development.path(unit))]
+    # One that a restore has left to somebody (--keep-theirs) is of that name, too, and holds nothing.
+    return [unit for unit in units if f"{BASE}/" in (machine.read_text(development.path(unit)) or "")]
 
 
 def _stopped_for(host: Host, journal: Journal) -> Iterator[str]:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from devswap import debugging, process, status, swap, traffic
+from devswap import debugging, development, process, status, swap, traffic
 from devswap.commands import status as command
 from devswap.database import Database
 from devswap.journal import Entry
@@ -91,6 +91,18 @@ def test_what_another_state_folder_knows_of_is_not_said_to_run(
     said = capsys.readouterr().out
     assert f"but {SERVICE}.service in lxc:{images.HEAT} is held by a devswap with another state folder" in said
     assert "production runs" not in said
+
+
+def test_a_drop_in_that_a_restore_has_left_to_somebody_is_no_devswaps(
+    cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swap.checkout(cloud.host(), Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
+    path = development.path(f"{SERVICE}.service")
+    cloud.machine(images.HEAT).write_text(path, "[Service]\nEnvironment=MINE=1\n")
+    person.types(f"devswap restore {SERVICE} --keep-theirs {path}")
+    capsys.readouterr()
+    person.types("devswap status")
+    assert capsys.readouterr().out == "nothing is swapped; production runs everywhere\n"
 
 
 def test_a_file_of_a_hook_that_outlives_a_restart_is_said_to_be_left(cloud: SimulatedCloud) -> None:
