@@ -123,10 +123,12 @@ def still_held(called: str) -> Iterator[None]:
 
 @contextmanager
 def cleaned_up(host: Host, service: str, machine: str) -> Iterator[None]:
-    """An interrupt in the instant between preparing and taking over leaves mounts: they go too."""
+    """What goes wrong between preparing and taking over, an interrupt above all, leaves mounts: they go too."""
     try:
         yield
-    except KeyboardInterrupt:
+    except NotWhole:
+        raise
+    except BaseException:
         with undisturbed(host):
             left = host.journals.find(service, machine)
             if left is not None and left.swap.mode == "preparing":

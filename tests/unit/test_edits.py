@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import stat
 from collections.abc import Iterator
@@ -327,3 +328,19 @@ def test_no_link_among_the_copies_has_root_read_or_remove_what_is_elsewhere(
     assert "of the host" not in "\n".join(editing.differences(cloud.host(), SERVICE, None, None))
     editing.drop(cloud.host(), SERVICE, None, None)
     assert (elsewhere / "api-paste.ini").read_text() == "of the host"
+
+
+def test_a_terminal_that_is_lost_at_the_question_leaves_production_as_it_was(
+    cloud: SimulatedCloud, whole: Snapshot
+) -> None:
+    take_over(cloud)
+    edit(cloud, PASTE, "mine")
+    restore(cloud)
+
+    def lost(question: str, options: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    host = replace(cloud.host(), choose=lost, now=lambda: LATER)
+    with pytest.raises(OSError, match="Input/output error"):
+        swap.checkout(host, Wish(SERVICE, "plain", None, None, detach=True), cloud.makers)
+    assert differences(cloud, whole) == []
