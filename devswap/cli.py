@@ -132,7 +132,8 @@ def _open_what_is_closed() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free: open(2)
+            opened = os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free: open(2)
+            os.set_inheritable(opened, True)  # noqa: FBT003 - what we start has the same need of it
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - for as long as we live
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115

@@ -18,9 +18,11 @@ from tests.simulated.snapshot import Snapshot
 from tests.unit.test_full_disk import types
 
 CLOSED = """
+import subprocess
 from devswap import cli, console
 from devswap.errors import NotWhole
 cli._open_what_is_closed()
+subprocess.run(["sh", "-c", "echo to nobody; echo to nobody >&2; cat"], check=True)
 console.say("it is said")
 console.show_error(NotWhole("and told"))
 print("and shown")
