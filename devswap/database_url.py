@@ -70,7 +70,8 @@ def parse(url: str, read: Callable[[str], str | None] = lambda path: None) -> Ur
         )
     options = {name: values[0] for name, values in parse_qs(parts["query"] or "").items()}
     path, group = options.get("read_default_file"), options.get("read_default_group", "client")
-    file = Configuration([(read(path) if path else None) or ""], {})
+    text = (read(path) if path else None) or ""
+    file = Configuration([text.replace("$", "$$")], {})  # nothing is filled in there
 
     def option(name: str, in_file: str) -> str | None:
         return options.get(name) or file.get(group, in_file)

@@ -25,11 +25,12 @@ def test_a_password_may_hold_any_sign() -> None:
 
 def test_what_a_url_leaves_open_stands_in_the_option_file_that_it_names() -> None:
     files = {
-        "/etc/my.cnf": "[client]\nuser=other\n[stacks]\nuser = heat\npassword='p#1'\nport=3307\nssl-ca=/etc/ca.pem\n"
+        "/etc/my.cnf": "[client]\nuser=other\n[stacks]\nuser = heat\npassword='p#1$$user'\n"
+        "port=3307\nssl-ca=/etc/ca.pem\n"
     }
     query = "read_default_file=/etc/my.cnf&read_default_group=stacks"
     url = database_url.parse(f"mysql+pymysql://db.example/heat?{query}", files.get)
-    assert (url.user, url.password, url.host, url.port) == ("heat", "p#1", "db.example", 3307)
+    assert (url.user, url.password, url.host, url.port) == ("heat", "p#1$$user", "db.example", 3307)
     assert (url.certificate_authority, url.encrypted) == ("/etc/ca.pem", True)
     files["/etc/my.cnf"] = "[client]\nuser=heat\nhost=db.example\nsocket=/run/mysql.sock\n"
     url = database_url.parse("mysql+pymysql:///heat?read_default_file=/etc/my.cnf", files.get)
