@@ -97,15 +97,25 @@ class MoveTraffic(Step):
         if change.texts:
             rotation.require_valid(balancer, change)
             rotation.load(balancer, change, say=cloud.say, aside=cloud.aside)
-        roles, configuration, states = dict(self.roles), balancer.configuration(), balancer.states()
-        for key in self.own:
-            here = configuration.server(key)
-            if here is None or here.disabled or roles.get(key) not in (ACTIVE, IN):
-                continue
-            if key in states and states[key].admin == "drain":  # it has rested, and HAProxy's checks do not end that
-                self._await(cloud, balancer, here)
+        self._end_rest(cloud, balancer)
+        for here in self._own_in(balancer):
             if rotation.answers(balancer.machine, here):
                 rotation.put_in(balancer, [here])
+
+    def _end_rest(self, cloud: Cloud, balancer: Balancer) -> None:
+        """Who has rested is waited for: HAProxy's checks do not end that."""
+        states = balancer.states()
+        resting = [here for here in self._own_in(balancer) if here.key in states and states[here.key].admin == "drain"]
+        if resting:
+            with cloud.aside():
+                for here in resting:
+                    self._await(cloud, balancer, here)
+
+    def _own_in(self, balancer: Balancer) -> list[Server]:
+        """Its own servers that get requests, by HAProxy's files as they are."""
+        roles, configuration = dict(self.roles), balancer.configuration()
+        found = [configuration.server(key) for key in self.own if roles.get(key) in (ACTIVE, IN)]
+        return [server for server in found if server is not None and not server.disabled]
 
     def undo(self, cloud: Cloud, captured: Any) -> None:
         edits = [Edit(**edit).back for edit in captured["edits"]]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devswap import narrowing, rotation, swap, systemd
+from devswap import narrowing, rotation, swap, systemd, traffic
 from devswap.database import Database
 from devswap.errors import DevswapError
 from devswap.hooks import read
@@ -16,7 +16,17 @@ from devswap.migrating import Migrating
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
-from tests.unit.midst import API, ENGINE, check_out, impatient, in_a_slow_job_of, in_the_midst_of, is_free, restore
+from tests.unit.midst import (
+    API,
+    ENGINE,
+    check_out,
+    impatient,
+    in_a_slow_job_of,
+    in_the_midst_of,
+    is_free,
+    journal,
+    restore,
+)
 
 UNIT, HOOK = f"{ENGINE}.service", f"devswap-{ENGINE}-hook.service"
 LONG = {
@@ -125,6 +135,22 @@ def test_others_move_their_traffic_while_haproxys_requests_end_and_its_servers_c
         assert cloud.haproxy.serving(images.BACKEND) == [images.OURS]
         restore(host, cloud, API)
     assert differences(cloud, start) == []
+
+
+def test_the_lock_is_let_go_while_who_has_rested_is_waited_for(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.balance()
+    host = cloud.host()
+    check_out(host, cloud, API, "plain")
+    free: list[bool] = []
+    with host.changing() as changed:
+        traffic.rest(changed, journal(cloud, API))
+        look = lambda: free.append(is_free(cloud.state / "lock"))  # noqa: E731
+        with in_the_midst_of(monkeypatch, rotation, "wait_until_it_answers", look):
+            traffic.put_in(changed, journal(cloud, API), patient=False)
+    assert free == [True]
+    assert cloud.haproxy.serving(images.BACKEND) == [images.OURS]
 
 
 def pass_by(cloud: SimulatedCloud) -> None:
