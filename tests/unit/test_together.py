@@ -29,9 +29,9 @@ def method():
     print("and further", name, flush=True)
 
 threading.Thread(target=method, daemon=True).start()
-print("started", name, flush=True)
 said = f"{folder}/say-{name}"
 try:
+    print("started", name, flush=True)
     while True:
         time.sleep(0.02)
         if os.path.exists(said):
