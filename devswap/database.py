@@ -27,6 +27,18 @@ _END_MARK = b"-- Dump completed"
 _COUNTERS = re.compile(r" AUTO_INCREMENT=\d+")
 _CHUNK = 1 << 18
 _QUIET_LOOKS = 3
+# MySQL has had two names for it; a role's rights are not counted: they need not be in force when a dump is loaded.
+_OF_OTHERS = """
+SELECT kind, name, definer FROM (
+    SELECT 'view' AS kind, table_name AS name, definer FROM information_schema.views WHERE table_schema = DATABASE()
+    UNION ALL
+    SELECT 'trigger', trigger_name, definer FROM information_schema.triggers WHERE trigger_schema = DATABASE()
+) AS made WHERE definer <> CURRENT_USER() AND NOT EXISTS (
+    SELECT 1 FROM information_schema.user_privileges
+    WHERE privilege_type IN ('SUPER', 'SET USER', 'SET_USER_ID', 'SET_ANY_DEFINER')
+    AND REPLACE(grantee, CHAR(39), '') = CURRENT_USER()
+) ORDER BY kind, name
+"""
 
 
 def verify(dump: Path) -> None:
@@ -83,6 +95,17 @@ class Database:
         """Bytes of rows and indexes, as the server estimates them."""
         sql = "SELECT COALESCE(SUM(data_length), 0) FROM information_schema.tables WHERE table_schema = DATABASE()"
         return int(float(self.query(sql)[0][0]))
+
+    def require_loadable(self) -> None:
+        """Raise where a dump could not be loaded again: what others have made, a service's account may drop only."""
+        found = [f"the {row[0]} {row[1]} of {row[2]}" for row in self.query(_OF_OTHERS)]
+        if found:
+            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+            raise DevswapError(
+                f"cannot bring {self._url} back from a dump: its account may not make {', '.join(found[:3])}{more}",
+                hint="as the server's root: GRANT SET USER ON *.* TO that account, on MySQL SET_ANY_DEFINER, before "
+                "MariaDB 10.5 SUPER; or take a checkout without a migration",
+            )
 
     def rows(self) -> dict[str, int]:
         """Exact number of rows by table."""

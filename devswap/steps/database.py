@@ -79,9 +79,11 @@ class SyncDatabase(Step):
         """This step with all that can be asked before production stops, so that its outage has the dump only.
 
         Not for a step that comes after another's undo: the database is not yet what it will capture. Raises
-        DevswapError where `place`, a folder of the state, has no room for the dump.
+        DevswapError where `place`, a folder of the state, has no room for the dump, or that could not be loaded.
         """
         databases = database_parts.opened(self._parts, machine)
+        for each in databases:
+            each.require_loadable()
         _require_space(place, int(sum(each.size() for each in databases) * _SPACE), hint=_LARGER)
         own, *others = (part.looked_at(each) for part, each in zip(self._parts, databases, strict=True))
         return replace(self, revisions=own.revisions, schema=own.schema, rows=own.rows, others=tuple(others))

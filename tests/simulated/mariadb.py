@@ -32,6 +32,8 @@ class Schema:
     tables: dict[str, Table] = field(default_factory=dict)
     working: list[str] = field(default_factory=list)
     """Statements that the server goes on with although their client is gone."""
+    of_others: list[tuple[str, str, str]] = field(default_factory=list)
+    """(kind, name, whose) of what no account of a service may make again."""
 
     def settle(self) -> None:
         """Time has passed: what the server was working on is done."""
@@ -157,6 +159,10 @@ _STATEMENTS = [
     for pattern, answer in (
         (r"SELECT 1", lambda schema, match: ["1"]),
         (r"SELECT @@hostname", lambda schema, match: ["galera"]),
+        (
+            r"SELECT kind, name, definer FROM .*",
+            lambda schema, match: ["\t".join(row) for row in sorted(schema.of_others)],
+        ),
         (r"SET FOREIGN_KEY_CHECKS = [01]", lambda schema, match: []),
         (r"SHOW TABLES", lambda schema, match: sorted(schema.tables)),
         (

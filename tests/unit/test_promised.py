@@ -241,6 +241,18 @@ def test_a_dump_for_which_there_is_no_room_is_not_begun(
     assert differences(cloud, whole) == []
 
 
+@pytest.mark.parametrize("snapshot", [False, True])
+def test_a_database_that_holds_what_its_account_could_not_load_again_is_not_migrated(
+    cloud: SimulatedCloud, whole: Snapshot, *, snapshot: bool
+) -> None:
+    """The load would end at it, half way, with every table dropped and nobody who may go on."""
+    cloud.schema(images.ACCOUNT).of_others = [("view", "totals", "root@localhost"), ("trigger", "audit", "dba@%")]
+    with pytest.raises(DevswapError, match="may not make the trigger audit of dba@%, the view tot") as no:
+        take_over(cloud, "plain" if snapshot else "migrates", snapshot=snapshot)
+    assert "GRANT SET USER" in (no.value.hint or "")
+    assert differences(cloud, whole) == []
+
+
 def test_a_load_by_hand_that_was_interrupted_is_done_again(cloud: SimulatedCloud, whole: Snapshot) -> None:
     """Its schema may be that of a whole one already: restore.sh leaves the sign by which devswap knows."""
     take_over(cloud, "plain", snapshot=True)
