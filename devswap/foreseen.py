@@ -17,7 +17,6 @@ from devswap.shared import Shelf
 from devswap.steps import apache
 from devswap.steps.apache import LetGo
 from devswap.steps.database import SyncDatabase
-from devswap.steps.step import from_json
 from devswap.steps.unit import require_not_held
 from devswap.tuning import UNCHANGED
 from devswap.wish import Wish
@@ -95,8 +94,8 @@ def require_own_sites(host: Host, deployment: Deployment) -> None:
         return
     covered = (machine.address, deployment.unit)
     for journal in host.journals.all():
-        steps = [from_json(entry.step) for entry in journal.entries]
-        if any((step.on, step.unit) == covered for step in steps if isinstance(step, LetGo)):
+        steps = [entry.step for entry in journal.entries if entry.step.get("kind") == LetGo.kind]
+        if any((step.get("on"), step.get("unit")) == covered for step in steps):
             raise DevswapError(
                 f"{deployment.unit} in {machine.name} lends its sites to {journal.swap.service}, and can do so once",
                 hint=f"devswap restore {journal.called}, then check out again",

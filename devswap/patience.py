@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from devswap import database_users, development, peers
@@ -48,7 +49,11 @@ def _of_others(host: Host, ours: Journal | None) -> Iterator[tuple[Step, str]]:
 
 
 def _steps_of(journal: Journal) -> Iterator[Step]:
-    return (from_json(entry.step) for entry in journal.entries)
+    """Those that make somebody wait, as far as they can be read: its own restore says so where they cannot."""
+    for entry in journal.entries:
+        if entry.step.get("kind") == LengthenWait.kind:
+            with suppress(TypeError):
+                yield from_json(entry.step)
 
 
 def _callers(host: Host, deployment: Deployment) -> list[Found]:

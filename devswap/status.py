@@ -145,10 +145,10 @@ def _held_in(machine: Machine) -> list[str]:
 def _stopped_for(host: Host, journal: Journal) -> Iterator[str]:
     """Its peers that are held now; those of a machine that is gone, or was restarted, are not."""
     for entry in journal.entries:
-        if entry.step["kind"] != HoldPeer.kind:
+        if entry.step.get("kind") != HoldPeer.kind:
             continue
-        unit, on = entry.step["unit"], entry.step["on"]
-        with suppress(DevswapError, OSError):
+        with suppress(DevswapError, OSError, KeyError):
+            unit, on = entry.step["unit"], entry.step["on"]
             if host.machine(on).exists(development.path(unit)):
                 yield f"{unit} in {shown(on)}"
 

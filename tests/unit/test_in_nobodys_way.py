@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from devswap import narrowing, rotation, swap
+from devswap import foreseen, narrowing, rotation, swap
+from devswap.discovery import units
+from devswap.errors import DevswapError
 from devswap.journal import Journal
+from devswap.service import load_catalogue
 from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud
@@ -56,6 +59,31 @@ def test_a_step_that_nobody_knows(
     assert left(cloud) == [BROKEN]
 
 
+@pytest.mark.parametrize("patient", [True, False])
+@pytest.mark.parametrize(
+    "change",
+    [lambda step: step.update(kind="of-the-future"), lambda step: step.update(parameter_of_the_future=1), dict.clear],
+    ids=["kind", "parameter", "nothing"],
+)
+def test_others_are_shown_and_taken_over_beside_it(
+    cloud: SimulatedCloud,
+    person: Person,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[dict[str, Any]], object],
+    *,
+    patient: bool,
+) -> None:
+    spoil(take_over(cloud, BROKEN), change)
+    swap.checkout(cloud.host(), Wish(OTHER, "plain", None, None, detach=True, patient=patient), cloud.makers)
+    person.types("devswap status")
+    shown = capsys.readouterr().out
+    assert f"{OTHER} in lxc:{images.HEAT}: running" in shown
+    assert f"{BROKEN} in lxc:{images.HEAT}: " in shown
+    person.types(f"devswap run {OTHER} --detach")
+    person.types(f"devswap restore {OTHER}")
+    assert left(cloud) == [BROKEN]
+
+
 def test_a_shared_record_that_cannot_be_read(cloud: SimulatedCloud, person: Person) -> None:
     take_over(cloud, BROKEN, "migrates")
     (record,) = cloud.state.glob("shared/*/record.json")
@@ -92,3 +120,15 @@ def test_a_step_that_moves_traffic(
     assert "cannot give haproxy:other back" in person.is_told("restore").message
     assert left(cloud) == ["haproxy:other"]
     assert cloud.machine(images.HAPROXY).read_text(CFG) == narrowed != before
+
+
+def test_a_second_application_of_an_apache_is_refused_until_the_first_is_given_back(cloud: SimulatedCloud) -> None:
+    cloud.with_keystone()
+    spoil(take_over(cloud, BROKEN), dict.clear)
+    (place,) = units.find([load_catalogue().get("keystone")], [cloud.machine(images.KEYSTONE)])
+    deployment = units.examine(place)
+    foreseen.require_own_sites(cloud.host(), deployment)
+    take_over(cloud, "keystone")
+    with pytest.raises(DevswapError, match=r"lends its sites to keystone, and can do so once") as refused:
+        foreseen.require_own_sites(cloud.host(), deployment)
+    assert refused.value.hint == "devswap restore keystone, then check out again"
