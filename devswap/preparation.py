@@ -5,29 +5,21 @@ If anything is wrong it is found here, and production never notices. What is mou
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from devswap import (
+    building,
     database_needs,
-    database_plan,
-    debugging,
-    edits,
     fingerprint,
     foreseen,
-    hooks_of_swap,
     interruption,
     locate,
     meant,
     meanwhile,
-    overlay,
     overlay_of_swap,
     overlay_table,
-    own_server,
-    patience,
     plan,
     production,
     remembered,
@@ -35,14 +27,14 @@ from devswap import (
     table,
     traffic,
     transaction,
-    tuning_of_swap,
     way,
 )
+from devswap.building import Job
 from devswap.database_sharing import shared_database
 from devswap.deployment import Deployment
 from devswap.discovery import units
 from devswap.discovery.units import Found
-from devswap.errors import DevswapError, PackagesRefused
+from devswap.errors import DevswapError
 from devswap.fingerprint import Watched
 from devswap.host import Host
 from devswap.journal import Journal, Swap
@@ -50,13 +42,10 @@ from devswap.masking import mask
 from devswap.prepared import Prepared
 from devswap.production import Production
 from devswap.shared import Shelf
-from devswap.slot import Slot
 from devswap.source import Checkout
 from devswap.sources import Sources, gather
 from devswap.steps.mount import Mount
-from devswap.steps.step import Cloud
 from devswap.steps.unit import require_obedient, require_unedited
-from devswap.tuning import PDB
 from devswap.undisturbed import undisturbed
 from devswap.wish import MAKERS, Makers, Wish
 
@@ -128,7 +117,7 @@ def _prepare_first(host: Host, deployment: Deployment, wish: Wish, makers: Maker
         _swap(host, deployment, sources.checkout, wish, watched, found.fingerprint),
     )
     try:
-        built = _build(_Job(host, wish, makers, deployment, sources, journal, watched, number=1, replaces=False))
+        built = building.build(Job(host, wish, makers, deployment, sources, journal, watched, number=1, replaces=False))
         return replace(built, leaving=tuple(traffic.leaving(found.served, deployment.machine.address)))
     except BaseException:
         _abandon_first(host, journal)
@@ -180,119 +169,12 @@ def _prepare_switch(
     watched = fingerprint.watched_from_json(journal.swap.watched)
     number = journal.swap.slot + 1
     try:
-        return _build(_Job(host, wish, makers, deployment, sources, journal, watched, number=number, replaces=True))
+        return building.build(
+            Job(host, wish, makers, deployment, sources, journal, watched, number=number, replaces=True)
+        )
     except BaseException:
         _abandon_switch(host, journal)
         raise
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One preparation under way."""
-
-    host: Host
-    wish: Wish
-    makers: Makers
-    deployment: Deployment
-    sources: Sources
-    journal: Journal
-    watched: Watched
-    number: int
-    replaces: bool
-
-    @property
-    def place(self) -> Slot:
-        return plan.slot(self.deployment.service.name, self.number)
-
-    @property
-    def cloud(self) -> Cloud:
-        return self.host.cloud(self.journal)
-
-
-def _build(job: _Job) -> Prepared:
-    host, deployment, sources, place = job.host, job.deployment, job.sources, job.place
-    hooks = hooks_of_swap.found(host, deployment)
-    command = plan.command(deployment, place)
-    libraries = {each.library.name: each.checkout.path for each in sources.libraries}
-    trees = debugging.trees_at(place, sources.checkout.path, libraries)
-    tuning = tuning_of_swap.tuned(host, job.journal.swap, job.wish.changes, trees, command.argv)
-    request = overlay_of_swap.request(host, deployment, sources, install=job.wish.install)
-    if tuning.debugger != PDB:
-        request = replace(request, tools=(tuning.debugger,))
-    try:
-        built = overlay_of_swap.build(host, deployment, job.journal, request, place, job.makers.build)
-    except PackagesRefused as error:
-        allowed = ["devswap", "checkout", deployment.service.name, job.wish.ref, "--index-policy", "fallback"]
-        raise DevswapError(error.message, hint=f"{error.hint}: {shlex.join(allowed)}") from error
-    uid, gid = overlay.ids(deployment.machine, deployment.user, deployment.group)
-    mounts = overlay.mounts(built, request, place, cache=overlay_of_swap.cache(host), uid=uid, gid=gid)
-    own = hooks_of_swap.mounts(overlay_of_swap.cache(host), deployment, hooks, sources, place, (uid, gid))
-    mounts = (*mounts, edits.mount(host, deployment.service.name, deployment.machine.address, place), *own)
-    transaction.apply(overlay_of_swap.mount_steps(deployment, mounts), job.journal, job.cloud)
-    served_at = own_server.address(deployment, foreseen.scripts_of(built), sources.checkout.path)
-    with meanwhile.heard(host.say) as say:
-        needed = job.makers.beside(partial(_look_at_databases, job, say))
-        overlay_of_swap.check(
-            host, deployment, sources, built, place, installed=job.wish.install, served=bool(served_at)
-        )
-        known = tuning_of_swap.known_of(host, job.journal.swap, place.python, job.wish.changes, trees)
-        tuning = tuning_of_swap.with_lists(host, job.journal.swap, tuning, known)
-        databases: database_plan.Needed = needed()
-    foreseen.require_scripts(deployment, built, databases.sync, served=bool(served_at))
-    hooked = hooks_of_swap.prepared(host, deployment, hooks, sources, built, place, job.journal.swap)
-    in_apache = deployment.hosted is not None and job.wish.apache
-    command = plan.command(deployment, place, hooked.made, served_at=served_at)
-    if served_at:
-        host.say(own_server.told(deployment, served_at))
-    command = replace(command, environment={**command.environment, **hooked.environment})
-    if in_apache:
-        command = replace(command, argv=())
-    patient = patience.steps(host, deployment, job.journal) if job.wish.patient else ()
-    description = {
-        **sources.described(built),
-        "slot": job.number,
-        "command": asdict(command),
-        "package": deployment.service.package,
-        "overlay": {"key": built.key, "packages": overlay_table.lock(built.installed)},
-        "installed": job.wish.install,
-        "apache": job.wish.apache,
-        "owner": host.owner,
-        "tuning": tuning.as_json(),
-        "hooks": hooked.as_json(),
-        "traffic": {
-            "narrow": job.wish.narrow,
-            "breakpoints": job.wish.breakpoints,
-            "only": [list(peer) for peer in job.watched.peers],
-            "patient": patience.SECONDS if patient else _patience_so_far(job.journal.swap),
-        },
-    }
-    return Prepared(
-        job.journal,
-        deployment,
-        built,
-        description,
-        databases.sync,
-        databases.put_back,
-        database_returns_first=databases.returns_first,
-        replaces=job.replaces,
-        fronts=databases.fronts,
-        seen=databases.seen,
-        sqlite=databases.sqlite,
-        patient=patient,
-        in_apache=in_apache,
-        hooked=hooked,
-    )
-
-
-def _look_at_databases(job: _Job, say: Callable[[str], None]) -> database_plan.Needed:
-    host, checkout = replace(job.host, say=say), job.sources.checkout
-    return database_plan.needed(
-        host, job.deployment, job.journal, checkout, job.watched, job.place, snapshot=job.wish.snapshot
-    )
-
-
-def _patience_so_far(swap: Swap) -> int:
-    return int(swap.traffic.get("patient", 0))
 
 
 def _swap(

@@ -28,6 +28,7 @@ FLOORS = (
     "takeover",
     "coming_back",
     "preparation",
+    "building",
     "prepared",
     "production",
     "meant",
