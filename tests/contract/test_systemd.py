@@ -40,6 +40,17 @@ def test_a_unit_is_started_and_stopped(machine: Machine) -> None:
     assert f"invocation:{UNIT}" not in machine.names("/run/systemd/units")
 
 
+def test_a_unit_is_restarted_if_it_runs(machine: Machine) -> None:
+    systemd.start(machine, UNIT)
+    machine.write_text(DROP_IN, '[Service]\nExecStart=\nExecStart="/bin/sleep" "1000"\n')
+    systemd.reload(machine)
+    systemd.try_restart(machine, UNIT)
+    assert command_line(machine, systemd.state(machine, UNIT).main_pid) == "/bin/sleep\x001000\0"
+    systemd.stop(machine, UNIT)
+    systemd.try_restart(machine, UNIT)
+    assert systemd.state(machine, UNIT).active == "inactive"
+
+
 def test_a_unit_that_does_not_exist(machine: Machine) -> None:
     found = systemd.state(machine, "no-such-unit.service")
     assert (found.load, found.active) == ("not-found", "inactive")
