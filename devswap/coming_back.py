@@ -131,7 +131,7 @@ def cleaned_up(host: Host, service: str, machine: str) -> Iterator[None]:
     except BaseException:
         with undisturbed(host):
             left = host.journals.find(service, machine)
-            if left is not None and left.swap.mode == "preparing":
+            if left is not None and left.swap.mode == "preparing" and left.swap.owner == host.owner:
                 bring_back(host, left)
         raise
 

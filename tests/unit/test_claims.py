@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from devswap import claims, recovery, session, several, swap, transaction
+from devswap import claims, production, recovery, session, several, swap, transaction
 from devswap.claims import Holder
 from devswap.errors import Busy, DevswapError
 from devswap.host import Host
@@ -28,6 +28,7 @@ from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.person import Person
 from tests.simulated.snapshot import Snapshot
+from tests.unit.midst import in_the_midst_of
 
 SERVICE, MACHINE = "heat-engine", f"lxc:{images.HEAT}"
 # A devswap that works on a swap until it is told to end, as a foreground run does.
@@ -113,6 +114,18 @@ def test_a_slip_of_the_pen_ends_nobodys_run(
     assert running.poll() is None
     assert cloud.take().digest == before.digest
     assert not any("ending devswap" in line for line in cloud.said)
+
+
+def test_what_a_killed_checkout_of_somebody_else_has_left_is_theirs(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wish, left = Wish(SERVICE, "plain", None, None, detach=True), list[Snapshot]()
+    with in_the_midst_of(monkeypatch, production, "require_unchanged", lambda: left.append(cloud.take())):
+        swap.checkout(cloud.host(user="ben", uid=1000), wish, cloud.makers)
+    cloud.put_back(left[0])
+    with pytest.raises(DevswapError, match="is swapped by ben"):
+        swap.checkout(cloud.host(), wish, cloud.makers)
+    assert cloud.take().digest == left[0].digest
 
 
 @pytest.mark.parametrize("second_is_swapped", [True, False])
