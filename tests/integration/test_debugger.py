@@ -19,6 +19,7 @@ from tests.integration.test_foreground import PROMPT, stop
 pytestmark = pytest.mark.sandbox
 
 NOTIFY = "oslo_messaging_notifications.driver"
+ANSWERS = r"answers from .*; since the save \d+\.\d s"
 CREATE = '. /root/openrc; cat >/root/debugger.yaml; exec openstack stack create -t /root/debugger.yaml "$1"'
 
 
@@ -102,7 +103,9 @@ def test_workers_stop_at_breakpoints_in_turn_and_where_an_exception_came_from(cl
     assert "driver = noop" in told
 
 
-def test_a_save_starts_it_again_and_one_that_cannot_be_compiled_is_said(cloud: Cloud, taken: Desk) -> None:
+def test_a_save_of_code_or_configuration_starts_it_again_and_one_that_cannot_be_compiled_is_said(
+    cloud: Cloud, taken: Desk
+) -> None:
     (swap,) = [each for each in swaps(taken.devswap("status", "--json").stdout) if each["machine"].endswith(cloud.heat)]
     source = Path(swap["checkout"]) / "heat/engine/service.py"
     text = source.read_text()
@@ -115,8 +118,35 @@ def test_a_save_starts_it_again_and_one_that_cannot_be_compiled_is_said(cloud: C
     terminal.expect("savedagain")
     source.write_text(text)
     terminal.expect("starting heat-engine again")
-    terminal.expect(r"answers from .*; since the save \d+\.\d s")
+    terminal.expect(ANSWERS)
+    saves_of_configuration(cloud, taken, terminal, Path(swap["checkout"]))
     stop(terminal)
+
+
+def saves_of_configuration(cloud: Cloud, taken: Desk, terminal: pexpect.spawn[str], tree: Path) -> None:
+    """Of a paste file in the checkout; of its own copy of a file of /etc, and that there is none any more."""
+    paste = tree / "etc/heat/api-paste.ini"
+    text = paste.read_text()
+    for saved in (f"{text}# saved\n", text):
+        paste.write_text(saved)
+        terminal.expect(r"etc/heat/api-paste\.ini: starting heat-engine again")
+        terminal.expect(ANSWERS)
+    at, path = ("heat-engine", "--machine", cloud.heat), "/etc/heat/heat.conf"
+    production = cloud.sh(f"cat {path}")
+    for edit, first in (((*at, "heat.conf", "--from", "-"), "# saved, too"), ((*at, "--drop"), production[:12])):
+        with taken.start("edit", *edit, feed=f"# saved, too\n{production}\n") as process:
+            out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, out + err
+        terminal.expect("a file of /etc: starting heat-engine again")
+        terminal.expect(ANSWERS)
+        assert in_its_place(cloud, f"cat {path}").startswith(first)
+        assert cloud.sh(f"cat {path}") == production
+
+
+def in_its_place(cloud: Cloud, command: str) -> str:
+    """What a command shows where heat-engine's process sees its files."""
+    pid = cloud.show("MainPID")["MainPID"]
+    return cloud.sh(f"nsenter -t {pid} -m {command}")
 
 
 def test_a_lost_connection_is_come_back_to_at_the_very_same_prompt(cloud: Cloud, taken: Desk) -> None:
@@ -145,6 +175,8 @@ def test_a_lost_connection_is_come_back_to_at_the_very_same_prompt(cloud: Cloud,
         again.expect(PROMPT)
         again.sendline("c")
     assert len(asked.communicate(timeout=60)[0].split()) == 2
-    stop(again)
+    last = stop(again)
+    assert "heat-engine is stopped, and still swapped" in last
+    assert "again: devswap run heat-engine" in last
     assert "there is no terminal" in taken.devswap("attach").stdout
     assert cloud.engine_processes() == []

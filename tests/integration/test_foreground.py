@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 
@@ -226,6 +227,27 @@ def test_ctrl_c_while_it_prepares_costs_production_nothing(cloud: Cloud, desk: D
     assert "interrupted" in stop(terminal, code=130)
     assert cloud.start_of_production() == before
     assert "nothing is swapped" in desk.devswap("restore").stdout
+
+
+@pytest.mark.eras("current")
+def test_ctrl_c_of_a_run_in_the_background_before_it_answers_leaves_all_as_it_was(cloud: Cloud, desk: Desk) -> None:
+    before = cloud.start_of_production()
+    line = ("--machine", cloud.heat, "--detach")
+    terminal = desk.terminal("checkout", "heat-engine", harmless(desk), *line)
+    terminal.expect("taking the fingerprint")
+    assert "interrupted" in stop(terminal, code=130)
+    assert cloud.start_of_production() == before
+    tree = desk.own_tree("deaf")
+    desk.edit(
+        tree / "heat/cmd/engine.py", MAIN, f"{MAIN}    print('hears ' + 'nothing'); import time; time.sleep(600)\n"
+    )
+    terminal = desk.terminal("checkout", "heat-engine", str(tree), *line)
+    terminal.expect("hears nothing")
+    last = stop(terminal, code=130, seconds=60)
+    assert re.search(r"interrupted: bringing production back.*production is back: \d+ facts identical", last, re.DOTALL)
+    assert "nothing is swapped" in desk.devswap("restore").stdout
+    assert "there is no terminal" in desk.devswap("attach").stdout
+    cloud.create_stack()
 
 
 def test_the_terminal_is_left_as_it_was_found(cloud: Cloud, desk: Desk) -> None:

@@ -7,6 +7,8 @@ import pytest
 from devswap.sandbox.changes import BROKEN_IMPORT, HARMLESS, MIGRATION, NEW_REVISION
 from tests.integration.cloud import Cloud
 from tests.integration.people import Desk
+from tests.integration.test_debugger import in_its_place
+from tests.integration.test_foreground import stop
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.usefixtures("whole")]
 
@@ -59,3 +61,30 @@ def test_a_second_checkout_that_does_not_serve_is_followed_by_the_first_or_produ
     word = cloud.create_stack().word
     swapped = "heat-engine in" in desk.devswap("status").stdout
     assert word.startswith(cloud.change(HARMLESS).patchsets[1].shows) == swapped
+
+
+@pytest.mark.eras("current")
+def test_own_copies_of_files_are_offered_at_the_next_swap(cloud: Cloud, desk: Desk) -> None:
+    at, path = ("heat-engine", "--machine", cloud.heat), "/etc/heat/policy.yaml"
+    says = f"{desk.person.name} has edited {path} for an earlier swap"
+    desk.take(HARMLESS)
+    with desk.start("edit", *at, "policy.yaml", "--from", "-", feed="# policy\n") as process:
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, out + err
+    desk.restore()
+
+    terminal = desk.terminal("checkout", "heat-engine", f"review/{cloud.change(HARMLESS).number}", *at[1:])
+    terminal.expect(f"{says}:.*1  use that again.*2  leave it.*which one")
+    terminal.sendline("1")
+    terminal.expect(f"heat-engine reads its own copy of {path}")
+    terminal.expect("answers from")
+    assert in_its_place(cloud, f"cat {path}") == "# policy"
+    assert f"own copy: {path}\n" in desk.devswap("status").stdout
+    stop(terminal)
+    desk.restore()
+
+    assert f"{says}: devswap edit heat-engine --again uses that again" in desk.take(HARMLESS).stderr
+    assert "own copy" not in desk.devswap("status").stdout
+    assert in_its_place(cloud, f"ls -A {path.rpartition('/')[0]}") == cloud.sh("ls -A /etc/heat")
+    desk.devswap("edit", *at, "--drop")
+    desk.restore()

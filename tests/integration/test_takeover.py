@@ -139,6 +139,22 @@ def test_a_package_that_the_cloud_lacks_comes_from_the_public_index_and_is_named
     desk.restore()
 
 
+def test_a_package_in_another_version_than_productions_is_named_as_long_as_it_is_swapped(
+    cloud: Cloud, desk: Desk
+) -> None:
+    tree, asked = desk.own_tree("differs"), "import tzdata; print(tzdata.__version__)"
+    requirements = tree / "requirements.txt"
+    requirements.write_text(f"{requirements.read_text()}tzdata>=2024.1,<2025\n")
+    production = cloud.sh(f"/openstack/venvs/heat-*/bin/python -c '{asked}'")
+    desk.checkout(str(tree))
+    (lock,) = swap_of(desk)["packages"]
+    assert (lock["package"], lock["from"]) == ("tzdata", production)
+    assert f"\n  packages: tzdata {lock['to']} (production has {production})\n" in desk.devswap("status").stdout
+    inside = ("exec", "heat-engine", "--machine", cloud.heat, "--", "python", "-c", asked)
+    assert desk.devswap(*inside).stdout.strip() == lock["to"] != production
+    desk.restore()
+
+
 def test_a_checkout_that_does_not_import_costs_no_outage(cloud: Cloud, desk: Desk) -> None:
     before = cloud.start_of_production()
     failed = desk.take(BROKEN_IMPORT, code=1)
