@@ -69,7 +69,7 @@ def copy(asked: dict[str, Any], target: BinaryIO) -> None:
 def put_back(asked: dict[str, Any], source: BinaryIO) -> None:
     """Of those that differ now: what the archive has takes its place, and what is new goes."""
     wanted, folder = differing(asked), asked["folder"]
-    pending: dict[str, bytes] = {}
+    pending: dict[str, tuple[tarfile.TarInfo, bytes]] = {}
     with gzip.GzipFile(fileobj=source, mode="rb") as packed, tarfile.open(fileobj=packed, mode="r|") as archive:
         for member in archive:
             content = archive.extractfile(member)
@@ -79,7 +79,7 @@ def put_back(asked: dict[str, Any], source: BinaryIO) -> None:
             if path not in wanted:
                 continue
             if path != member.name:
-                pending[path] = content.read()
+                pending[path] = member, content.read()
             else:
                 _put(os.path.join(folder, path), member, content, pending.pop(path, None))
     for path, now in wanted.items():
@@ -188,28 +188,29 @@ def _quoted(name: str) -> str:
 
 def _add(archive: tarfile.TarFile, folder: str, path: str) -> None:
     full = os.path.join(folder, path)
-    pending = _read(full + PENDING)
+    pending = _pending(archive, full, path)
     with _at_rest(full) as connection, open(full, "rb") as content:
         if os.fstat(content.fileno()).st_uid != os.geteuid():
             raise OSError(f"{full} belongs to another user")
         if pending is not None:
-            member = tarfile.TarInfo(path + PENDING)
-            member.size = len(pending)
-            archive.addfile(member, io.BytesIO(pending))
+            archive.addfile(*pending)
         member = archive.gettarinfo(arcname=path, fileobj=content)
         member.pax_headers = {NOTED: json.dumps(_noted(full, connection))}
         archive.addfile(member, content)
 
 
-def _read(path: str) -> bytes | None:
+def _pending(archive: tarfile.TarFile, full: str, path: str) -> tuple[tarfile.TarInfo, io.BytesIO] | None:
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        with open(full + PENDING, "rb") as file:
+            member = archive.gettarinfo(arcname=path + PENDING, fileobj=file)
+            content = file.read()
     except FileNotFoundError:
         return None
+    member.size = len(content)  # swift may add to it meanwhile
+    return member, io.BytesIO(content)
 
 
-def _put(path: str, member: tarfile.TarInfo, content: Any, pending: bytes | None) -> None:
+def _put(path: str, member: tarfile.TarInfo, content: Any, pending: tuple[tarfile.TarInfo, bytes] | None) -> None:
     """The database comes last: as long as it is not there, all of this is done again."""
     if not os.path.isdir(os.path.dirname(path)):
         return
@@ -225,8 +226,8 @@ def _put(path: str, member: tarfile.TarInfo, content: Any, pending: bytes | None
         _remove(path + PENDING)
     else:
         with open(path + PENDING + _TEMPORARY, "wb") as file:
-            file.write(pending)
-            _finish(file, member.mode, member.gid)
+            file.write(pending[1])
+            _finish(file, pending[0].mode, pending[0].gid)
         os.rename(path + PENDING + _TEMPORARY, path + PENDING)
     for name in _BESIDE:
         _remove(path + name)
