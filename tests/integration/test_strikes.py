@@ -74,7 +74,7 @@ def test_production_comes_back_whenever_devswap_is_killed(
     met: Counter[str] = Counter()
     for number in range(strikes):
         where = f"strike {number} of seed {seed}"
-        blow = (_kill_alone, _kill_with_all_it_started)[number % 2]
+        blow = (kill_alone, kill_with_all_it_started)[number % 2]
         if number % 3 < 2:
             course, held = boundaries[(number - number // 3) % len(boundaries)]
             strike = Strike(course, held, 5 * course.seconds, blow)
@@ -127,7 +127,7 @@ def test_keystone_and_its_traffic_come_back_whenever_devswap_is_killed(
     try:
         for number in range(strikes):
             where = f"strike {number} of seed {seed}"
-            blow = chance.choice((_kill_alone, _kill_with_all_it_started))
+            blow = chance.choice((kill_alone, kill_with_all_it_started))
             if number % 2 == 0:  # the first one meets what the course has left
                 if number:
                     desk.devswap(*over.argv)
@@ -205,12 +205,12 @@ def _last(said: str) -> str:
     return " ".join(lines[-1].split()[:3]) if lines else "its start"
 
 
-def _kill_alone(process: subprocess.Popen[str]) -> None:
+def kill_alone(process: subprocess.Popen[str]) -> None:
     """What it started inside the machine, and lxc-attach, go on."""
     os.kill(process.pid, signal.SIGKILL)
 
 
-def _kill_with_all_it_started(process: subprocess.Popen[str]) -> None:
+def kill_with_all_it_started(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGKILL)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from tests.integration.added import give_back, take_over
 from tests.integration.cloud import Cloud, wait_until
 from tests.integration.objects import Store, at_storage, store_of
 from tests.integration.people import Desk
+from tests.integration.test_meanwhile import journal_of
+from tests.integration.test_strikes import kill_alone, kill_with_all_it_started
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.added("swift"), pytest.mark.eras("current")]
 
@@ -151,3 +154,45 @@ def test_altered_databases_stay_so_by_the_user_s_word(cloud: Cloud, desk: Desk, 
         altered = [path for path, each in databases(cloud, container, "containers").items() if each["seen"] is not None]
         cloud.run([python(cloud, container), "-c", _DROP, *altered], on=container)
         assert databases(cloud, container, "containers") == before
+
+
+def test_the_way_out_by_hand_brings_altered_databases_back(cloud: Cloud, desk: Desk, store: Store) -> None:
+    with at_storage(cloud, desk) as container:
+        store.put("first/red")
+        before = databases(cloud, container, "containers")
+        take_over(cloud, desk, CONTAINERS, container, MIGRATION)
+        assert names(store, "first") == ["red"]
+        script = journal_of(cloud, CONTAINERS, container).with_name("restore.sh")
+        for said in ("those that differ, as they are now: ", "are as they were: nothing is put back"):
+            by_hand = subprocess.run(["sh", str(script)], capture_output=True, text=True, check=False)
+            assert by_hand.returncode == 0, by_hand.stderr
+            assert said in by_hand.stdout
+            assert databases(cloud, container, "containers") == before
+        wait_until(lambda: names(store, "first") == ["red"], "production lists its objects", seconds=60)
+        give_back(desk, CONTAINERS, container)
+
+
+@pytest.mark.parametrize(
+    ("at", "blow"),
+    [
+        ("stopping swift-container-", kill_with_all_it_started),
+        ("saving the databases", kill_alone),
+        ("is put back as it was", kill_alone),
+        ("is put back as it was", kill_with_all_it_started),
+    ],
+)
+def test_altered_databases_come_back_whenever_a_restore_of_them_is_killed(
+    cloud: Cloud, desk: Desk, store: Store, at: str, blow: Callable[[subprocess.Popen[str]], None]
+) -> None:
+    with at_storage(cloud, desk) as container:
+        store.put("first/red")
+        before = databases(cloud, container, "containers")
+        take_over(cloud, desk, CONTAINERS, container, MIGRATION)
+        assert names(store, "first") == ["red"]
+        with desk.start("restore", CONTAINERS, "--machine", container) as process:
+            assert process.stderr is not None
+            assert any(at in line for line in process.stderr)
+            blow(process)
+        give_back(desk, CONTAINERS, container)
+        assert databases(cloud, container, "containers") == before
+        assert names(store, "first") == ["red"]
