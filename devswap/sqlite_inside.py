@@ -43,15 +43,17 @@ def look(asked: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def differing(asked: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Those whose schema is not as it was captured, and new ones with a schema that none of the captured has."""
+    """Those with a schema that neither they themselves had when they were captured nor any other of them.
+
+    What another had is what production's code works with: it migrates one by one itself, whenever it opens an old one.
+    """
     before = asked["captured"]
-    known = {each["columns"] for each in before.values()}
+    known = {each["columns"] for each in before.values()} - {_UNREADABLE}
     found = {}
     for path, now in _each(asked, _noted):
-        if path not in before and now["columns"] not in known:
-            found[path] = dict(now, new=True)
-        elif path in before and before[path]["schema"] != now["schema"]:
-            found[path] = dict(now, new=False)
+        own = before.get(path)
+        if now["columns"] not in known and (own is None or own["schema"] != now["schema"]):
+            found[path] = dict(now, new=own is None)
     return found
 
 

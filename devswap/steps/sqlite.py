@@ -24,8 +24,8 @@ _SUFFIX = ".tar.gz"
 class KeepSqlite(Step):
     """`do` changes nothing: what runs after it does.
 
-    What comes back is the file of a database whose schema differs. The rows of every other one stay, whoever wrote
-    them, and what was deleted meanwhile stays so.
+    What comes back is the file of a database whose schema none had before. The rows of every other one stay, whoever
+    wrote them, and what was deleted meanwhile stays so.
     """
 
     service: str

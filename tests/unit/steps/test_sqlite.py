@@ -121,6 +121,28 @@ def test_a_new_one_stays_if_its_schema_is_known_whichever_way_it_came_about(
     assert saves(cloud) == []
 
 
+def test_one_that_was_brought_to_the_schema_of_another_keeps_its_rows(
+    cloud: Cloud, step: KeepSqlite, files: Files
+) -> None:
+    """Production's code does that itself, with each old one that it opens."""
+    sqlite.execute(files, FIRST, ALTER)
+    captured = captured_by(step, cloud)
+    sqlite.execute(files, SECOND, f"{ALTER}; {NEW_ROW}")
+    step.undo(cloud, captured)
+    assert sqlite.rows(files, SECOND, NAMES) == [("new",)]
+    assert saves(cloud) == []
+
+
+def test_what_could_not_be_read_before_excuses_no_other(cloud: Cloud, step: KeepSqlite, files: Files) -> None:
+    sqlite.put(files, FIRST, b"no database at all" * 100)
+    captured = captured_by(step, cloud)
+    before = files.read(f"{sqlite.FOLDER}/{SECOND}")
+    sqlite.put(files, SECOND, b"nor is this one" * 100)
+    step.undo(cloud, captured)
+    assert files.read(f"{sqlite.FOLDER}/{FIRST}") == b"no database at all" * 100
+    assert files.read(f"{sqlite.FOLDER}/{SECOND}") == before
+
+
 def test_a_new_one_that_only_development_can_have_made_is_saved_and_goes(
     simulated: SimulatedCloud, cloud: Cloud, step: KeepSqlite, files: Files
 ) -> None:
