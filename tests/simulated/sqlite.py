@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
+import tarfile
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,10 @@ from tests.simulated.processes import Effect, Invocation, Outcome
 
 if TYPE_CHECKING:
     from tests.simulated.machine import SimulatedMachine
+
+Tree = tuple[tuple[str, tuple[bytes, int]], ...]
+"""Each file: its path, and what it holds and its mode."""
+Found = dict[str, tuple[bytes, int]]
 
 FOLDER = "/srv/node"
 PATTERN = "*/containers/*/*/*/*.db"
@@ -71,42 +77,54 @@ def program(machine: SimulatedMachine, what: str, call: Invocation) -> Effect:
     """What changes a file is a part of its own; a database comes after what lies beside it."""
     line, _, rest = call.stdin.encode(errors="surrogateescape").partition(b"\n")
     asked = json.loads(line)
+    before = _found(machine.files, asked["folder"])
+    outcome, after = _run(what, line, rest, before)
+    return _applied(machine.files, asked["folder"], dict(before), dict(after), outcome) if before != after else outcome
+
+
+@cache
+def _run(what: str, line: bytes, rest: bytes, before: Tree) -> tuple[Outcome, Tree]:
+    """Thousands of restores ask the same of the same files."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        before = _written(machine.files, asked["folder"], folder)
-        given = json.dumps({**asked, "folder": str(folder)}).encode() + b"\n" + rest
-        said = io.BytesIO()
+        folder, said = Path(name), io.BytesIO()
+        for path, (content, mode) in before:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+            (folder / path).chmod(mode)
+        given = json.dumps({**json.loads(line), "folder": name}).encode() + b"\n" + rest
         try:
-            code = sqlite_inside.main(what, io.BytesIO(given), said)
-        except (OSError, EOFError, sqlite3.Error) as error:
-            return Outcome(1, stderr=str(error))
-        after = _read(folder)
-    outcome = Outcome(code, said.getvalue().decode(errors="surrogateescape"))
-    return _applied(machine.files, asked["folder"], before, after, outcome) if before != after else outcome
+            code, complaint = sqlite_inside.main(what, io.BytesIO(given), said), ""
+        except (OSError, EOFError, sqlite3.Error, tarfile.TarError) as error:
+            code, complaint = 1, str(error)
+        outcome = Outcome(code, said.getvalue().decode(errors="surrogateescape"), complaint)
+        return outcome, _read(folder)
 
 
 def _applied(
-    files: Files, folder: str, before: dict[str, File], after: dict[str, File], outcome: Outcome
+    files: Files,
+    folder: str,
+    before: dict[str, tuple[bytes, int]],
+    after: dict[str, tuple[bytes, int]],
+    outcome: Outcome,
 ) -> Generator[None, None, Outcome]:
     for name in sorted({*before, *after}, key=lambda name: (name.endswith(".db"), name)):
         if before.get(name) == after.get(name):
             continue
         if name in after:
-            files.write(f"{folder}/{name}", after[name].content, after[name].mode)
+            files.write(f"{folder}/{name}", *after[name])
         else:
             files.remove(f"{folder}/{name}")
         yield
     return outcome
 
 
-def _written(files: Files, folder: str, target: Path) -> dict[str, File]:
+def _found(files: Files, folder: str) -> Tree:
+    found = []
     for name in _below(files, folder, ""):
-        found = files.find(f"{folder}/{name}")
-        assert isinstance(found, File)
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        (target / name).write_bytes(found.content)
-        (target / name).chmod(found.mode)
-    return _read(target)
+        file = files.find(f"{folder}/{name}")
+        assert isinstance(file, File)
+        found.append((name, (file.content, file.mode)))
+    return tuple(sorted(found))
 
 
 def _below(files: Files, folder: str, below: str) -> Iterator[str]:
@@ -118,9 +136,8 @@ def _below(files: Files, folder: str, below: str) -> Iterator[str]:
             yield inner
 
 
-def _read(folder: Path) -> dict[str, File]:
-    return {
-        str(file.relative_to(folder)): File(file.read_bytes(), file.stat().st_mode & 0o777)
-        for file in folder.rglob("*")
-        if file.is_file()
-    }
+def _read(folder: Path) -> Tree:
+    found = (file for file in folder.rglob("*") if file.is_file())
+    return tuple(
+        sorted((str(each.relative_to(folder)), (each.read_bytes(), each.stat().st_mode & 0o777)) for each in found)
+    )
