@@ -111,8 +111,6 @@ def taking_over(host: Host, group: Sequence[Prepared]) -> Iterator[Callable[[Pre
 
     try:
         yield begin
-    except NotWhole:
-        raise
     except BaseException as error:
         with undisturbed(host):
             if isinstance(error, Untouched):
@@ -122,6 +120,8 @@ def taking_over(host: Host, group: Sequence[Prepared]) -> Iterator[Callable[[Pre
             failed = [why for one in reversed(group) if (why := _back(host, one, begun)) is not None]
         if failed:
             raise failed[0] from error
+        if isinstance(error, NotWhole):  # it is by now
+            raise DevswapError(error.message, hint="type the same again") from error
         raise
 
 

@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 
-from devswap import coming_back, running, several, swap, takeover
+from devswap import coming_back, running, several, swap, systemd, takeover
 from devswap.errors import DevswapError, NotWhole, UsageError
 from devswap.host import Host
 from devswap.installer import Installed
 from devswap.journal import Journal
+from devswap.machine import Machine
 from devswap.overlay import Overlay
 from devswap.wish import Makers, Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
+from tests.simulated.snapshot import Snapshot
 
 BOTH = ("heat-api", "heat-engine")
 
@@ -307,3 +309,29 @@ def test_a_machine_names_the_cloud_for_those_that_run_elsewhere_in_it(cloud: Sim
     named = replace(wish("plain"), machine=images.HEAT)
     assert several.planned(cloud.host(), two, named, cloud.makers) == found
     assert mounts(cloud) == []
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_one_whose_switch_stops_half_way_does_not_keep_production_of_the_others_from_coming_back(
+    cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch, *, again: bool
+) -> None:
+    swap.checkout(cloud.host(), replace(wish("plain"), service="heat-api"), cloud.makers)
+    real = systemd.stop
+    stopped: list[str] = []
+
+    def stop(machine: Machine, unit: str, **how: Any) -> None:
+        stopped.append(unit)
+        if unit == "heat-api.service" and (again or stopped.count(unit) == 1):
+            raise DevswapError("the machine did not answer")
+        real(machine, unit, **how)
+
+    with monkeypatch.context() as now:
+        now.setattr(systemd, "stop", stop)
+        with pytest.raises(DevswapError, match="the machine did not answer") as told:
+            several.checkout(cloud.host(), BOTH, wish("other"), cloud.makers)
+    assert told.value.exit_code == (3 if again else 1)
+    assert {name: journal.swap.ref for name, journal in swapped(cloud.host()).items()} == {"heat-api": "plain"}
+    assert is_running(cloud, "heat-engine")
+    assert is_running(cloud, "heat-api")
+    restored(cloud, "heat-api")
+    assert differences(cloud, whole) == []
