@@ -20,6 +20,7 @@ from tests.crash.exploration import TRIED, Command, Exploration, restore_everyth
 from tests.simulated import disk, images, nova
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
+from tests.simulated.followers import follow, listen
 from tests.simulated.snapshot import Snapshot
 
 SERVICE, BALANCED = "heat-engine", "heat-api"
@@ -234,6 +235,18 @@ def test_callers_come_back_from_any_interruption_of_a_checkout_that_makes_them_w
     start = cloud.take()
     wish = Wish(SERVICE, "mute", None, None, detach=True, patient=True)
     explore(cloud, start, lambda host: swap.checkout(host, wish, cloud.makers), start)
+
+
+@pytest.mark.parametrize("ref", ["plain", "migrates"])
+def test_what_follows_production_or_starts_it_comes_back_from_any_interruption(cloud: SimulatedCloud, ref: str) -> None:
+    machine, unit = cloud.machine(images.HEAT), f"{SERVICE}.service"
+    machine.run(["systemctl", "stop", "--", unit])
+    listen(machine, "engine.socket", unit)
+    machine.run(["systemctl", "start", "--", unit])
+    follow(machine, "watch.service", f"BindsTo={unit}")
+    follow(machine, "log.service", "PartOf=watch.service")
+    start = cloud.take()
+    explore(cloud, start, checkout(cloud, ref), start)
 
 
 @pytest.mark.minutes

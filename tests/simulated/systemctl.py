@@ -63,7 +63,7 @@ def _show(machine: SimulatedMachine, unit: str, asked: list[str]) -> dict[str, s
         "ActiveState": found.active,
         "SubState": found.sub,
         "UnitFileState": _enablement(machine, unit, loaded),
-        "MainPID": str(init.pid(unit) if active else 0),
+        "MainPID": str(init.pid(unit) if active and found.argv else 0),
         "ExecMainStatus": str(found.code),
     }
     if loaded:

@@ -14,6 +14,7 @@ from devswap.wish import Wish
 from tests.simulated import images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
+from tests.simulated.followers import follow, listen
 
 ENGINE = "heat-engine"
 SOCKET = "heat-engine.socket"
@@ -30,20 +31,10 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated
         (LOG, f"PartOf={WATCH}"),
         (IDLE, "Requires=heat-engine.service"),
     ):
-        follow(found, images.HEAT, unit, followed)
+        follow(found.machine(images.HEAT), unit, followed)
     found.machine(images.HEAT).run(["systemctl", "stop", "--", IDLE])
     with no_waiting(monkeypatch):
         yield found
-
-
-def follow(cloud: SimulatedCloud, machine: str, unit: str, how: str) -> None:
-    where = cloud.machine(machine)
-    text = f"[Unit]\n{how}\n[Service]\nExecStart=/usr/bin/watch\n[Install]\nWantedBy=multi-user.target\n"
-    images.put(where.files, "/usr/bin/watch", "\x7fELF")
-    images.put(where.files, f"/etc/systemd/system/{unit}", text)
-    where.files.link(f"/etc/systemd/system/multi-user.target.wants/{unit}", f"/etc/systemd/system/{unit}")
-    where.run(["systemctl", "daemon-reload"])
-    where.run(["systemctl", "start", "--", unit])
 
 
 def active(cloud: SimulatedCloud, *units: str, machine: str = images.HEAT) -> list[bool]:
@@ -91,7 +82,7 @@ def test_one_that_does_not_start_again_is_owed(cloud: SimulatedCloud) -> None:
 
 
 def test_what_follows_a_unit_that_is_stopped_for_a_load_runs_again(cloud: SimulatedCloud) -> None:
-    follow(cloud, images.HEAT_CFN, WATCH, "Requires=heat-api-cfn.service")
+    follow(cloud.machine(images.HEAT_CFN), WATCH, "Requires=heat-api-cfn.service")
     whole = cloud.take()
     check_out(cloud, snapshot=True)
     cloud.schema(images.ACCOUNT).execute("ALTER TABLE `alembic_version` ADD COLUMN `note` int")
@@ -101,7 +92,7 @@ def test_what_follows_a_unit_that_is_stopped_for_a_load_runs_again(cloud: Simula
 
 
 def test_what_follows_a_caller_that_is_restarted_runs_again(cloud: SimulatedCloud) -> None:
-    follow(cloud, images.HEAT_CFN, WATCH, "PartOf=heat-api-cfn.service")
+    follow(cloud.machine(images.HEAT_CFN), WATCH, "PartOf=heat-api-cfn.service")
     whole = cloud.take()
     check_out(cloud, patient=True)
     assert active(cloud, WATCH, machine=images.HEAT_CFN) == [True]
@@ -113,9 +104,7 @@ def test_what_follows_a_caller_that_is_restarted_runs_again(cloud: SimulatedClou
 def test_a_socket_waits_again_as_it_did_whether_what_it_starts_ran_or_not(cloud: SimulatedCloud, *, runs: bool) -> None:
     machine, service = cloud.machine(images.HEAT), f"{ENGINE}.service"
     machine.run(["systemctl", "stop", "--", service])
-    images.put(machine.files, f"/etc/systemd/system/{SOCKET}", f"[Socket]\nListenStream=7777\nService={service}\n")
-    machine.run(["systemctl", "daemon-reload"])
-    machine.run(["systemctl", "start", "--", SOCKET])
+    listen(machine, SOCKET, service)
     if runs:
         machine.run(["systemctl", "start", "--", service])
     whole = cloud.take()
