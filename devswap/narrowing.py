@@ -120,7 +120,7 @@ def narrow(host: Host, name: str, *, to: str | None, exclusive: bool) -> Narrowe
 def _do(host: Host, swap: Swap, meant: Sequence[Served], steps: Sequence[MoveTraffic]) -> None:
     watched = Watched(swap.machine, swap.service, "", (), (), None, None, balanced=tuple(map(traffic.balanced, meant)))
     facts = fingerprint.take(watched, host.machine, apart=traffic.without_others(host))
-    with host.changing():
+    with host.changing(seconds=None) as changed:
         _require_alone(host, swap.service, steps)
         left = host.journals.find(swap.service, swap.machine)
         if left is not None and not left.entries:
@@ -128,11 +128,11 @@ def _do(host: Host, swap: Swap, meant: Sequence[Served], steps: Sequence[MoveTra
         known = replace(swap, watched=watched.as_json(), fingerprint=facts)
         journal = Journal.create(host.journals.folder(swap.service, swap.machine), known)
         try:
-            transaction.apply(steps, journal, host.cloud(journal))
+            transaction.apply(steps, journal, changed.cloud(journal))
             journal.describe(mode=MODE)
         except BaseException:
             with undisturbed(host), transaction.whole_or_said(journal):
-                transaction.rollback(journal, host.cloud(journal))
+                transaction.rollback(journal, changed.cloud(journal))
                 journal.remove()
             raise
 

@@ -137,6 +137,26 @@ def test_others_move_their_traffic_while_haproxys_requests_end_and_its_servers_c
     assert differences(cloud, start) == []
 
 
+def test_others_move_their_traffic_while_requests_end_of_whom_a_narrowing_takes_out(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.balance()
+    start = cloud.take()
+    stranger = impatient(cloud.host(user="ben", uid=1000))
+
+    def move() -> None:
+        narrowing.narrow(stranger, "other", to="one", exclusive=False)
+
+    with in_the_midst_of(monkeypatch, rotation, "drain", move) as done:
+        narrowing.narrow(cloud.host(), API, to=images.HEAT, exclusive=True)
+    assert done
+    assert cloud.haproxy.serving(images.BACKEND) == [images.OURS]
+    assert cloud.haproxy.serving("other-back") == ["other-back/one"]
+    for name in (API, "other"):
+        swap.restore(cloud.host(), narrowing.find(cloud.host(), name))
+    assert differences(cloud, start) == []
+
+
 def test_the_lock_is_let_go_while_who_has_rested_is_waited_for(
     cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
