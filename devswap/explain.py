@@ -47,7 +47,7 @@ class Explained:
     origins: tuple[str, ...]
     unsupported: str | None
     looked_for: tuple[str, ...]
-    """The names of units, the first one that a machine has counts."""
+    """The names of units: of those that a machine has the one that runs counts, or else the first."""
     places: tuple[Place, ...]
     elsewhere: dict[str, str]
     """Why not, by machine."""
