@@ -111,6 +111,10 @@ class HoldUnit(Step):
         self._remove_drop_in(machine, cloud)
         remove_empty(machine, development.folder(self.service))
         found = systemd.state(machine, self.unit)
+        if found.active == "deactivating":
+            # a start that waits for its end counts as several, of which a unit may have too many
+            systemd.stop(machine, self.unit, late=cloud.aside)
+            found = systemd.state(machine, self.unit)
         if not found.is_active:
             self._let_run(cloud, captured, found)
         if captured["active"]:

@@ -273,3 +273,30 @@ def test_a_socket_that_has_failed_for_a_held_unit_is_started_before_it(
         machine.remove(path)
         systemd.reload(machine)
         systemd.start(machine, UNIT)
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("subject", ["real"], indirect=True)
+def test_production_that_is_still_stopping_is_started_once_it_has(cloud: Cloud, machine: Machine) -> None:
+    """A start that waits for the end of a stop counts once for each step of that, and is refused then as too many."""
+    slow = f"/etc/systemd/system/{UNIT}.d/slow.conf"
+    stops = "".join(f"{when}=/bin/sleep 1\n" for when in ("ExecStop", "ExecStopPost"))
+    machine.write_text(slow, f"[Unit]\nStartLimitBurst=2\nStartLimitIntervalSec=60\n[Service]\n{stops}")
+    systemd.reload(machine)
+    systemd.start(machine, UNIT)
+    hold = HoldUnit(
+        machine.address,
+        service=SERVICE,
+        unit=UNIT,
+        text=development.drop_in(SERVICE, COMMAND, terminal=None),
+    )
+    try:
+        captured = captured_by(hold, cloud)
+        machine.run(["systemctl", "stop", "--no-block", UNIT])
+        hold.undo(cloud, captured)
+        assert systemd.state(machine, UNIT).is_active
+    finally:
+        machine.remove(slow)
+        systemd.reload(machine)
+        systemd.reset_failed(machine, UNIT)
+        systemd.start(machine, UNIT)
