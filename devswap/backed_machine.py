@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Protocol
 
-from devswap import conversation, mounts, process, pty, rootfs
+from devswap import conversation, frozen, mounts, process, pty, rootfs
 from devswap.errors import CommandFailed, DevswapError
 from devswap.machine import name_of
 from devswap.process import Popen, Result
@@ -77,6 +77,9 @@ class BackedMachine:
     def is_running(self) -> bool:
         return self._backend.init_pid() is not None
 
+    def is_frozen(self) -> bool:
+        return self._backend.is_frozen()
+
     def addresses(self) -> list[str]:
         return self._backend.addresses()
 
@@ -95,8 +98,9 @@ class BackedMachine:
     ) -> Result:
         before = self._pid()
         entered = self._entered(argv, env, user, cwd)
+        look = frozen.Watch(self.address, self.is_frozen).look
         try:
-            return process.run(entered, ok=ok, input=input, timeout=timeout, stdin=stdin, stdout=stdout)
+            return process.run(entered, ok=ok, input=input, timeout=timeout, stdin=stdin, stdout=stdout, look=look)
         except CommandFailed as error:
             was_in = self._backend.init_pid() == before and not self._backend.was_shut(error.result)
             if was_in and not _is_silent(argv, error.result):
@@ -213,10 +217,8 @@ class BackedMachine:
         self, argv: Sequence[str], env: Mapping[str, str] | None, user: str | None, cwd: str | None
     ) -> list[str]:
         self._pid()  # look first: a missing machine makes lxc-attach fail like the command itself
-        if self._backend.is_frozen():
-            raise DevswapError(
-                f"cannot run anything in {self.address}: it is frozen", hint=f"lxc-unfreeze -n {self.name}"
-            )
+        if self.is_frozen():
+            raise frozen.told(self.address)
         settings = [f"{name}={value}" for name, value in {**_BASE_ENVIRONMENT, **(env or {})}.items()]
         folder = ["-C", cwd] if cwd else []
         return self._backend.enter(["env", "-i", *folder, *settings, *self._as_user(user), *argv])

@@ -12,9 +12,11 @@ import os
 import re
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from devswap import process
+from devswap import frozen, process
 from devswap.database_url import Url, where
 from devswap.errors import CommandFailed, DevswapError
 from devswap.journal import flush_folder, naming
@@ -196,31 +198,42 @@ class Database:
     def _stream_out(self, argv: list[str], target: gzip.GzipFile) -> bytes:
         """Copy what `argv` writes to `target`, and return its last bytes."""
         tail = b""
-        with self.machine.popen(argv, stdin=process.PIPE, stdout=process.PIPE, stderr=process.PIPE) as tool:
+        with self._started(argv, process.PIPE) as (tool, watch):
             assert tool.stdin is not None and tool.stdout is not None and tool.stderr is not None  # noqa: S101, PT018
-            tool.stdin.write(f"{self._url.password}\n".encode())
+            watch.write(tool.stdin, f"{self._url.password}\n".encode())
             tool.stdin.close()
-            while chunk := tool.stdout.read(_CHUNK):
+            for chunk in watch.read(tool.stdout):
                 target.write(chunk)
                 tail = (tail + chunk)[-200:]
-            complaint = tool.stderr.read().decode(errors="replace")
+            complaint = b"".join(watch.read(tool.stderr)).decode(errors="replace")
         if tool.returncode != 0:
             raise DevswapError(f"cannot dump {self._url}: {complaint.strip() or 'its client was ended'}")
         return tail
 
     def _stream_in(self, argv: list[str], source: gzip.GzipFile) -> None:
-        with self.machine.popen(argv, stdin=process.PIPE, stdout=process.DEVNULL, stderr=process.PIPE) as tool:
+        with self._started(argv, process.DEVNULL) as (tool, watch):
             assert tool.stdin is not None and tool.stderr is not None  # noqa: S101, PT018
             try:
-                tool.stdin.write(f"{self._url.password}\n".encode())
+                watch.write(tool.stdin, f"{self._url.password}\n".encode())
                 while chunk := source.read(_CHUNK):
-                    tool.stdin.write(chunk)
+                    watch.write(tool.stdin, chunk)
                 tool.stdin.close()
             except BrokenPipeError:
                 pass  # the client gave up: its exit code and its words below tell why
-            complaint = tool.stderr.read().decode(errors="replace")
+            complaint = b"".join(watch.read(tool.stderr)).decode(errors="replace")
         if tool.returncode != 0:
             raise DevswapError(f"cannot load {self._url}: {complaint.strip() or 'its client was ended'}")
+
+    @contextmanager
+    def _started(self, argv: list[str], stdout: int) -> Iterator[tuple[process.Popen[bytes], frozen.Watch]]:
+        """It has no deadline, since a large database takes its time; what is given up is ended as far as it can be."""
+        watch = frozen.Watch(self.machine.address, self.machine.is_frozen)
+        with self.machine.popen(argv, stdin=process.PIPE, stdout=stdout, stderr=process.PIPE) as tool:
+            try:
+                yield tool, watch
+            except DevswapError:
+                tool.kill()
+                raise
 
     def _argv(self, tool: str, *arguments: str) -> list[str]:
         url = self._url

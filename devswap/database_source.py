@@ -177,7 +177,7 @@ def connect(url: Url, machines: Iterable[Machine]) -> Database:
     A URL that means the service's own machine is tried there only, and that is the first. Raises DevswapError with what
     was tried.
     """
-    tried = []
+    tried, hint = [], None
     for machine in islice(machines, 1) if url.is_local else machines:
         for client, dumper in while_running(machine, _tools) or ():
             database = Database(machine, url, client=client, dumper=dumper)
@@ -185,12 +185,13 @@ def connect(url: Url, machines: Iterable[Machine]) -> Database:
                 database.server()
             except DevswapError as error:
                 tried.append(f"{machine.name}: {error.message}")
+                hint = error.hint or hint
                 break
             return database
     raise DevswapError(
         f"cannot save the database {url}: "
         + ("; ".join(tried) or "no machine of this cloud has mariadb-dump or mysqldump"),
-        hint="see that its server runs and lets one of these in"
+        hint=hint or "see that its server runs and lets one of these in"
         if tried
         else "install the client where the service runs: apt-get install mariadb-client",
     )

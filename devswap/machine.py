@@ -27,6 +27,9 @@ class Machine(Protocol):
 
     def is_running(self) -> bool: ...
 
+    def is_frozen(self) -> bool:
+        """Whether all that runs in it is suspended, and a command would be, too."""
+
     def addresses(self) -> list[str]:
         """Its IPv4 addresses."""
 

@@ -13,13 +13,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from devswap import process
+from devswap import frozen, process
+from devswap.errors import DevswapError
 from devswap.machine import Machine
 from devswap.probe_queue import QueueProbe
 from devswap.probe_web import WebProbe
 from devswap.process import TimeoutExpired
 
 Probe = QueueProbe | WebProbe
+_END_SECONDS = 2.0
 
 
 def from_json(read: Mapping[str, Any]) -> Probe:
@@ -39,6 +41,7 @@ class Question:
 
     def __init__(self, probe: Probe, machine: Machine) -> None:
         self._over = False
+        self._watch = frozen.Watch(machine.address, machine.is_frozen)
         self._process = machine.popen(
             [probe.python, "-c", probe.script],
             user=probe.user,
@@ -76,12 +79,19 @@ class Question:
         if not self._over:
             self._over = True
             self._process.kill()
-            self._process.communicate()
+            with suppress(TimeoutExpired):  # in a machine that is frozen it keeps its pipes open
+                self._process.communicate(timeout=_END_SECONDS)
 
     def answer(self) -> Answer:
         """Wait for the service to serve, or for the seconds to pass."""
         assert self._process.stdout is not None  # noqa: S101
-        out = self._process.stdout.read()  # its standard input stays open until then: closed, it would stop asking
+        try:
+            out = b"".join(
+                self._watch.read(self._process.stdout)
+            )  # its standard input stays open: closed, it would end
+        except DevswapError as error:
+            self.withdraw()
+            return Answer(serving=False, why=error.message)
         self._over = True
         _, err = self._process.communicate()
         if self._process.returncode != 0 or not out.strip():

@@ -7,10 +7,12 @@ parameters; nothing here knows about machines.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shlex
 import subprocess
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -26,6 +28,7 @@ Popen = subprocess.Popen
 TimeoutExpired = subprocess.TimeoutExpired
 
 _TAIL_LINES = 15
+_LOOK_SECONDS = 1.0
 _LEFT_SECONDS = 1.0
 """So long what a killed process has written is still read."""
 
@@ -66,8 +69,9 @@ def run(
     cwd: str | os.PathLike[str] | None = None,
     timeout: float | None = None,
     identity: Identity | None = None,
+    look: Callable[[], None] | None = None,
 ) -> Result:
-    """Run `argv` to its end and return its Result.
+    """Run `argv` to its end and return its Result; `look` is called each second until then, and may raise.
 
     `input` is text for its standard input (default: nothing to read); `stdin` and `stdout` take open files instead, for
     streams too large for memory. `env` replaces the environment. `timeout` is in seconds.
@@ -85,7 +89,7 @@ def run(
         identity=identity,
     ) as process:
         try:
-            out, err = process.communicate(input.encode() if input is not None else None, timeout=timeout)
+            out, err = _communicate(process, input.encode() if input is not None else None, timeout, look)
         except subprocess.TimeoutExpired as error:
             process.kill()
             out, err = _left(process)
@@ -99,6 +103,23 @@ def run(
     if result.code not in ok:
         raise CommandFailed(f"{shown} failed with {result.code}: {result.tail}", result=result)
     return result
+
+
+def _communicate(
+    process: subprocess.Popen[bytes], text: bytes | None, timeout: float | None, look: Callable[[], None] | None
+) -> tuple[bytes, bytes]:
+    if look is None:
+        return process.communicate(text, timeout=timeout)
+    deadline = time.monotonic() + timeout if timeout is not None else math.inf
+    while True:
+        left = max(0.0, deadline - time.monotonic())
+        try:
+            return process.communicate(text, timeout=min(left, _LOOK_SECONDS))
+        except subprocess.TimeoutExpired:
+            if left <= _LOOK_SECONDS:
+                raise
+        text = None  # it is kept from the first call
+        look()
 
 
 def _left(killed: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -182,3 +183,17 @@ def test_a_machine_that_is_frozen_is_told_as_such_and_keeps_nobody_waiting(machi
         process.run(["lxc-unfreeze", "-n", machine.name])
     assert told.value.hint == f"lxc-unfreeze -n {machine.name}"
     assert machine.run(["echo", "awake"]).stdout == "awake\n"
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("subject", ["real"], indirect=True)
+def test_a_command_in_whose_midst_its_machine_is_frozen_is_given_up(machine: Machine) -> None:
+    freeze = threading.Timer(1, process.run, [["lxc-freeze", "-n", machine.name]])
+    freeze.start()
+    try:
+        with pytest.raises(DevswapError, match="it is frozen"):
+            machine.run(["sleep", "611"])
+    finally:
+        freeze.join()
+        process.run(["lxc-unfreeze", "-n", machine.name])
+    machine.run(["pkill", "-KILL", "-f", "sleep 611"])

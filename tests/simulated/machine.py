@@ -75,6 +75,9 @@ class SimulatedMachine:
     def is_running(self) -> bool:
         return self.state.running
 
+    def is_frozen(self) -> bool:
+        return False
+
     def addresses(self) -> list[str]:
         return [images.ADDRESSES.get(self.name, "10.0.0.1")]
 

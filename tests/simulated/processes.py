@@ -9,6 +9,9 @@ from subprocess import TimeoutExpired
 
 from devswap.errors import CommandFailed
 
+# What waits for one of these pipes goes on at once.
+_READY = open("/dev/null", "r+b", buffering=0)  # noqa: SIM115
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -37,6 +40,9 @@ class _Input(io.BytesIO):
         super().__init__()
         self._closed = closed
         self.written = b""
+
+    def fileno(self) -> int:
+        return _READY.fileno()
 
     def close(self) -> None:
         if not self.closed:
@@ -126,6 +132,12 @@ class _Output(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         self._asked()
         return super().read(size)
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        return self.read(size)
+
+    def fileno(self) -> int:
+        return _READY.fileno()
 
 
 Effect = Outcome | Generator[None, None, Outcome]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from devswap import systemd
+from devswap import frozen, process, systemd
 from devswap.backed_machine import BackedMachine
 from devswap.errors import CommandFailed, DevswapError
 from devswap.process import Result
@@ -129,3 +129,42 @@ def test_nobody_goes_into_a_machine_that_is_frozen() -> None:
     with pytest.raises(DevswapError, match="cannot run anything in lxc:web: it is frozen") as told:
         BackedMachine(Frozen(os.getpid())).run(["true"])
     assert told.value.hint == "lxc-unfreeze -n web"
+
+
+class FrozenLater(Ending):
+    """It is not when somebody goes in."""
+
+    asked = 0
+
+    def is_frozen(self) -> bool:
+        self.asked += 1
+        return self.asked > 1
+
+
+def test_a_command_in_whose_midst_its_machine_is_frozen_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frozen.Watch.__init__, "__kwdefaults__", {"seconds": 0.0})
+    with pytest.raises(DevswapError, match="cannot run anything in lxc:web: it is frozen"):
+        BackedMachine(FrozenLater(os.getpid())).run(["sh", "-c", "sleep 20 & wait"])
+
+
+@pytest.mark.parametrize("writes", [False, True])
+def test_a_stream_out_of_a_machine_that_is_frozen_is_given_up(*, writes: bool) -> None:
+    watch = frozen.Watch("lxc:web", lambda: True, seconds=0)
+    with process.popen(["sleep", "20"], stdin=process.PIPE, stdout=process.PIPE) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        with pytest.raises(DevswapError, match="it is frozen"):
+            watch.write(running.stdin, bytes(1 << 20)) if writes else list(watch.read(running.stdout))
+        running.kill()
+
+
+def test_a_stream_passes_whole() -> None:
+    watch, content = frozen.Watch("lxc:web", lambda: False), os.urandom(1 << 16) * 3
+    with process.popen(
+        ["sh", "-c", "sleep 1.2; head -c 30000; sleep 0.1"], stdin=process.PIPE, stdout=process.PIPE
+    ) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        watch.write(running.stdin, content[:30000])
+        running.stdin.close()
+        assert b"".join(watch.read(running.stdout)) == content[:30000]
