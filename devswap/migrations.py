@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from devswap.errors import DevswapError
 from devswap.machine import Machine
 
 MIGRATE = "migrate"
@@ -16,6 +17,7 @@ MIGRATE = "migrate"
 
 _File = tuple[str, bytes]
 """(name, content)"""
+_REVISION = re.compile(rb"^(down_)?revision\b", re.MULTILINE)
 _NUMBERED = re.compile(r"^(\d{3})_\w+\.py$")
 
 
@@ -43,12 +45,28 @@ class Migrations:
 
 
 def read(tree: Path, folders: Sequence[str]) -> Migrations:
-    """The migrations in the first of `folders` (relative to the tree) that exists, its subfolders included."""
+    """The migrations in the first of `folders` (relative to the tree) that exists, its subfolders included.
+
+    Raises DevswapError for one that Python cannot read: the database would be taken for one that lacks nothing.
+    """
     for folder in folders:
-        files = [(path.name, path.read_bytes()) for path in sorted((tree / folder).rglob("*.py"))]
+        # a pipe or a device, or a link to one, has no end
+        found = [path for path in sorted((tree / folder).rglob("*.py")) if path.is_file()]
+        files = [(path.name, path.read_bytes()) for path in found]
+        for path, (_, content) in zip(found, files, strict=True):
+            _require_readable(path, content)
         if files:
             return _of(files)
     return Migrations(frozenset(), frozenset())
+
+
+def _require_readable(path: Path, content: bytes) -> None:
+    if not _REVISION.search(content):
+        return  # of sqlalchemy-migrate, whose numbers stand in the names, and which may be of Python 2
+    try:
+        ast.parse(content)
+    except (SyntaxError, ValueError) as error:
+        raise DevswapError(f"cannot read the migration {path}: {error}", hint="mend it, then try again") from error
 
 
 def installed(machine: Machine, site_folders: Sequence[str], folders: Sequence[str]) -> Migrations:

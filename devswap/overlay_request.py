@@ -146,7 +146,9 @@ def build_system(source: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = tomllib.loads(read(source / "pyproject.toml")).get("build-system", {})
     except tomllib.TOMLDecodeError as error:
-        raise DevswapError(f"cannot read {source / 'pyproject.toml'}: {error}") from error
+        raise DevswapError(
+            f"cannot read {source / 'pyproject.toml'}: {error}", hint="mend it, then try again"
+        ) from error
     return found
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import pytest
+
 from devswap import migrations
+from devswap.errors import DevswapError
 
 FOLDERS = ("new/versions", "old/versions")
 
@@ -58,9 +62,19 @@ def test_the_first_layout_that_is_there_counts(tmp_path: Path) -> None:
     assert migrations.read(tmp_path, FOLDERS).known == {"a"}
 
 
-def test_a_broken_file_is_passed_over(tmp_path: Path) -> None:
+def test_a_migration_that_cannot_be_read_is_named_and_other_broken_files_are_passed_over(tmp_path: Path) -> None:
     put(tmp_path, "new/versions/a.py", "revision = 'a'\n")
-    put(tmp_path, "new/versions/b.py", "revision = 'b'\ndown_revision = 'a'\nthis is no python\n")
+    put(tmp_path, "new/versions/b.py", "def (:\n")
+    assert migrations.read(tmp_path, FOLDERS).heads == {"a"}
+    put(tmp_path, "new/versions/c.py", "revision = 'c'\ndown_revision =\n")
+    with pytest.raises(DevswapError, match=r"cannot read the migration .*/new/versions/c\.py: invalid syntax .*line 2"):
+        migrations.read(tmp_path, FOLDERS)
+
+
+def test_what_has_no_end_is_not_read(tmp_path: Path) -> None:
+    put(tmp_path, "new/versions/a.py", "revision = 'a'\n")
+    os.mkfifo(tmp_path / "new/versions/pipe.py")
+    (tmp_path / "new/versions/zero.py").symlink_to("/dev/zero")
     assert migrations.read(tmp_path, FOLDERS).heads == {"a"}
 
 
