@@ -12,17 +12,19 @@ import importlib.util
 import os
 import platform
 import runpy
+import stat
 import sys
 import zipfile
 from typing import Any
 
 # Not part of a project's sources, and large, or left there by other builds
 _NO_PACKAGES = {"setup", "conftest", "test", "tests", "doc", "docs", "examples", "tools", "benchmarks"}
+_LARGE = 16 << 20  # an image or a core dump, which no build writes into
 _NO_SOURCES = ("build", "dist", "node_modules", "venv", "env")
 
 
 def make_shadow(checkout: str, shadow: str) -> None:
-    """A folder that builds may write into, and that reads like the checkout: its folders are links into it.
+    """A folder that builds may write into, and that reads like the checkout: folders and large files are links.
 
     Neither version control (a worktree leads to the host) nor the metadata that another build left there come along.
     """
@@ -31,9 +33,14 @@ def make_shadow(checkout: str, shadow: str) -> None:
         if entry.name.startswith(".") or entry.name in _NO_SOURCES or entry.name.endswith((".egg-info", ".dist-info")):
             continue
         target = os.path.join(shadow, entry.name)
-        if entry.is_dir():
+        try:
+            found = entry.stat()
+        except OSError:  # a link that leads nowhere, or in a circle
+            continue
+        large = stat.S_ISREG(found.st_mode) and found.st_size > _LARGE
+        if stat.S_ISDIR(found.st_mode) or large:
             os.symlink(entry.path, target)
-        elif entry.is_file():
+        elif stat.S_ISREG(found.st_mode):
             with open(entry.path, "rb") as source, open(target, "wb") as copy:
                 copy.write(source.read())
 
