@@ -100,7 +100,8 @@ def _running_command(machine: Machine, pid: int) -> list[str]:
 
 def _configured_command(machine: Machine, unit: str, exec_start: str, environment: Mapping[str, str]) -> list[str]:
     """From ExecStart as systemd shows it: { path=… ; argv[]=… ; … }."""
-    lines = re.findall(r"argv\[\]=(.*?) ; ignore_errors=", exec_start)
+    found = re.findall(r"path=(.*?) ; argv\[\]=(.*?) ; ignore_errors=", exec_start)
+    lines = [line for _, line in found]
     if len(lines) != 1:
         how = f"{len(lines)} ExecStart" if lines else "no ExecStart"
         raise DevswapError(f"cannot see how {unit} in {machine.name} is started: it has {how}")
@@ -108,6 +109,9 @@ def _configured_command(machine: Machine, unit: str, exec_start: str, environmen
         words = shlex.split(lines[0])
     except ValueError:  # shown without its quotes, with an apostrophe in it
         words = lines[0].split()
+    path = found[0][0]
+    if words[:1] != [path]:  # @ in front of it: the first word is a name that the process is given
+        words[:1] = [path]
     return [piece for word in words for piece in _expanded(word, environment)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devswap.discovery import units
+from devswap.discovery import program, units
 from devswap.errors import DevswapError
 from devswap.service import load_catalogue
 from tests.simulated import images
@@ -211,3 +211,13 @@ def test_an_alias_is_the_unit_that_it_leads_to(machine: SimulatedMachine) -> Non
     machine.run(["systemctl", "start", "--", "openstack-heat-engine.service"])
     place = found(machine)
     assert (place.unit, place.file, place.active) == ("openstack-heat-engine.service", unit, True)
+
+
+def test_a_unit_that_gives_its_process_another_name_is_known_by_its_program(tmp_path: Path) -> None:
+    """systemd.service(5): ExecStart=@PATH NAME …"""
+    machine = SimulatedCloud(tmp_path).machine(images.HEAT)
+    shown = "{ path=/opt/heat/bin/heat-engine ; argv[]=heat-prod --config-file $FILE ; ignore_errors=no ; pid=0 }"
+    words, _ = program.arguments_of(
+        machine, "heat-engine.service", {"MainPID": "0", "ExecStart": shown}, {"FILE": "/etc/heat/heat.conf"}
+    )
+    assert words == ["/opt/heat/bin/heat-engine", "--config-file", "/etc/heat/heat.conf"]
