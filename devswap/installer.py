@@ -27,7 +27,6 @@ _ROUNDS = 60
 _REPORT = "report.json"
 # pip names the parties of a conflict only when it is not --quiet
 _INSTALL = ("install", "--report", _REPORT, "--progress-bar", "off", "--no-cache-dir", "--no-warn-script-location")
-_LOG = "pip.log"
 _TABLE_LIMIT = 8
 
 
@@ -134,27 +133,17 @@ class Installer:
         for _ in range(_ROUNDS):
             beside = f"{self._inside.slot.build}/{_FETCHED}" if self._fetched else None
             try:
-                return self._install([*arguments, "--log", _LOG], self._indexes.ask_private(beside=beside), files)
+                return self._install(arguments, self._indexes.ask_private(beside=beside), files)
             except CommandFailed as error:
                 said = _said(error.result)
                 lacking = self._new(pip_answers.missing(said)) or self._new(pip_answers.conflicting(said))
                 if not lacking:
                     _explain(error, self._inside)
-                self._require_heard()
                 if self._policy == IndexPolicy.PRIVATE:
                     self._refuse(arguments, files, needs, lacking)
                 for each in lacking:
                     self._fetch(each, files)
         raise DevswapError(f"cannot install what production lacks: no end after {_ROUNDS} packages")
-
-    def _require_heard(self) -> None:
-        """Raise where a private page did not answer: what it may have is not taken from where anybody can put it."""
-        found = pip_answers.unheard(self._inside.machine.read_text(f"{self._inside.slot.build}/{_LOG}") or "")
-        if found:
-            raise DevswapError(
-                mask(f"the private index does not answer: {found[0]}: {found[1]}"),
-                hint="see that it does; or --index-policy public, which asks it for nothing",
-            )
 
     def _public(self, arguments: Sequence[str], files: Mapping[str, str]) -> str:
         try:

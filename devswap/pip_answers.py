@@ -18,8 +18,6 @@ _NOT_FOUND = re.compile(
     r"(?: \(from [^()]*(?:\([^()]*\))?[^()]*\))*? \(from versions: (?P<versions>[^)]*)\)"
 )
 _NO_MATCH = re.compile(r"No matching distribution found for (?P<requirement>[^\n]+?)(?: \(from [^\n]*)?$", re.MULTILINE)
-# Of its log alone: where it looked in vain. A server that says 4.. does answer: some say 403 of what they have not.
-_UNHEARD = re.compile(r"Could not fetch URL (?P<url>\S+): (?!4\d\d )(?P<why>[^\n]*) - skipping")
 _CAUSE = re.compile(
     r"^\s+(?:\S+ \S+ depends on|The user requested(?: \(constraint\))?) (?P<requirement>.+)$", re.MULTILINE
 )
@@ -102,12 +100,6 @@ def missing(said: str) -> list[Missing]:
         for match in _NO_MATCH.finditer(said):
             _note(found, match["requirement"], ())
     return list(found.values())
-
-
-def unheard(log: str) -> tuple[str, str] | None:
-    """(address, why) of the first page that did not answer, by pip's log: pip passes it over as an empty one."""
-    found = _UNHEARD.search(log)
-    return (found["url"], found["why"]) if found else None
 
 
 def conflicting(said: str) -> list[Missing]:

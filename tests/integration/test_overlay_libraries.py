@@ -56,10 +56,3 @@ def test_libraries_are_part_of_what_an_overlay_is_found_by(site: Site) -> None:
         assert site.run(SLOT.python, "-c", look) == "3.1"
     with pytest.raises(DevswapError, match=r"no index has demo\.lib>=3"):
         site.prepare(site.request(source))
-
-
-def test_what_a_private_page_may_have_is_not_taken_from_the_public_index_while_it_does_not_answer(site: Site) -> None:
-    links = ("http://127.0.0.1:9/wheels/",)  # nobody listens there
-    with pytest.raises(DevswapError, match=r"the private index does not answer: http://127\.0\.0\.1:9/wheels/") as told:
-        site.prepare(site.request(site.project("libprivate"), private_links=links))
-    assert "--index-policy public" in (told.value.hint or "")
