@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,6 +33,7 @@ _HUNG_UP = re.compile(
     r"|^Failed to [a-z ]+: (Transport endpoint is not connected|Connection reset by peer)$",
     re.MULTILINE,
 )
+_END_SECONDS = 2.0
 _ASK_SYSTEMD = {"systemctl", "systemd-run"}
 
 
@@ -253,13 +255,23 @@ class BackedMachine:
     @contextmanager
     def _files(self) -> Iterator[Rootfs]:
         before = self._pid()
+        root = f"/proc/{before}/root"
         try:
-            with rootfs.opened(Path(f"/proc/{before}/root")) as files:
+            with rootfs.opened(Path(root)) as files:
                 yield files
         except OSError as error:
-            if self._backend.init_pid() == before:
+            if self._is_still(before, seconds=_END_SECONDS if str(error.filename) == root else 0.0):
                 raise
             raise self._restarted() from error
+
+    def _is_still(self, pid: int, *, seconds: float) -> bool:
+        """Whether its first process is the same after so long: one that ends has lost its root some time before."""
+        until = time.monotonic() + seconds
+        while self._backend.init_pid() == pid:
+            if time.monotonic() >= until:
+                return True
+            time.sleep(0.02)
+        return False
 
 
 def _is_silent(argv: Sequence[str], failed: Result) -> bool:

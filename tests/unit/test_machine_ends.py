@@ -168,3 +168,21 @@ def test_a_stream_passes_whole() -> None:
         watch.write(running.stdin, content[:30000])
         running.stdin.close()
         assert b"".join(watch.read(running.stdout)) == content[:30000]
+
+
+class Leaving(Ending):
+    """Its first process has lost its root, and is gone a moment later."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(pid)
+        self._looks = iter([pid] * 4)
+
+    def init_pid(self) -> int | None:  # type: ignore[override]
+        return next(self._looks, None)
+
+
+def test_a_machine_that_has_lost_its_root_is_told_as_one_that_is_being_stopped() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(DevswapError, match="is being stopped, started or restarted"):
+            BackedMachine(Leaving(child.pid)).exists("/etc")
