@@ -24,6 +24,7 @@ _PAUSE = 0.5
 # its ports when it has.
 _PROGRAM = "unit executable: "
 _STARTING = ("unit state: was active", "unit command: ", _PROGRAM, "serving: was yes", "listening ports: was ")
+_NEW_PORTS = "listening ports: was none"
 _OTHERS = (
     "file /etc/",
     f"{HAPROXY}file ",
@@ -32,7 +33,7 @@ _OTHERS = (
     "unit enablement",
     _PROGRAM,  # of an upgraded Python, say; its arguments are in the command
     "serving: was no",
-    "listening ports: was none",
+    _NEW_PORTS,
 )
 # Of these there are as many as there are files; one of another name that a journal lacks is newer than the journal.
 _MANY = (HAPROXY, "file ", "unit file ", "packages in ", "database ")
@@ -117,10 +118,15 @@ def _settled(host: Host, journal: Journal, cloud: Cloud) -> dict[str, str]:
         left = max(0.0, deadline - time.monotonic())
         after = _taken(host, journal, cloud, left if served else 0.0)
         lines = fingerprint.differences(before, after)
-        if not left or not any(line.startswith(_STARTING) for line in lines) or after.get("unit state") == "failed":
+        if not left or not any(map(_is_on_its_way, lines)) or after.get("unit state") == "failed":
             break
         time.sleep(_PAUSE)
     return after
+
+
+def _is_on_its_way(line: str) -> bool:
+    """Ports that are there now, and were not before, are no reason to wait."""
+    return line.startswith(_STARTING) and not line.startswith(_NEW_PORTS)
 
 
 def _taken(host: Host, journal: Journal, cloud: Cloud, seconds: float) -> dict[str, str]:

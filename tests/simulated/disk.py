@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -59,3 +60,15 @@ def _torn(descriptor: int, path: Path) -> Generator[None, None, None]:
     yield
     os.pwrite(descriptor, written, 0)
     yield
+
+
+def read_only(state: Path) -> Callable[..., int]:
+    """In the place of os.open: nothing below `state` can be written."""
+    real = os.open
+
+    def opened(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+        if str(path).startswith(str(state)) and flags & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return real(path, flags, *arguments, **options)
+
+    return opened

@@ -242,15 +242,8 @@ def test_a_disk_that_can_only_be_read(
 ) -> None:
     """As the kernel leaves a file system that it has found errors in (ext4(5), errors=remount-ro)."""
     take_over(cloud, "plain")
-    real = os.open
-
-    def read_only(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
-        if str(path).startswith(str(cloud.state)) and flags & (os.O_WRONLY | os.O_RDWR):
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
-        return real(path, flags, *arguments, **options)
-
     with monkeypatch.context() as now:
-        now.setattr(os, "open", read_only)
+        now.setattr(os, "open", disk.read_only(cloud.state))
         told = person.is_told("restore")
     assert "Read-only file system" in told.message
     (again,) = commands(told.hint)

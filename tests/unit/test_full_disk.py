@@ -9,14 +9,13 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from devswap import cli, console, swap
 from devswap.errors import DevswapError
 from devswap.journal import Journal, write_durably
-from tests.simulated import images
+from tests.simulated import disk, images
 from tests.simulated.cloud import SimulatedCloud, no_waiting
 from tests.simulated.comparison import differences
 from tests.simulated.person import Person
@@ -77,15 +76,9 @@ def test_a_checkout_that_finds_it_full_names_the_file(
 def test_a_checkout_that_finds_it_read_only_names_what_shows_why(
     cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before, real = cloud.take(), os.open
-
-    def read_only(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
-        if str(path).startswith(str(cloud.state)) and flags & (os.O_WRONLY | os.O_RDWR):
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
-        return real(path, flags, *arguments, **options)
-
+    before = cloud.take()
     with monkeypatch.context() as now:
-        now.setattr(os, "open", read_only)
+        now.setattr(os, "open", disk.read_only(cloud.state))
         assert types(now, "checkout", "heat-engine", "migrates", "--detach", "--machine", images.HEAT) == 1
     said = capsys.readouterr().err
     assert re.search(rf"cannot write {cloud.state}/\S+: its file system can only be read", said)

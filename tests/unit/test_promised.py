@@ -76,6 +76,12 @@ def test_production_that_did_not_serve_has_the_time_to_become_what_it_was(
     assert cloud.host().journals.all() == []
 
 
+def test_ports_that_are_there_now_and_were_not_before_keep_no_restore_waiting() -> None:
+    ports = "listening ports: was {}, is 172.29.236.130:8004"
+    assert not proof._is_on_its_way(ports.format("none"))
+    assert proof._is_on_its_way(ports.format("172.29.236.130:8000"))
+
+
 def test_no_outage_is_told_where_development_had_ended_before(
     cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str]
 ) -> None:
