@@ -107,6 +107,7 @@ class Installer:
         self._production = production
         self._say = say
         self._fetched: dict[str, set[str]] = {}
+        self._heard: set[str] = set()
 
     def install(self, needs: Sequence[Unmet], constraints: str, *, into: str | None = None) -> list[Installed]:
         """Install `needs` and what they need in turn; `into` is a folder, where the overlay itself is not meant."""
@@ -141,9 +142,32 @@ class Installer:
                     _explain(error, self._inside)
                 if self._policy == IndexPolicy.PRIVATE:
                     self._refuse(arguments, files, needs, lacking)
+                self._require_heard(lacking)
                 for each in lacking:
                     self._fetch(each, files)
         raise DevswapError(f"cannot install what production lacks: no end after {_ROUNDS} packages")
+
+    def _require_heard(self, lacking: Sequence[Missing]) -> None:
+        """Raise where a private page does not answer, which pip passes over as one that has nothing.
+
+        What it may have is not taken from where anybody can put it. Asked apart from the installation, since a pip that
+        tells of this tells no longer why a build failed.
+        """
+        if self._heard and not self._indexes.private:
+            return  # links are the same pages for all; an index has one for each package
+        for name in sorted({each.name for each in lacking} - self._heard):
+            arguments = ["index", "versions", name, "-vv", "--retries", "1"]
+            try:
+                said = _said(self._pip(arguments, self._indexes.ask_private(), {}))
+            except CommandFailed as error:
+                said = _said(error.result)
+            if unheard := pip_answers.unheard(said):
+                page, why = unheard
+                raise DevswapError(
+                    mask(f"the private index, which may have {name}, does not answer: {page}: {why}"),
+                    hint="see that it does; or --index-policy public, which asks it for nothing",
+                )
+            self._heard.add(name)
 
     def _public(self, arguments: Sequence[str], files: Mapping[str, str]) -> str:
         try:

@@ -18,6 +18,9 @@ _NOT_FOUND = re.compile(
     r"(?: \(from [^()]*(?:\([^()]*\))?[^()]*\))*? \(from versions: (?P<versions>[^)]*)\)"
 )
 _NO_MATCH = re.compile(r"No matching distribution found for (?P<requirement>[^\n]+?)(?: \(from [^\n]*)?$", re.MULTILINE)
+# Of pip -vv alone: where it looked in vain. A server that says 4.. answers (some say 403 of what they have not), but
+# for one that wants to know who asks.
+_UNHEARD = re.compile(r"Could not fetch URL (?P<url>\S+): (?!4(?!01|07)\d\d )(?P<why>[^\n]*) - skipping")
 _CAUSE = re.compile(
     r"^\s+(?:\S+ \S+ depends on|The user requested(?: \(constraint\))?) (?P<requirement>.+)$", re.MULTILINE
 )
@@ -100,6 +103,12 @@ def missing(said: str) -> list[Missing]:
         for match in _NO_MATCH.finditer(said):
             _note(found, match["requirement"], ())
     return list(found.values())
+
+
+def unheard(said: str) -> tuple[str, str] | None:
+    """(address, why) of the first page that did not answer, in the words of pip -vv, which passes it over."""
+    found = _UNHEARD.search(said)
+    return (found["url"], found["why"]) if found else None
 
 
 def conflicting(said: str) -> list[Missing]:

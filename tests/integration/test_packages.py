@@ -112,3 +112,17 @@ def test_secrets_of_an_index_show_up_nowhere(site: Site, caplog: pytest.LogCaptu
         site.prepare(site.request(make_project(site.folder / "other", requires=["nowhere"]), private_links=(link,)))
     texts = [caplog.text, *site.said, str(caught.value), (built.folder / "devswap.json").read_text()]
     assert not any("geheim" in text for text in texts)
+
+
+def test_what_a_private_page_may_have_is_not_taken_from_the_public_index_while_it_does_not_answer(site: Site) -> None:
+    links = (LINKS, "http://cloud:geheim@127.0.0.1:9/wheels/")  # nobody listens there
+    request = site.request(site.project("libpublic"), private_links=links)
+    words = r"which may have libpublic, does not answer: http://\S+@127\.0\.0\.1:9/"
+    with pytest.raises(DevswapError, match=words) as told:
+        site.prepare(request)
+    assert "geheim" not in str(told.value)
+    assert "--index-policy public" in (told.value.hint or "")
+    assert not any("public index" in text for text in site.said)
+    source = make_project(site.folder / "other", requires=["libprivate"])
+    built = site.prepare(site.request(source, private_links=links))
+    assert [each.origin for each in built.installed] == [PRIVATE], "what another page has is had"

@@ -7,7 +7,7 @@ import json
 import pytest
 from packaging.requirements import Requirement
 
-from devswap.pip_answers import FailedBuild, by_name, conflicting, failed_build, missing, taken
+from devswap.pip_answers import FailedBuild, by_name, conflicting, failed_build, missing, taken, unheard
 
 
 def test_a_package_that_no_index_has() -> None:
@@ -98,3 +98,31 @@ def test_a_build_that_fails_for_a_reason_unknown_is_still_named() -> None:
 
 def test_what_is_no_build_is_none() -> None:
     assert failed_build("ERROR: No matching distribution found for a\n") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (
+            "Could not fetch URL http://repo:8181/w/: HTTPConnectionPool(host='repo', port=8181): Max retries exceeded"
+            " with url: /w/ (Caused by ResponseError('too many 500 error responses')) - skipping",
+            (
+                "http://repo:8181/w/",
+                "HTTPConnectionPool(host='repo', port=8181): Max retries exceeded"
+                " with url: /w/ (Caused by ResponseError('too many 500 error responses'))",
+            ),
+        ),
+        (
+            "Could not fetch URL http://repo/w/: connection error: [Errno 111] Connection refused - skipping",
+            ("http://repo/w/", "connection error: [Errno 111] Connection refused"),
+        ),
+        (
+            "Could not fetch URL http://u:****@repo/w/: 401 Client Error: Unauthorized for url: x - skipping",
+            ("http://u:****@repo/w/", "401 Client Error: Unauthorized for url: x"),
+        ),
+        ("Could not fetch URL http://repo/simple/demo/: 404 Client Error: Not Found - skipping", None),
+        ("Could not fetch URL http://repo/simple/demo/: 403 Client Error: Forbidden - skipping", None),
+    ],
+)
+def test_a_page_that_did_not_answer_is_told_from_one_that_has_nothing(line: str, found: tuple[str, str] | None) -> None:
+    assert unheard(f"Looking in links: …\n{line}\nERROR: No matching distribution found for demo") == found
