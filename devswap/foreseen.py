@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from devswap import database_users, development, owed, plan, systemd, unit_environment
+from devswap import database_users, development, owed, plan, systemd, unit_environment, unit_file
 from devswap.backends.local import Local
 from devswap.configuration import Configuration
 from devswap.deployment import Deployment
@@ -141,7 +141,7 @@ def require_last_word(deployment: Deployment) -> None:
     machine = deployment.machine
     for path in systemd.show(machine, deployment.unit, "DropInPaths")["DropInPaths"].split():
         later = path.rpartition("/")[2] > development.NAME
-        if later and "ExecStart=" in (machine.read_text(path) or ""):
+        if later and unit_file.values(machine.read_text(path) or "", "ExecStart"):
             raise DevswapError(
                 f"cannot take {deployment.unit} in {machine.name} over: {path} sets ExecStart, and is read after ours",
                 hint=f"give it a name before {development.NAME}",

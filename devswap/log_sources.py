@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from devswap import apache, development, locate, transcript, way
+from devswap import apache, development, locate, transcript, unit_file, way
 from devswap.configuration import Configuration, files_of
 from devswap.discovery import units
 from devswap.discovery.units import Found
@@ -21,7 +21,7 @@ from devswap.service import Service
 _THIS_HOST = "local:"
 _SYSTEMD = re.compile(r" systemd\[1\]: ")
 PRODUCTION, DEVELOPMENT = "production", "development"
-_STREAM = re.compile(r"^Standard(?:Output|Error)=(?:append|file|truncate):(/.*)$", re.MULTILINE)
+_STREAM = re.compile(r"(?:append|file|truncate):(/.*)")
 _APACHE = re.compile(r"\$\{APACHE_LOG_DIR\}")
 # Where a host has no ErrorLog of its own: Debian's, and httpd's.
 _APACHES_OWN = ("/var/log/apache2/error.log", "/var/log/httpd/error_log")
@@ -122,7 +122,9 @@ def _of_unit(found: Found) -> list[str]:
 
 def _of_streams(found: Found) -> list[str]:
     """The files that its unit's own streams go to."""
-    return _STREAM.findall(found.machine.read_text(found.file) or "")
+    text = found.machine.read_text(found.file) or ""
+    said = [value for name in ("StandardOutput", "StandardError") for value in unit_file.values(text, name)]
+    return [match[1] for value in said if (match := _STREAM.fullmatch(value))]
 
 
 def _of_apache(machine: Machine, service: Service, site: str) -> list[str]:

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from devswap import apache, uwsgi
+from devswap import apache, systemd, unit_file, uwsgi
 from devswap.configuration import Configuration
 from devswap.deployment import MODULE, Interpreter
 from devswap.errors import DevswapError
@@ -105,14 +105,25 @@ def _configured_command(machine: Machine, unit: str, exec_start: str, environmen
     if len(lines) != 1:
         how = f"{len(lines)} ExecStart" if lines else "no ExecStart"
         raise DevswapError(f"cannot see how {unit} in {machine.name} is started: it has {how}")
-    try:
-        words = shlex.split(lines[0])
-    except ValueError:  # shown without its quotes, with an apostrophe in it
-        words = lines[0].split()
+    words = _as_written(machine, unit, lines[0])
     path = found[0][0]
     if words[:1] != [path]:  # @ in front of it: the first word is a name that the process is given
         words[:1] = [path]
     return [piece for word in words for piece in _expanded(word, environment)]
+
+
+def _as_written(machine: Machine, unit: str, shown: str) -> list[str]:
+    """The words of a command that systemd shows without their quotes, told apart by the unit's files."""
+    files = systemd.show(machine, unit, "FragmentPath", "DropInPaths")
+    for path in (*reversed(files["DropInPaths"].split()), files["FragmentPath"]):
+        for line in unit_file.values(machine.read_text(path) or "", "ExecStart") if path else ():
+            words = unit_file.quoted_words(line)
+            if " ".join(words) == shown:
+                return words
+    try:
+        return shlex.split(shown)
+    except ValueError:  # with an apostrophe in it
+        return shown.split()
 
 
 def _expanded(word: str, environment: Mapping[str, str]) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from devswap import apache, configuration, links, remembered, systemd, unit_environment, uwsgi
+from devswap import apache, configuration, links, remembered, systemd, unit_environment, unit_file, uwsgi
 from devswap.configuration import Configuration
 from devswap.deployment import Deployment, Front, Hosted, Interpreter
 from devswap.discovery import account, program, sites
@@ -152,10 +152,8 @@ def uwsgi_of(found: Found) -> uwsgi.Settings | None:
 
 def started(found: Found) -> list[str]:
     """The words by which the unit's file starts it; nothing is asked of the machine's systemd."""
-    for line in re.sub(r"\\\n", " ", found.machine.read_text(found.file) or "").splitlines():
-        if line.startswith("ExecStart="):
-            return line.removeprefix("ExecStart=").lstrip("-+!:@").split()
-    return []
+    lines = unit_file.values(found.machine.read_text(found.file) or "", "ExecStart")
+    return unit_file.command(lines[-1]) if lines else []
 
 
 def _installed_version(machine: Machine, prefix: str, distribution: str) -> str | None:
