@@ -11,8 +11,10 @@ import math
 import os
 import shlex
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -110,16 +112,24 @@ def _communicate(
 ) -> tuple[bytes, bytes]:
     if look is None:
         return process.communicate(text, timeout=timeout)
+    if process.stdin is not None:
+        # called again after a timeout, communicate() forgets what it has not written by then
+        threading.Thread(target=_feed, args=(process.stdin, text or b""), daemon=True).start()
+        process.stdin = None
     deadline = time.monotonic() + timeout if timeout is not None else math.inf
     while True:
         left = max(0.0, deadline - time.monotonic())
         try:
-            return process.communicate(text, timeout=min(left, _LOOK_SECONDS))
+            return process.communicate(timeout=min(left, _LOOK_SECONDS))
         except subprocess.TimeoutExpired:
             if left <= _LOOK_SECONDS:
                 raise
-        text = None  # it is kept from the first call
         look()
+
+
+def _feed(stream: IO[bytes], content: bytes) -> None:
+    with suppress(BrokenPipeError), stream:  # who reads no more says why by how it ends
+        stream.write(content)
 
 
 def _left(killed: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:

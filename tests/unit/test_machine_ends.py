@@ -170,6 +170,17 @@ def test_a_stream_passes_whole() -> None:
         assert b"".join(watch.read(running.stdout)) == content[:30000]
 
 
+def test_a_command_is_told_all_that_it_is_to_read_however_late_it_begins_to() -> None:
+    """More than a pipe holds, and later than the first look at whether its machine is frozen."""
+    text = "x" * 300_000
+    told = BackedMachine(Ending(os.getpid())).run(["sh", "-c", "sleep 1.3; cat"], input=text, timeout=20)
+    assert told.stdout == text
+
+
+def test_a_command_that_reads_nothing_keeps_nobody_waiting() -> None:
+    assert BackedMachine(Ending(os.getpid())).run(["true"], input="x" * 300_000, timeout=20).code == 0
+
+
 class Leaving(Ending):
     """Its first process has lost its root, and is gone a moment later."""
 
