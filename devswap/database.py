@@ -12,8 +12,8 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from devswap import frozen, process
@@ -198,10 +198,9 @@ class Database:
     def _stream_out(self, argv: list[str], target: gzip.GzipFile) -> bytes:
         """Copy what `argv` writes to `target`, and return its last bytes."""
         tail = b""
-        with self._started(argv, process.PIPE) as (tool, watch):
+        with frozen.streaming(self.machine, argv, stdout=process.PIPE) as (tool, watch):
             assert tool.stdin is not None and tool.stdout is not None and tool.stderr is not None  # noqa: S101, PT018
-            watch.write(tool.stdin, f"{self._url.password}\n".encode())
-            tool.stdin.close()
+            watch.fill(tool.stdin, [self._password])
             for chunk in watch.read(tool.stdout):
                 target.write(chunk)
                 tail = (tail + chunk)[-200:]
@@ -211,29 +210,17 @@ class Database:
         return tail
 
     def _stream_in(self, argv: list[str], source: gzip.GzipFile) -> None:
-        with self._started(argv, process.DEVNULL) as (tool, watch):
+        with frozen.streaming(self.machine, argv) as (tool, watch):
             assert tool.stdin is not None and tool.stderr is not None  # noqa: S101, PT018
-            try:
-                watch.write(tool.stdin, f"{self._url.password}\n".encode())
-                while chunk := source.read(_CHUNK):
-                    watch.write(tool.stdin, chunk)
-                tool.stdin.close()
-            except BrokenPipeError:
-                pass  # the client gave up: its exit code and its words below tell why
+            watch.fill(tool.stdin, chain([self._password], iter(partial(source.read, _CHUNK), b"")))
             complaint = b"".join(watch.read(tool.stderr)).decode(errors="replace")
         if tool.returncode != 0:
             raise DevswapError(f"cannot load {self._url}: {complaint.strip() or 'its client was ended'}")
 
-    @contextmanager
-    def _started(self, argv: list[str], stdout: int) -> Iterator[tuple[process.Popen[bytes], frozen.Watch]]:
-        """It has no deadline, since a large database takes its time; what is given up is ended as far as it can be."""
-        watch = frozen.Watch(self.machine.address, self.machine.is_frozen)
-        with self.machine.popen(argv, stdin=process.PIPE, stdout=stdout, stderr=process.PIPE) as tool:
-            try:
-                yield tool, watch
-            except DevswapError:
-                tool.kill()
-                raise
+    @property
+    def _password(self) -> bytes:
+        """A line, as _READ_PASSWORD has it."""
+        return f"{self._url.password}\n".encode()
 
     def _argv(self, tool: str, *arguments: str) -> list[str]:
         url = self._url

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from typing import IO, cast
 
+from devswap import process
 from devswap.errors import DevswapError
+from devswap.machine import Machine
 
 LOOK_SECONDS = 1.0
 _SECONDS = 10.0
@@ -52,10 +55,32 @@ class Watch:
                 return
             yield chunk
 
-    def write(self, stream: IO[bytes], content: bytes) -> None:
-        """All of it into a pipe."""
+    def fill(self, stream: IO[bytes], pieces: Iterable[bytes]) -> None:
+        """All of them into a pipe, and its end; whoever reads may give up before, and says elsewhere why."""
+        with suppress(BrokenPipeError), stream:  # to close it, too, is to write what is left
+            for piece in pieces:
+                self._write(stream, piece)
+
+    def _write(self, stream: IO[bytes], content: bytes) -> None:
         for begin in range(0, len(content), _AT_ONCE):
             while not select.select([], [stream], [], LOOK_SECONDS)[1]:
                 self.look()
             stream.write(content[begin : begin + _AT_ONCE])
             stream.flush()
+
+
+@contextmanager
+def streaming(
+    machine: Machine, argv: Sequence[str], *, stdout: int = process.DEVNULL
+) -> Iterator[tuple[process.Popen[bytes], Watch]]:
+    """`argv` at work in the machine, and the watch of its pipes; what is given up is ended as far as it can be.
+
+    It has no deadline: what is much takes its time.
+    """
+    watch = Watch(machine.address, machine.is_frozen)
+    with machine.popen(argv, stdin=process.PIPE, stdout=stdout, stderr=process.PIPE) as tool:
+        try:
+            yield tool, watch
+        except DevswapError:
+            tool.kill()
+            raise

@@ -13,11 +13,13 @@ import tarfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from devswap import process, systemd
+from devswap import frozen, process, systemd
 from devswap.errors import CommandFailed, DevswapError
 from devswap.journal import flush_folder, naming
 from devswap.machine import Machine
@@ -89,19 +91,11 @@ class SqliteFiles:
         """
         contents(archive)
         argv = systemd.unit_argv(unit, self.argv(machine, "put-back"), user=self.user, group=self.group)
-        with (
-            archive.open("rb") as source,
-            machine.popen(argv, stdin=process.PIPE, stdout=process.DEVNULL, stderr=process.PIPE) as tool,
-        ):
+        with archive.open("rb") as source, frozen.streaming(machine, argv) as (tool, watch):
             assert tool.stdin is not None and tool.stderr is not None  # noqa: S101, PT018
-            try:
-                tool.stdin.write(self.asked(captured, only=only).encode())
-                while chunk := source.read(_CHUNK):
-                    tool.stdin.write(chunk)
-                tool.stdin.close()
-            except BrokenPipeError:
-                pass  # it gave up: its words below tell why
-            complaint = tool.stderr.read().decode(errors="replace")
+            asked = self.asked(captured, only=only).encode()
+            watch.fill(tool.stdin, chain([asked], iter(partial(source.read, _CHUNK), b"")))
+            complaint = b"".join(watch.read(tool.stderr)).decode(errors="replace")
         if tool.returncode != 0:
             raise DevswapError(f"cannot put the {self.name} back: {complaint.strip() or 'it was ended'}")
 

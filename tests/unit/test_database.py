@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import os
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from devswap import database, database_source, database_url
+from devswap.backed_machine import BackedMachine
+from devswap.backends.local import Local
 from devswap.errors import DevswapError, OtherDatabase
 from tests.simulated import images
 from tests.simulated.calls import Fault, Kind
@@ -155,6 +158,17 @@ def test_nothing_is_dropped_for_a_dump_that_is_not_whole(cloud: SimulatedCloud, 
     with pytest.raises(DevswapError, match="cannot load the dump"):
         found.load(dump)
     assert schema.dump(rows=True, comments=False) == before
+
+
+def test_a_load_that_its_client_gives_up_is_told_in_the_clients_words(tmp_path: Path) -> None:
+    client, dump = tmp_path / "client", tmp_path / "dump.gz"
+    ask = "case $* in *--skip-column-names*) exec cat > /dev/null;; esac"
+    client.write_text(f"#!/bin/sh\n{ask}\nhead -c 10 > /dev/null\necho 'ERROR 1118 (42000) at line 3' >&2\nexit 1\n")
+    client.chmod(0o755)
+    dump.write_bytes(gzip.compress(os.urandom(1 << 20) + b"-- Dump completed"))
+    found = database.Database(BackedMachine(Local()), database_url.parse(URL), client=str(client), dumper="none")
+    with pytest.raises(DevswapError, match=r"cannot load .*: ERROR 1118"):
+        found.load(dump)
 
 
 def test_a_password_goes_up_to_the_last_at_sign() -> None:

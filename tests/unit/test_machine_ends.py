@@ -154,7 +154,7 @@ def test_a_stream_out_of_a_machine_that_is_frozen_is_given_up(*, writes: bool) -
         assert running.stdin is not None
         assert running.stdout is not None
         with pytest.raises(DevswapError, match="it is frozen"):
-            watch.write(running.stdin, bytes(1 << 20)) if writes else list(watch.read(running.stdout))
+            watch.fill(running.stdin, [bytes(1 << 20)]) if writes else list(watch.read(running.stdout))
         running.kill()
 
 
@@ -165,9 +165,20 @@ def test_a_stream_passes_whole() -> None:
     ) as running:
         assert running.stdin is not None
         assert running.stdout is not None
-        watch.write(running.stdin, content[:30000])
-        running.stdin.close()
+        watch.fill(running.stdin, [content[:9000], content[9000:30000]])
         assert b"".join(watch.read(running.stdout)) == content[:30000]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_is_given_up_inside_is_told_in_its_own_words(*, begun: bool) -> None:
+    """Also where it was to read more than a pipe holds, and has not begun to."""
+    argv = ["sh", "-c", f"{'read line; ' if begun else ''}echo no such table >&2; exit 3"]
+    with frozen.streaming(BackedMachine(Ending(os.getpid())), argv) as (tool, watch):
+        assert tool.stdin is not None
+        assert tool.stderr is not None
+        watch.fill(tool.stdin, [b"a line\n", *[bytes(1 << 16)] * 8])
+        assert b"".join(watch.read(tool.stderr)) == b"no such table\n"
+    assert tool.returncode == 3
 
 
 def test_a_command_is_told_all_that_it_is_to_read_however_late_it_begins_to() -> None:
