@@ -39,8 +39,18 @@ def own(machine: Machine, unit: str) -> set[tuple[str, int]]:
 
 def taken(machine: Machine) -> set[int]:
     """The ports that anybody listens on in the machine's own network."""
-    tables = [_read(machine, f"/proc/1/net/{table}") for table in ("tcp", "tcp6")]
-    return {port for table in tables for _, port, _ in _listeners(table)}
+    return {port for _, port in _everybodys(machine)}
+
+
+def addresses(machine: Machine, port: int) -> set[str]:
+    """The addresses at which anybody listens on `port` in the machine's own network; 0.0.0.0 and [::] are all of it."""
+    return {address for address, number in _everybodys(machine) if number == port}
+
+
+def _everybodys(machine: Machine) -> Iterator[tuple[str, int]]:
+    for table in ("tcp", "tcp6"):
+        for address, port, _ in _listeners(_read(machine, f"/proc/1/net/{table}")):
+            yield address, port
 
 
 def _processes(machine: Machine, group: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from devswap import ports
 from devswap.discovery.units import cloud_of
 from devswap.machine import Machine, while_running
 
@@ -12,6 +13,8 @@ _ROOT = "/var/www/repo"
 _RELEASES = f"{_ROOT}/os-releases"
 # OpenStack-Ansible keeps OpenStack's own list here, as its branch had it; its HAProxy asks for it to see who is up
 _CONSTRAINTS = f"{_ROOT}/constraints/upper_constraints_cached.txt"
+_PORT = 8181
+_ANY = ("0.0.0.0", "[::]")  # noqa: S104 - told by the kernel
 # In its first years one lay in the folder of each release
 _OLD_CONSTRAINTS = "requirements_constraints.txt"
 
@@ -57,7 +60,17 @@ def _wheels(machine: Machine) -> list[str]:
         for system in machine.names(f"{_RELEASES}/{release}")
         if machine.is_folder(f"{_RELEASES}/{release}/{system}/wheels")
     ]
-    return [f"http://{address}:8181/os-releases/{folder}" for folder in folders for address in machine.addresses()]
+    places = _places(machine) if folders else []
+    return [f"http://{address}:{_PORT}/os-releases/{folder}" for folder in folders for address in places]
+
+
+def _places(machine: Machine) -> list[str]:
+    """The container's addresses that its web server listens on: the one on LXC's own bridge is none of them today.
+
+    All of them where it does not run: whoever asks is then told that the page does not answer.
+    """
+    served = ports.addresses(machine, _PORT)
+    return [each for each in machine.addresses() if not served or served & {each, *_ANY}]
 
 
 def _constraints(machine: Machine) -> Published | None:

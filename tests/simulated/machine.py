@@ -39,6 +39,8 @@ class MachineState:
     init: Init = field(init=False)
     running: bool = True
     haproxy: Haproxy | None = None
+    more_addresses: tuple[str, ...] = ()
+    """Those of other networks that it is in."""
 
     def __post_init__(self) -> None:
         self.init = Init(self.files)
@@ -79,7 +81,7 @@ class SimulatedMachine:
         return False
 
     def addresses(self) -> list[str]:
-        return [images.ADDRESSES.get(self.name, "10.0.0.1")]
+        return [*self.state.more_addresses, images.ADDRESSES.get(self.name, "10.0.0.1")]
 
     def run(
         self,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from devswap import foreseen, log_sources, unit_file
-from devswap.discovery import units
+from devswap.discovery import repository, units
 from devswap.errors import DevswapError
 from devswap.service import load_catalogue
 from tests.simulated import images
@@ -146,3 +146,25 @@ def test_a_command_that_a_file_takes_back_does_not_count() -> None:
     assert unit_file.values(text, "ExecStart") == ["/one", "", "@/two   name 'a b'"]
     assert unit_file.command("@/two name 'a b'") == ["/two", "a b"]
     assert unit_file.command("-:/one it's") == ["/one", "it's"]
+
+
+WHEELS = "os-releases/33.0.1/ubuntu-24.04-x86_64/wheels"
+
+
+def test_wheels_are_asked_for_where_the_repository_container_serves_them(machine: SimulatedMachine) -> None:
+    repo = machine.cloud.machine(images.GALERA)
+    own, on_bridge = images.ADDRESSES[images.GALERA], "10.255.255.17"
+    repo.state.more_addresses = (on_bridge,)
+    links = [f"http://{address}:8181/{WHEELS}/" for address in (on_bridge, own)]
+
+    def served() -> list[str]:
+        return list(repository.private_links(machine, [machine, repo]))
+
+    assert served() == []
+    images.put(repo.files, f"/var/www/repo/{WHEELS}/heat-26.0.0-py3-none-any.whl", "")
+    assert served() == links  # nobody listens: that is for whoever asks to say
+    images.put(repo.files, "/lib/systemd/system/apache2.service", images.APACHE_UNIT)
+    repo.run(["systemctl", "start", "--", "apache2.service"])
+    for listening, wanted in ((own, links[1:]), ("0.0.0.0", links), ("127.0.0.1", [])):
+        repo.init.unit("apache2.service").ports = [(listening, 8181), (on_bridge, 80)]
+        assert served() == wanted
