@@ -144,8 +144,12 @@ class HoldUnit(Step):
         machine.remove(development.half_written(path))
         if machine.is_folder(folder) and not machine.names(folder):
             machine.remove(folder)
-        if path in systemd.show(machine, self.unit, "DropInPaths")["DropInPaths"].split():
+        if self._is_read(machine):
             systemd.reload(machine)
+
+    def _is_read(self, machine: Machine) -> bool:
+        """Whether systemd goes by the drop-in, also where its file is not there any more."""
+        return development.path(self.unit) in systemd.show(machine, self.unit, "DropInPaths")["DropInPaths"].split()
 
     def _is_theirs(self, machine: Machine, cloud: Cloud) -> bool:
         """Whether the drop-in stays as somebody else has made it; Unrecognised where nobody has said so.
@@ -166,17 +170,18 @@ class HoldUnit(Step):
         return is_left_to_them(cloud, self.on, path, found)
 
     def foresee(self, cloud: Cloud, captured: Any) -> None:  # noqa: ARG002
-        """systemd reads no files again where its /run is full: whether it does is tried."""
+        """systemd reads no files again where its /run is full: whether it does is tried, if that will be needed."""
         machine = cloud.machine(self.on)
         if not machine.is_running():
             return
-        self._is_theirs(machine, cloud)
+        if not self._is_theirs(machine, cloud) and not self._is_read(machine):
+            return
         try:
             systemd.reload(machine)
         except CommandFailed as error:
             raise DevswapError(
                 f"systemd in {machine.name} does not read its files again: {error.result.tail}",
-                hint=f"if its /run is full, make room there: {shell(self.on, 'df', '-h', '/run')}",
+                hint=error.hint or f"if its /run is full, make room there: {shell(self.on, 'df', '-h', '/run')}",
             ) from error
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002

@@ -348,17 +348,30 @@ def test_an_undo_that_fails(cloud: SimulatedCloud, whole: Snapshot, person: Pers
     assert differences(cloud, whole) == []
 
 
+def reads_no_files(machine: Machine) -> None:
+    """In the place of systemd.reload: its /run is full."""
+    refused = Result(("systemctl", "daemon-reload"), 1, "", "not enough space available on /run/systemd\n")
+    raise CommandFailed("cannot run systemctl", result=refused)
+
+
+def test_a_checkout_that_systemd_reads_no_files_for_is_taken_back(
+    cloud: SimulatedCloud, whole: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which needs none read either: systemd has never seen the drop-in."""
+    with monkeypatch.context() as now:
+        now.setattr(systemd, "reload", reads_no_files)
+        with pytest.raises(CommandFailed, match="cannot run systemctl"):
+            take_over(cloud, "plain")
+    assert cloud.host().journals.all() == []
+    assert differences(cloud, whole) == []
+
+
 def test_a_systemd_that_reads_no_files_again_is_found_out_before_development_is_stopped(
     cloud: SimulatedCloud, whole: Snapshot, person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take_over(cloud, "plain")
-    refused = Result(("systemctl", "daemon-reload"), 1, "", "not enough space available on /run/systemd\n")
-
-    def full(machine: Machine) -> None:
-        raise CommandFailed("cannot run systemctl", result=refused)
-
     with monkeypatch.context() as now:
-        now.setattr(systemd, "reload", full)
+        now.setattr(systemd, "reload", reads_no_files)
         told = person.is_told("restore")
     assert "does not read its files again: not enough space available on /run/systemd" in told.message
     assert cloud.machine(images.HEAT).init.unit(UNIT).argv[0].startswith("/run/devswap/")
