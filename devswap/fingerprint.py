@@ -213,11 +213,11 @@ def _unit(machine: Machine, watched: Watched) -> Iterator[tuple[str, str]]:
 
 
 def _ports(machine: Machine, unit: str, wanted: str | None, seconds: float) -> str:
-    """A unit is active before its program listens: systemd does not wait for that."""
+    """A unit is active before its program listens: systemd does not wait for that. None is nothing to wait for."""
     deadline = time.monotonic() + seconds
     while True:
         found = ", ".join(ports.listening(machine, unit)) or "none"
-        if wanted in (None, found) or time.monotonic() > deadline:
+        if wanted in (None, "none", found) or time.monotonic() > deadline:
             return found
         time.sleep(0.2)
 

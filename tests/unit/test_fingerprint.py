@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,18 @@ def test_it_waits_for_the_ports_that_were_listened_on_before(machine: SimulatedM
 
     machine.cloud.calls.look = look  # type: ignore[method-assign, assignment]
     assert fingerprint.take(watched, machine.cloud.at, like=before, seconds=30) == before
+
+
+def test_ports_that_are_new_are_not_waited_for_to_go(machine: SimulatedMachine) -> None:
+    """Production had none yet when it was looked at."""
+    images.put(machine.files, "/usr/bin/python3", "")
+    machine.write_text("/run/systemd/system/api.service", LISTENER.format(port=8004))
+    machine.run(["systemctl", "start", "--", "api.service"])
+    watched = Watched(machine.address, "api", "api.service", (), (), None, None)
+    begun = time.monotonic()
+    found = fingerprint.take(watched, machine.cloud.at, like={fingerprint.PORTS: "none"}, seconds=30)
+    assert found[fingerprint.PORTS] == "172.29.236.130:8004"
+    assert time.monotonic() - begun < 10
 
 
 def test_the_program_of_the_main_process_is_a_fact_whether_or_not_its_file_was_replaced(
