@@ -22,8 +22,8 @@ _SERVE_AGAIN_SECONDS = 60.0
 _PAUSE = 0.5
 # What differs while a unit is on its way: a program renames its process when it has started (setproctitle), and opens
 # its ports when it has.
-_PROGRAM = "unit executable: "
-_STARTING = ("unit state: was active", "unit command: ", _PROGRAM, "serving: was yes", "listening ports: was ")
+_PROGRAM, _COMMAND = "unit executable: ", "unit command: "
+_STARTING = ("unit state: was active", _COMMAND, _PROGRAM, "serving: was yes", "listening ports: was ")
 _NEW_PORTS = "listening ports: was none"
 _OTHERS = (
     "file /etc/",
@@ -166,7 +166,9 @@ def _excused(journal: Journal, kept: Kept) -> tuple[str, ...]:
     """The beginnings of the facts that no step of the swap has touched, or that stay by the user's word."""
     changed = {SyncDatabase.kind, KeepSqlite.kind} & set(journal.swap.touched)
     untouched = () if changed else SyncDatabase.facts
-    return (*_OTHERS, *untouched, *_left(journal, kept))
+    # Production that was on its way at the checkout had not named its process: it never looks like that again.
+    early = (_COMMAND,) if journal.swap.fingerprint.get("serving") == "no" else ()
+    return (*_OTHERS, *untouched, *early, *_left(journal, kept))
 
 
 def _left(journal: Journal, kept: Kept) -> tuple[str, ...]:
@@ -180,11 +182,11 @@ def _sorted(lines: Sequence[str], excused: tuple[str, ...], kept: Kept) -> tuple
     others = [line for line in lines if line.startswith(excused) and not _is_of_ours(line, kept)]
     others += [line for line in lines if line.startswith(PEER) and line.endswith(ASLEEP)]
     if any(line.startswith("unit file") for line in others):  # whoever changed the unit has changed what it runs
-        others += [line for line in lines if line.startswith("unit command: ")]
+        others += [line for line in lines if line.startswith(_COMMAND)]
     return [line for line in lines if line not in others], others
 
 
 def _is_of_ours(line: str, kept: Kept) -> bool:
     """Whether the fact is about a drop-in of ours that nobody has said to keep, or about what runs from our folder."""
-    runs = line.startswith(_PROGRAM) and f", is {BASE}/" in line
+    runs = line.startswith((_PROGRAM, _COMMAND)) and f"{BASE}/" in line.partition(", is ")[2]
     return runs or (development.NAME in line and not any(path in line for _, path in kept.files))

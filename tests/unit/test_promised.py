@@ -76,6 +76,27 @@ def test_production_that_did_not_serve_has_the_time_to_become_what_it_was(
     assert cloud.host().journals.all() == []
 
 
+def test_production_that_was_on_its_way_at_the_checkout_may_have_become_what_it_was_to_be(
+    cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It had not named its process yet, and never runs without its name again."""
+    take_over(cloud, "plain")
+    (journal,) = cloud.host().journals.all()
+    was = {**journal.swap.fingerprint, "unit command": f"{images.VENV}/bin/python heat-engine"}
+    journal.describe(fingerprint=was)
+    assert "unit command: was " in person.is_told("restore").message
+    journal.describe(fingerprint={**was, "serving": "no"})
+    person.types("devswap restore heat-engine")
+    assert "unit command: was " in "".join(capsys.readouterr())
+    assert cloud.host().journals.all() == []
+
+
+def test_what_runs_a_checkout_is_nobody_elses_doing() -> None:
+    for line in ("unit command: was a, is a /run/devswap/a/bin/a", "unit executable: was a, is /run/devswap/a/bin/a"):
+        assert proof._sorted([line], proof._OTHERS, NOTHING_KEPT) == ([line], [])
+        assert proof._sorted([line], ("unit ",), NOTHING_KEPT) == ([line], [])
+
+
 def test_ports_that_are_there_now_and_were_not_before_keep_no_restore_waiting() -> None:
     ports = "listening ports: was {}, is 172.29.236.130:8004"
     assert not proof._is_on_its_way(ports.format("none"))
