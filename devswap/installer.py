@@ -140,9 +140,9 @@ class Installer:
                 lacking = self._new(pip_answers.missing(said)) or self._new(pip_answers.conflicting(said))
                 if not lacking:
                     _explain(error, self._inside)
+                self._require_heard(lacking)
                 if self._policy == IndexPolicy.PRIVATE:
                     self._refuse(arguments, files, needs, lacking)
-                self._require_heard(lacking)
                 for each in lacking:
                     self._fetch(each, files)
         raise DevswapError(f"cannot install what production lacks: no end after {_ROUNDS} packages")
@@ -150,8 +150,8 @@ class Installer:
     def _require_heard(self, lacking: Sequence[Missing]) -> None:
         """Raise where a private page does not answer, which pip passes over as one that has nothing.
 
-        What it may have is not taken from where anybody can put it. Asked apart from the installation, since a pip that
-        tells of this tells no longer why a build failed.
+        What it may have is not taken from where anybody can put it, and is not said to be lacking. Asked apart from the
+        installation, since a pip that tells of this tells no longer why a build failed.
         """
         if self._heard and not self._indexes.private:
             return  # links are the same pages for all; an index has one for each package

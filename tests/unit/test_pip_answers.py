@@ -120,6 +120,10 @@ def test_what_is_no_build_is_none() -> None:
             "Could not fetch URL http://u:****@repo/w/: 401 Client Error: Unauthorized for url: x - skipping",
             ("http://u:****@repo/w/", "401 Client Error: Unauthorized for url: x"),
         ),
+        (
+            "Could not fetch URL http://repo/w/: 429 Client Error: Too Many Requests for url: x - skipping",
+            ("http://repo/w/", "429 Client Error: Too Many Requests for url: x"),
+        ),
         ("Could not fetch URL http://repo/simple/demo/: 404 Client Error: Not Found - skipping", None),
         ("Could not fetch URL http://repo/simple/demo/: 403 Client Error: Forbidden - skipping", None),
     ],
