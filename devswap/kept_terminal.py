@@ -72,19 +72,27 @@ def start(state: Path, argv: Sequence[str]) -> Path:
     path.unlink(missing_ok=True)  # of a process with this number long ago
     program = [sys.executable, "-P", "-m"]
     # In a session of its own: a lost ssh connection hangs up the person's terminal only.
-    process.popen(
+    keeper = process.popen(
         [*program, "devswap.terminal_keeper", str(path), *program, "devswap.cli", *argv],
         stdin=process.DEVNULL,
         stdout=process.DEVNULL,
         stderr=process.DEVNULL,
         new_session=True,
     )
+    try:
+        _wait_for(path)
+    except BaseException:  # Ctrl-C above all: what it began, or was about to, is hung up on
+        keeper.kill()
+        raise
+    return path
+
+
+def _wait_for(path: Path) -> None:
     deadline = time.monotonic() + _SECONDS
     while look(path) is None:
         if time.monotonic() > deadline:
             raise DevswapError(f"no terminal began within {_SECONDS:.0f} s", hint="without one: --no-terminal")
         time.sleep(0.05)
-    return path
 
 
 def all_of(state: Path) -> Iterator[Kept]:

@@ -16,7 +16,8 @@ from devswap.errors import DevswapError
 _BOOTED = Path("/run/systemd/system")
 """Is there where systemd runs: sd_booted(3)."""
 _MANAGER = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
-_SECONDS = 10.0
+_SECONDS = 5.0
+"""Less than anybody waits for a terminal that is kept."""
 
 
 def outlive_session(name: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +17,8 @@ from typing import Any
 import pexpect
 import pytest
 
-from devswap import frames, kept_terminal
+from devswap import frames, kept_terminal, process
+from devswap.errors import DevswapError
 from devswap.terminal_keeper import SOCKET
 
 COMMAND = """
@@ -159,3 +162,28 @@ def test_the_socket_of_a_keeper_that_was_killed_is_forgotten(tmp_path: Path) -> 
 def test_on_an_ordinary_terminal_nobody_is_told() -> None:
     kept_terminal.tell_serving("heat-engine", {})
     assert not kept_terminal.is_inside({})
+
+
+@pytest.mark.parametrize("gives_up", ["Ctrl-C", "time"])
+def test_who_gives_up_before_it_answers_leaves_nothing_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gives_up: str
+) -> None:
+    started, real, hours = list[subprocess.Popen[bytes]](), process.popen, itertools.count()
+
+    def popen(*argv: Any, **how: Any) -> subprocess.Popen[bytes]:
+        started.append(real(*argv, **how))
+        return started[-1]
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as now:
+        now.setattr(process, "popen", popen)
+        if gives_up == "Ctrl-C":
+            now.setattr(time, "sleep", interrupted)
+        else:
+            now.setattr(time, "monotonic", lambda: 100.0 * next(hours))
+        with pytest.raises(KeyboardInterrupt if gives_up == "Ctrl-C" else DevswapError):
+            kept_terminal.start(tmp_path, ["status"])
+    (keeper,) = started
+    assert keeper.wait(20) == -signal.SIGKILL
