@@ -114,15 +114,30 @@ def read(text: str) -> Site:
 def without(site: Site, hosts: Sequence[Host]) -> str:
     """The text of the site with `hosts` put aside, and with them what this file says of listening on their ports."""
     gone = {line for host in hosts for line in range(host.first, host.last + 1)}
-    kept = [host for host in site.hosts if host not in hosts]
-    still = {_port(address) for host in kept for address in host.addresses}
-    free = {_port(address) for host in hosts for address in host.addresses} - still
-    for each in site.others:
-        if each.name == "listen" and each.words and _port(each.words[0]) in free:
-            gone |= set(range(each.first, each.last + 1))
+    return f"{_aside(site, gone | _of_listening(site, freed(site, hosts))).rstrip()}\n{_SOMEWHERE}\n"
+
+
+def freed(site: Site, hosts: Sequence[Host]) -> set[str]:
+    """The ports of `hosts` that no other host of the site needs."""
+    kept = {_port(address) for host in site.hosts if host not in hosts for address in host.addresses}
+    return {_port(address) for host in hosts for address in host.addresses} - kept
+
+
+def silenced(text: str, free: Collection[str]) -> str:
+    """The text of any file of Apache's with what it says of listening on these ports put aside."""
+    site = read(text)
+    return _aside(site, _of_listening(site, free))
+
+
+def _of_listening(site: Site, free: Collection[str]) -> set[int]:
+    """The lines by which Apache listens on these ports."""
+    said = [each for each in site.others if each.name == "listen" and each.words and _port(each.words[0]) in free]
+    return {line for each in said for line in range(each.first, each.last + 1)}
+
+
+def _aside(site: Site, gone: Collection[int]) -> str:
     lines = enumerate(site.text.splitlines(keepends=True))
-    text = "".join(_ASIDE + line if number in gone else line for number, line in lines)
-    return f"{text.rstrip()}\n{_SOMEWHERE}\n"
+    return "".join(_ASIDE + line if number in gone else line for number, line in lines)
 
 
 def listens(site: Site) -> set[str]:

@@ -188,7 +188,8 @@ class BackedMachine:
             files.remove(path)
 
     def mount(self, source: Path, target: str, *, readonly: bool) -> None:
-        self.make_folder(target)
+        if not source.is_file():
+            self.make_folder(target)
         mounts.attach(self._pid(), source, target, readonly=readonly)
 
     def unmount(self, target: str) -> None:

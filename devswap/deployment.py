@@ -39,6 +39,8 @@ class Hosted:
     path: str
     """Of the site, where Apache reads it."""
     text: str
+    listening: tuple[tuple[str, str], ...] = ()
+    """(path, text) of other files of Apache's by which it listens on ports of the site that no other one needs."""
 
 
 @dataclass(frozen=True)

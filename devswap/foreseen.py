@@ -87,6 +87,20 @@ def require_possible(deployment: Deployment, wish: Wish, existing: Journal | Non
         )
 
 
+def require_ports(deployment: Deployment, wish: Wish) -> None:
+    """Raise where a server of ours would not get the ports on which Apache runs the application."""
+    if deployment.hosted is None or wish.apache:
+        return
+    kept = plan.not_let_go(deployment) & apache.listening(deployment.machine)
+    if kept:
+        service, where = deployment.service.name, deployment.machine.name
+        raise DevswapError(
+            f"cannot run {service} of {where} on a terminal: {deployment.unit} listens on port"
+            f" {', '.join(sorted(kept))} by files that are not {service}'s alone",
+            hint=f"under its web server: devswap checkout {service} {wish.ref} --apache",
+        )
+
+
 def require_own_sites(host: Host, deployment: Deployment) -> None:
     """Raise where another swap has covered the folder of this Apache's sites: that can be done once."""
     machine, hosted = deployment.machine, deployment.hosted

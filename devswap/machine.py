@@ -93,7 +93,7 @@ class Machine(Protocol):
         """Remove a file or an empty folder; no error where there is none."""
 
     def mount(self, source: Path, target: str, *, readonly: bool) -> None:
-        """Show the host's folder `source` at `target`, which is made."""
+        """Show the host's folder `source` at `target`, which is made; or a file, in the place of one that is there."""
 
     def unmount(self, target: str) -> None:
         """No error where nothing is mounted."""

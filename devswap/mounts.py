@@ -1,4 +1,4 @@
-"""Shows folders of the host inside running machines, and takes them away again.
+"""Shows folders and files of the host inside running machines, and takes them away again.
 
 open_tree(2) in the host, setns(2) into the machine in a forked child, move_mount(2) there: nothing of the machine's
 configuration changes and nothing survives its restart.
@@ -16,15 +16,16 @@ from devswap.errors import DevswapError
 
 
 def attach(pid: int, source: Path, target: str, *, readonly: bool) -> None:
-    """Mount the host folder `source` on the existing folder `target` of the machine whose init is `pid`."""
+    """Mount `source` of the host on `target` of the machine whose init is `pid`: a folder on one, a file on one."""
+    kind = 0 if source.is_file() else os.O_DIRECTORY
     tree = syscalls.open_tree(str(source))
     try:
         if readonly:
             syscalls.make_readonly(tree)
 
         def mount() -> None:
-            folder = os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
-            syscalls.move_mount(tree, folder)
+            place = os.open(target, os.O_PATH | kind | os.O_NOFOLLOW)
+            syscalls.move_mount(tree, place)
 
         _inside(pid, mount, f"cannot mount {source} on {target}")
     finally:
@@ -37,7 +38,7 @@ def detach(pid: int, target: str) -> None:
 
 
 def points(pid: int, below: str) -> list[str]:
-    """The mount points at or below the folder `below` of the machine whose init is `pid`, innermost last."""
+    """The mount points at or below `below` of the machine whose init is `pid`, innermost last."""
     text = Path(f"/proc/{pid}/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
     found = [_unescaped(line.split(" ")[4]) for line in text.splitlines()]
     return [point for point in found if point == below or point.startswith(below.rstrip("/") + "/")]

@@ -166,7 +166,7 @@ def takeover(
     own = OwnUnit(on, service=name, unit=unit, user=deployment.user, group=deployment.group, low_ports=low)
     return [
         *([] if in_apache else [own, held]),
-        _let_go(deployment),
+        _let_go(deployment, served_elsewhere=not in_apache),
         *between,
         run_step(deployment, place, in_apache=in_apache, made=made),
     ]
@@ -179,23 +179,32 @@ def run_step(deployment: Deployment, place: Slot, *, in_apache: bool, made: Made
         return RunDevelopment(on, service=name, unit=unit_of(deployment, in_apache=False))
     scripts = _overlay_scripts(deployment, place)
     text = apache.pointed(apache.read(hosted.text), _hosts(deployment), place.overlay, scripts, made)
-    before = _let_go(deployment).text
+    before = _let_go(deployment, served_elsewhere=False).text
     return PointSite(on, service=name, unit=deployment.unit, path=hosted.path, text=text, before=before)
 
 
-def _let_go(deployment: Deployment) -> LetGo:
+def _let_go(deployment: Deployment, *, served_elsewhere: bool) -> LetGo:
+    """Apache itself goes on listening by its other files: until it runs the overlay, or else not where it is freed."""
     hosted, hosts = deployment.hosted, _hosts(deployment)
     assert hosted is not None  # noqa: S101 - only asked of what Apache runs
     site = apache.read(hosted.text)
-    freed = tuple(port for port in apache.ports(hosts) if port in apache.listens(site))
+    others = hosted.listening if served_elsewhere else ()
+    said = apache.listens(site).union(*(apache.listens(apache.read(text)) for _, text in others))
+    free = apache.freed(site, hosts)
     return LetGo(
         deployment.machine.address,
         service=deployment.service.name,
         unit=deployment.unit,
         path=hosted.path,
         text=apache.without(site, hosts),
-        ports=freed,
+        ports=tuple(port for port in apache.ports(hosts) if port in free & said),
+        others=tuple((path, apache.silenced(text, free)) for path, text in others),
     )
+
+
+def not_let_go(deployment: Deployment) -> set[str]:
+    """The ports of what Apache runs that it would not let go of for a server of ours."""
+    return set(apache.ports(_hosts(deployment))) - set(_let_go(deployment, served_elsewhere=True).ports)
 
 
 def refresh(deployment: Deployment) -> RefreshFront:

@@ -103,6 +103,7 @@ def _gather(host: Host, deployment: Deployment, wish: Wish, makers: Makers) -> S
 
 def _prepare_first(host: Host, deployment: Deployment, wish: Wish, makers: Makers) -> Prepared:
     foreseen.require_own_sites(host, deployment)
+    foreseen.require_ports(deployment, wish)
     foreseen.require_nothing_left(host, deployment)
     if deployment.hosted is None:  # Apache itself is never stopped
         require_obedient(deployment.machine, deployment.unit)

@@ -81,11 +81,13 @@ def require_unchanged(host: Host, deployment: Deployment, before: Mapping[str, s
         )
 
     site = deployment.hosted
-    if site is not None and (machine.read_text(site.path) or "") != site.text:
-        raise DevswapError(
-            f"{site.path} in {machine.name} was changed while this was prepared, and is shared with others",
-            hint="type the same again",
-        )
+    read = [(site.path, site.text), *site.listening] if site is not None else []
+    for path, text in read:
+        if (machine.read_text(path) or "") != text:
+            raise DevswapError(
+                f"{path} in {machine.name} was changed while this was prepared, and is shared with others",
+                hint="type the same again",
+            )
 
 
 def _peers(host: Host, deployment: Deployment, *, only: bool) -> list[peers.Peer]:

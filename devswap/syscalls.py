@@ -30,7 +30,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def open_tree(path: str) -> int:
-    """A detached copy of the mount that holds the folder `path`, rooted there, as a descriptor."""
+    """A detached copy of the mount that holds `path`, rooted there, as a descriptor."""
     flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | AT_RECURSIVE
     return _checked(_libc.syscall(_OPEN_TREE, AT_FDCWD, os.fsencode(path), flags), path)
 
@@ -42,7 +42,7 @@ def make_readonly(tree: int) -> None:
 
 
 def move_mount(tree: int, target: int) -> None:
-    """Attach the detached `tree` on the folder open as `target`, in the mount namespace this process is in."""
+    """Attach the detached `tree` on what is open as `target`, in the mount namespace this process is in."""
     flags = _MOVE_MOUNT_F_EMPTY_PATH | _MOVE_MOUNT_T_EMPTY_PATH
     _checked(_libc.syscall(_MOVE_MOUNT, tree, b"", target, b"", flags), "move_mount")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from devswap import apache
+from devswap import apache, links
 from devswap.apache import Host, Site
 from devswap.machine import Machine
 
@@ -14,8 +14,11 @@ _FOLDERS = {
     "apache2.service": ("/etc/apache2/sites-enabled", "/etc/apache2/conf-enabled"),
     "httpd.service": ("/etc/httpd/conf.d",),
 }
+_OWN_FILES = {
+    "apache2.service": ("/etc/apache2/apache2.conf", "/etc/apache2/ports.conf"),
+    "httpd.service": ("/etc/httpd/conf/httpd.conf",),
+}
 _MODULES = ("/etc/apache2/mods-enabled", "/etc/httpd/conf.modules.d")
-_MAIN_FILES = ("/etc/apache2/apache2.conf", "/etc/apache2/ports.conf", "/etc/httpd/conf/httpd.conf")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,32 @@ def in_front_of(machine: Machine, units: Collection[str], addresses: Collection[
     return "", ()
 
 
+def listening(machine: Machine, unit: str, path: str, hosts: Sequence[Host]) -> tuple[tuple[str, str], ...]:
+    """(path, text) of the files beside the site `path` by which Apache listens on ports of `hosts`.
+
+    None where a site of another file needs one of them as well. OpenStack-Ansible of 2015 has them all in ports.conf.
+    """
+    there = [(each.path, each.site) for each in _sites(machine, [unit]) if each.path != path]
+    there += [(each, apache.read(machine.read_text(each) or "")) for each in _OWN_FILES[unit]]
+    wanted = set(apache.ports(hosts))
+    if any(wanted & set(apache.ports(site.hosts)) for _, site in there):
+        return ()
+    said = [(each, site.text) for each, site in there if wanted & apache.listens(site)]
+    return tuple((_where_mounted(machine, each, path), text) for each, text in said)
+
+
+def in_real_folder(machine: Machine, path: str) -> str:
+    """What is mounted on the folder is found there again, whatever becomes of links to it; one of the site stays."""
+    folder, _, name = path.rpartition("/")
+    return f"{links.followed(machine, folder)}/{name}"
+
+
+def _where_mounted(machine: Machine, path: str, site: str) -> str:
+    """Beside the site it is shown with the folder, under its name there; elsewhere its very file is covered."""
+    beside = posixpath.dirname(path) == posixpath.dirname(site)
+    return in_real_folder(machine, path) if beside else links.followed(machine, path)
+
+
 def units_of(machine: Machine) -> list[str]:
     """The web servers that may be in a machine, by the folders of their sites."""
     return [unit for unit, folders in _FOLDERS.items() if any(machine.is_folder(folder) for folder in folders)]
@@ -65,4 +94,5 @@ def files(machine: Machine) -> tuple[str, ...]:
     """All that web servers read of sites and modules, as far as it is below their own folders."""
     places = [*(folder for folders in _FOLDERS.values() for folder in folders), *_MODULES]
     found = [posixpath.join(folder, name) for folder in places for name in machine.names(folder)]
-    return tuple(path for path in (*found, *_MAIN_FILES) if machine.exists(path))
+    own = [path for paths in _OWN_FILES.values() for path in paths]
+    return tuple(path for path in (*found, *own) if machine.exists(path))

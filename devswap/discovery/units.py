@@ -249,15 +249,11 @@ def _examine_hosted(found: Found) -> Deployment:
         config_files=_files(machine, service, (), {}),
         forks=False,
         active=found.active,
-        hosted=Hosted(_in_real_folder(machine, found.site), text),
+        hosted=Hosted(
+            sites.in_real_folder(machine, found.site), text, sites.listening(machine, found.unit, found.site, hosts)
+        ),
         addresses=tuple(url for host in hosts for url in host.urls),
     )
-
-
-def _in_real_folder(machine: Machine, path: str) -> str:
-    """What is mounted on the folder is found there again, whatever becomes of links to it; one of the site stays."""
-    folder, _, name = path.rpartition("/")
-    return f"{links.followed(machine, folder)}/{name}"
 
 
 def as_json(deployment: Deployment) -> dict[str, Any]:
@@ -297,10 +293,14 @@ def from_json(found: Found, read: dict[str, Any]) -> Deployment:
         active=read["active"],
         leaves_root=read.get("leaves_root"),
         uwsgi=told,
-        hosted=Hosted(**hosted) if hosted else None,
+        hosted=_hosted_again(hosted) if hosted else None,
         front=Front(front["unit"], tuple(front["addresses"])) if front else None,
         addresses=tuple(read.get("addresses", ())),
     )
+
+
+def _hosted_again(read: dict[str, Any]) -> Hosted:
+    return Hosted(read["path"], read["text"], tuple((path, text) for path, text in read.get("listening", ())))
 
 
 def _uwsgi_again(found: Found, argv: list[str], environment: dict[str, str]) -> uwsgi.Settings:

@@ -36,14 +36,16 @@ class LetGo(Step):
     text: str
     ports: tuple[str, ...]
     """That nobody listens on afterwards."""
+    others: tuple[tuple[str, str], ...] = ()
+    """(path, text) of other files in the place of which it reads `text`, as they say that it listens on the ports."""
 
     kind: ClassVar[str] = "let-go"
     holds: ClassVar[bool] = True
 
     def capture(self, cloud: Cloud) -> Any:
         machine = cloud.machine(self.on)
-        if is_shown(machine, self.path):
-            raise DevswapError(f"something is mounted on {_folder(self.path)} in {machine.name} that no swap knows of")
+        for path in [_folder(self.path)] if is_shown(machine, self.path) else self._covered(machine):
+            raise DevswapError(f"something is mounted on {path} in {machine.name} that no swap knows of")
         return {"active": systemd.state(machine, self.unit).is_active}
 
     def do(self, cloud: Cloud) -> None:
@@ -51,6 +53,13 @@ class LetGo(Step):
         if not is_shown(machine, self.path):
             self._copy(machine, _sites(cloud))
             machine.mount(_sites(cloud), _real_folder(machine, self.path), readonly=True)
+        covered = self._covered(machine)
+        for number, (path, text) in enumerate(self._elsewhere()):
+            if path not in covered:
+                file = _files(cloud) / str(number)
+                file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+                write_durably(file, text.encode(), mode=0o644)
+                machine.mount(file, path, readonly=True)
         reload(machine, self.unit)
         self._await_free(machine)
 
@@ -58,21 +67,34 @@ class LetGo(Step):
         machine = cloud.machine(self.on)
         if is_shown(machine, self.path):
             machine.unmount(_real_folder(machine, self.path))
+        for path in self._covered(machine):
+            machine.unmount(path)
         if systemd.state(machine, self.unit).is_active:
             reload(machine, self.unit)
         elif captured["active"]:
             systemd.start(machine, self.unit)
         _remove(_sites(cloud))
+        _remove(_files(cloud))
+
+    def _elsewhere(self) -> list[tuple[str, str]]:
+        """Of the others those that are not in the folder of the site: each of them is covered by itself."""
+        return [(path, text) for path, text in self.others if _folder(path) != _folder(self.path)]
+
+    def _covered(self, machine: Machine) -> list[str]:
+        return [path for path, _ in self._elsewhere() if path in machine.mounted(path)]
 
     def _copy(self, machine: Machine, target: Path) -> None:
         _remove(target)
         target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         _copy_folder(machine, _folder(self.path), target, without=posixpath.basename(self.path))
-        write_durably(target / posixpath.basename(self.path), self.text.encode(), mode=0o644)
+        beside = [(path, text) for path, text in self.others if _folder(path) == _folder(self.path)]
+        for path, text in [*beside, (self.path, self.text)]:
+            (target / posixpath.basename(path)).unlink(missing_ok=True)
+            write_durably(target / posixpath.basename(path), text.encode(), mode=0o644)
 
     def _await_free(self, machine: Machine) -> None:
         until = time.monotonic() + _FREE_SECONDS
-        while taken := [port for port in self.ports if port in _listening(machine)]:
+        while taken := [port for port in self.ports if port in listening(machine)]:
             if time.monotonic() > until:
                 raise DevswapError(
                     f"{self.unit} in {machine.name} still listens on port {', '.join(taken)}",
@@ -81,8 +103,12 @@ class LetGo(Step):
             time.sleep(0.05)
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
+        places = [_folder(self.path), *(path for path, _ in self._elsewhere())]
         return [
-            f"{shell(self.on, 'umount', '--lazy', _folder(self.path))} || true  # fails where nothing is mounted",
+            *(
+                f"{shell(self.on, 'umount', '--lazy', each)} || true  # fails where nothing is mounted"
+                for each in places
+            ),
             shell(self.on, "systemctl", "reload-or-restart", self.unit),
         ]
 
@@ -228,12 +254,16 @@ def _sites(cloud: Cloud) -> Path:
     return cloud.vault / "sites"
 
 
+def _files(cloud: Cloud) -> Path:
+    return cloud.vault / "listening"
+
+
 def _remove(folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
 
 
-def _listening(machine: Machine) -> set[str]:
+def listening(machine: Machine) -> set[str]:
     """The TCP ports that somebody in the machine listens on: proc(5), /proc/net/tcp."""
     found = set()
     for path in ("/proc/1/net/tcp", "/proc/1/net/tcp6"):

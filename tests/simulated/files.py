@@ -36,7 +36,7 @@ Node = File | Link | Pipe | Folder
 
 @dataclass
 class Mounted:
-    """The host's folder `source` hides what is at `target`."""
+    """The host's folder or file `source` hides what is at `target`."""
 
     source: str
     target: str
@@ -113,7 +113,7 @@ class Files:
 
     def mount(self, source: str, target: str, *, readonly: bool) -> None:
         real = self._resolved(target)
-        if real is None or not self.is_folder(target):
+        if real is None or not self.exists(target) or self.is_folder(target) == os.path.isfile(source):
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", target)
         self.mounts.append(Mounted(source, real, readonly))
 

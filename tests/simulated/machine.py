@@ -234,7 +234,8 @@ class SimulatedMachine:
 
     def mount(self, source: Path, target: str, *, readonly: bool) -> None:
         def mount() -> Generator[None, None, None]:
-            self.files.make_folder(target)
+            if not source.is_file():
+                self.files.make_folder(target)
             yield
             self.files.mount(str(source), target, readonly=readonly)
 
@@ -262,11 +263,12 @@ class SimulatedMachine:
         """Start the unit's command: it runs, or it is failed a moment later (a simple unit counts as started)."""
         if unit == web.UNIT:
             self.init.pid(unit)
-            self.init.units[unit] = Running("active", "running", web.loaded(self.files))
+            self.init.units[unit] = Running("active", "running", web.loaded(self.files), ports=web.ports(self.files))
             return
         line, environment, _ = behind_env(words((loaded.settings.get("ExecStart") or [""])[-1]))
         argv = self._resolved(line)
         code = 203 if not self._is_executable(argv[0]) else self.cloud.programs.fate(self, argv)
+        code = code or (1 if self._is_taken(argv) else 0)
         if code:
             self.init.units[unit] = Running("failed", "failed", argv, code)
             return
@@ -274,6 +276,12 @@ class SimulatedMachine:
         uid = self._uid(loaded.one("User", "root"))
         open_ports = [*_listens(argv), *self._debugged(environment)]
         self.init.units[unit] = Running("active", "running", argv, uid=uid, ports=open_ports)
+
+    def _is_taken(self, argv: Sequence[str]) -> bool:
+        """Whether Apache listens on a port that a server of applications is told to answer on."""
+        apache = self.init.units.get(web.UNIT)
+        taken = [port for _, port in apache.ports] if apache is not None and apache.active == "active" else []
+        return "_devswap_serve" in argv and any(f":{port}=" in word for port in taken for word in argv)
 
     def _debugged(self, environment: dict[str, str]) -> list[tuple[str, int]]:
         """Where debugpy listens; it makes way for eventlet, and says so where the port is taken."""

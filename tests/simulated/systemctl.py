@@ -166,7 +166,8 @@ def _try_restart(machine: SimulatedMachine, unit: str) -> Generator[None, None, 
 def _reload_apache(machine: SimulatedMachine) -> Generator[None, None, Outcome]:
     if not machine.init.is_active(web.UNIT):
         return Outcome(1, stderr=f"{web.UNIT} is not active, cannot reload.\n")
-    machine.init.unit(web.UNIT).argv = web.loaded(machine.files)
+    running = machine.init.unit(web.UNIT)
+    running.argv, running.ports = web.loaded(machine.files), web.ports(machine.files)
     yield
     return Outcome()
 
