@@ -68,6 +68,12 @@ def require_possible(deployment: Deployment, wish: Wish, existing: Journal | Non
         if wish.apache and not (deployment.uwsgi or deployment.front):
             raise UsageError(f"no web server runs {service} in {where}", hint="leave --apache out")
         return
+    if scripts := plan.of_productions_package(deployment):
+        raise DevswapError(
+            f"cannot take {service} of {where} over: Apache names {', '.join(scripts)}, which is among production's own"
+            " packages and would run them, not the checkout",
+            hint="have its WSGIScriptAlias name a file elsewhere that imports the application",
+        )
     if wish.install and plan.is_run_in_place(deployment):
         raise UsageError(f"Apache runs a file of {service}'s checkout itself, in place", hint="leave --install out")
     if wish.apache and wish.changes != UNCHANGED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from devswap import apache, development, uwsgi
@@ -21,6 +22,7 @@ from devswap.steps.unit import HoldUnit, OwnUnit, RunDevelopment
 from devswap.steps.values import PutBackValues
 
 _LOW = 1024
+_PACKAGES = re.compile("/(site|dist)-packages/")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -101,6 +103,16 @@ def _overlay_scripts(deployment: Deployment, place: Slot) -> dict[str, str]:
         elif script in _modules(deployment):
             found[script] = f"{place.checkout}/{module_file(deployment.service)}"
     return found
+
+
+def of_productions_package(deployment: Deployment) -> list[str]:
+    """Application files that Apache reads among production's own packages, and that no checkout has in their place.
+
+    They find the package beside them, whatever they are run by.
+    """
+    scripts = [host.script for host in _hosts(deployment) if host.script] if deployment.hosted else []
+    known = _modules(deployment)
+    return [script for script in scripts if _PACKAGES.search(script) and script not in known]
 
 
 def is_run_in_place(deployment: Deployment) -> bool:

@@ -76,7 +76,15 @@ def of_site(machine: Machine, path: str, service: Service) -> tuple[str, dict[st
     hosts = site.running(service.project)
     options = site.process(hosts[0]) if hosts else {}
     home = options.get("python-home") or options.get("python-path", "").partition("/lib/python")[0]
+    script = hosts[0].script if hosts else None
+    home = home or _activated(machine.read_text(script) or "" if script else "")
     return (f"{home}/bin/python" if home else "/usr/bin/python3"), options
+
+
+def _activated(script: str) -> str:
+    """The virtualenv that an application file enters by itself, as OpenStack-Ansible's did in 2015."""
+    found = re.search(r"""["'](/[^"'\s]+)/bin/activate_this\.py["']""", script)
+    return found[1] if found else ""
 
 
 def addresses(program: Program, service: Service, options: Configuration) -> tuple[str, ...]:

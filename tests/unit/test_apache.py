@@ -238,6 +238,38 @@ def test_ports_that_another_site_needs_are_not_let_go_of(cloud: SimulatedCloud, 
     assert differences(cloud, before) == []
 
 
+def test_the_virtualenv_that_an_application_enters_by_itself_is_productions(machine: SimulatedMachine) -> None:
+    site = re.sub(f" \\\\\\n *python-home={images.KEYSTONE_VENV}", "", images.keystone_site())
+    assert "python-home" not in site
+    images.put(machine.files, f"{web.SITES}/keystone-httpd.conf", site)
+    script = f"""import os
+activate_this = os.path.expanduser("{images.KEYSTONE_VENV}/bin/activate_this.py")
+exec(open(activate_this).read(), dict(__file__=activate_this))
+from keystone.server import wsgi as wsgi_server
+"""
+    images.put(machine.files, "/var/www/cgi-bin/keystone/main", script)
+    assert units.version(found(machine)) == "27.1.0"
+    deployment = units.examine(found(machine))
+    assert deployment.interpreter.virtualenv == images.KEYSTONE_VENV
+    _, point = plan.takeover(deployment, "", PLACE, between=[], in_apache=True)
+    assert isinstance(point, PointSite)
+    assert point.text.count(f"python-home={PLACE.overlay}") == 2
+
+
+def test_an_application_among_productions_packages_is_refused(cloud: SimulatedCloud) -> None:
+    """As horizon's django.wsgi of 2015, which puts the folder that it is in before all others."""
+    machine = in_ports_conf(cloud)
+    script = f"{images.KEYSTONE_VENV}/lib/python3.11/site-packages/keystone/wsgi/django.wsgi"
+    site = (machine.read_text(f"{web.SITES}/keystone-httpd.conf") or "").replace(
+        "/var/www/cgi-bin/keystone/main", script
+    )
+    images.put(machine.files, f"{web.SITES}/keystone-httpd.conf", site)
+    before = cloud.take()
+    with pytest.raises(DevswapError, match="among production's own packages"):
+        swap.checkout(cloud.host(), Wish("keystone", "plain", None, None, detach=True, apache=True), cloud.makers)
+    assert differences(cloud, before) == []
+
+
 def test_the_web_server_before_a_unit_is_found(machine: SimulatedMachine) -> None:
     text = "<VirtualHost 10.0.0.1:80>\nProxyPass / http://127.0.0.1:8004/\n</VirtualHost>\n"
     machine.write_text(f"{web.SITES}/front.conf", text)
