@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from devswap import ports
@@ -15,7 +15,7 @@ _RELEASES = f"{_ROOT}/os-releases"
 _CONSTRAINTS = f"{_ROOT}/constraints/upper_constraints_cached.txt"
 _PORT = 8181
 _ANY = ("0.0.0.0", "[::]")  # noqa: S104 - told by the kernel
-# In its first years one lay in the folder of each release
+# In its first years one lay in the folder of each release, from Newton on in that of each system below it
 _OLD_CONSTRAINTS = "requirements_constraints.txt"
 
 
@@ -54,14 +54,19 @@ def _own(of: Machine, machines: Iterable[Machine]) -> list[Machine]:
 
 
 def _wheels(machine: Machine) -> list[str]:
-    folders = [
-        f"{release}/{system}/wheels/"
-        for release in machine.names(_RELEASES)
-        for system in machine.names(f"{_RELEASES}/{release}")
-        if machine.is_folder(f"{_RELEASES}/{release}/{system}/wheels")
-    ]
-    places = _places(machine) if folders else []
-    return [f"http://{address}:{_PORT}/os-releases/{folder}" for folder in folders for address in places]
+    folders = [each for each in _folders(machine) if any(name.endswith(".whl") for name in machine.names(each))]
+    found, places = [folder.removeprefix(_ROOT) for folder in folders], _places(machine) if folders else []
+    return [f"http://{address}:{_PORT}{folder}/" for folder in found for address in places]
+
+
+def _folders(machine: Machine) -> Iterator[str]:
+    """Where the wheels of a release may be, the newest release first: until Mitaka, until Queens, and since."""
+    for release in sorted(machine.names(_RELEASES), reverse=True):
+        yield f"{_RELEASES}/{release}"
+        for system in machine.names(f"{_RELEASES}/{release}"):
+            if machine.is_folder(f"{_RELEASES}/{release}/{system}"):
+                yield f"{_RELEASES}/{release}/{system}"
+                yield f"{_RELEASES}/{release}/{system}/wheels"
 
 
 def _places(machine: Machine) -> list[str]:
@@ -74,8 +79,7 @@ def _places(machine: Machine) -> list[str]:
 
 
 def _constraints(machine: Machine) -> Published | None:
-    releases = sorted(machine.names(_RELEASES), reverse=True)
-    for path in (_CONSTRAINTS, *(f"{_RELEASES}/{release}/{_OLD_CONSTRAINTS}" for release in releases)):
+    for path in (_CONSTRAINTS, *(f"{folder}/{_OLD_CONSTRAINTS}" for folder in _folders(machine))):
         if text := machine.read_text(path):
             return Published(text, f"{path} of {machine.name}")
     return None

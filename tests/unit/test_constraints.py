@@ -142,8 +142,25 @@ def test_a_cloud_keeps_them_where_its_era_did(tmp_path: Path) -> None:
     old = "/var/www/repo/os-releases/12.0.0/requirements_constraints.txt"
     images.put(repo.files, old, "a===1\n")
     assert repository.constraints(heat, [heat, repo]) == Published("a===1\n", f"{old} of {images.GALERA}")
+    newton = "/var/www/repo/os-releases/14.2.16/ubuntu-16.04-x86_64/requirements_constraints.txt"
+    images.put(repo.files, newton, "a===2\n")
+    assert repository.constraints(heat, [heat, repo]) == Published("a===2\n", f"{newton} of {images.GALERA}")
     images.put(repo.files, CACHED, OF_CLOUD)
     assert repository.constraints(heat, [heat, repo]) == Published(OF_CLOUD, f"{CACHED} of {images.GALERA}")
+
+
+@pytest.mark.parametrize(
+    "folder", ["12.2.8", "14.2.16/ubuntu-16.04-x86_64", "33.0.1/debian-12-x86_64/wheels"], ids=["2015", "Newton", "now"]
+)
+def test_a_cloud_serves_its_wheels_where_its_era_did(tmp_path: Path, folder: str) -> None:
+    cloud = SimulatedCloud(tmp_path)
+    heat, repo = cloud.machine(images.HEAT), cloud.machine(images.GALERA)
+    images.put(repo.files, f"/var/www/repo/os-releases/{folder.partition('/')[0]}/MANIFEST.in", "a\n")
+    assert repository.private_links(heat, [heat, repo]) == ()
+    images.put(repo.files, f"/var/www/repo/os-releases/{folder}/heat-24.0.0-py3-none-any.whl", "PK")
+    links = tuple(f"http://{address}:8181/os-releases/{folder}/" for address in repo.addresses())
+    assert links
+    assert repository.private_links(heat, [heat, repo]) == links
 
 
 def test_the_two_options_exclude_each_other() -> None:
