@@ -63,6 +63,8 @@ class Indexes:
     options: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     """Proxies and certificates, as variables."""
+    is_closed: bool = False
+    """The machine's settings know the private index only (no-index), and what they say of releases is of that."""
 
     @property
     def has_private(self) -> bool:
@@ -80,7 +82,8 @@ class Indexes:
 
         `0` and not an empty text: pip takes an empty variable for none at all.
         """
-        return self._base([]) | {"PIP_NO_INDEX": "0"} | _simple(self.public)
+        found = self._base([]) | {"PIP_NO_INDEX": "0"} | _simple(self.public)
+        return {name: value for name, value in found.items() if not (self.is_closed and name == "PIP_PRE")}
 
     def _base(self, trusted: Sequence[str]) -> dict[str, str]:
         options = {f"PIP_{name.upper().replace('-', '_')}": value for name, value in self.options.items()}
@@ -145,6 +148,7 @@ def told_apart(found: Mapping[str, str], variables: Mapping[str, str], private_l
         public=() if beside_no_index and not configured else _unique(configured),
         options={name: found[name] for name in _PASSED_ON if name in found},
         environment={name: value for name, value in variables.items() if _PROXIES.match(name)},
+        is_closed=beside_no_index,
     )
 
 

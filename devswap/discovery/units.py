@@ -158,7 +158,9 @@ def started(found: Found) -> list[str]:
 
 def _installed_version(machine: Machine, prefix: str, distribution: str) -> str | None:
     wanted = re.sub(r"[-_.]+", "_", distribution).lower()
-    folders = [f"{prefix}/lib/{name}/site-packages" for name in machine.names(f"{prefix}/lib") if "python" in name]
+    libraries = [f"{prefix}/lib/{name}" for name in machine.names(f"{prefix}/lib") if "python" in name]
+    # Debian's own Python has what pip installs in the second: /usr/local/lib/python3.11/dist-packages
+    folders = [f"{library}/{kind}" for library in libraries for kind in ("site-packages", "dist-packages")]
     for folder in [*folders, "/usr/lib/python3/dist-packages"]:
         for name in machine.names(folder):
             stem, _, kind = name.rpartition(".")

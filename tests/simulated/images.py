@@ -143,6 +143,7 @@ def keystone() -> Files:
         "/etc/apache2/sites-enabled/keystone-httpd.conf",
         keystone_site(),
     )
+    put(files, "/etc/apache2/ports.conf", "# The ports are those of the sites\n")
     enable(files, "apache2")
     return files
 

@@ -79,6 +79,13 @@ def test_settings_that_change_what_an_install_does_stay_behind(option: str) -> N
     assert name not in found.ask_public()
 
 
+def test_that_a_private_index_has_early_releases_is_not_said_of_the_public_one() -> None:
+    """OpenStack-Ansible had both settings in its first years."""
+    found = indexes("[global]\nno-index = True\npre = True\n[install]\nfind-links =\n  http://10.0.0.1:8181/x/\n")
+    assert (found.ask_private()["PIP_PRE"], "PIP_PRE" in found.ask_public()) == ("True", False)
+    assert indexes("[global]\npre = True\n").ask_public()["PIP_PRE"] == "True"
+
+
 def test_no_other_pip_settings_are_read() -> None:
     assert indexes().ask_public()["PIP_CONFIG_FILE"] == "/dev/null"
     assert indexes().ask_private()["PIP_CONFIG_FILE"] == "/dev/null"

@@ -42,6 +42,14 @@ def test_a_service_is_where_its_unit_is(machine: SimulatedMachine) -> None:
     assert units.version(place) == "33.0.1"
 
 
+def test_what_pip_installed_for_the_systems_own_python_has_a_version(machine: SimulatedMachine) -> None:
+    """As OpenStack-Ansible did before it had virtualenvs."""
+    rewrite(machine, "[Service]\nUser=heat\nExecStart=/usr/local/bin/heat-engine --log-file=/var/log/heat/engine.log\n")
+    packages = "/usr/local/lib/python3.11/dist-packages"
+    images.put(machine.files, f"{packages}/openstack_heat-24.0.1.dist-info/METADATA", "Name: openstack-heat\n")
+    assert units.version(found(machine)) == "24.0.1"
+
+
 def test_a_unit_that_several_services_share_is_told_by_their_files(machine: SimulatedMachine) -> None:
     images.put(machine.files, "/lib/systemd/system/apache2.service", "[Service]\nExecStart=/usr/sbin/apachectl start\n")
     files = ("/etc/stack-web/main.conf", "/etc/stack-web.conf")

@@ -100,6 +100,15 @@ def example(kind: str, simulated: SimulatedCloud) -> Step:
             APACHE, service="keystone", unit="devswap-keystone.service", user="keystone", group="keystone"
         ),
         "let-go": LetGo(APACHE, service="keystone", unit=web.UNIT, path=SITE, text=LET_GO, ports=("5000",)),
+        "let-go, by another file": LetGo(
+            APACHE,
+            service="keystone",
+            unit=web.UNIT,
+            path=SITE,
+            text=LET_GO,
+            ports=("5000",),
+            others=((web.PORTS, "#devswap: Listen 5000\n"), (f"{web.SITES}/ports.conf", "# none\n")),
+        ),
         "point-site": PointSite(APACHE, service="keystone", unit=web.UNIT, path=SITE, text=POINTED, before=LET_GO),
         "refresh-front": RefreshFront(
             ON,

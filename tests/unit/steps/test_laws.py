@@ -20,7 +20,7 @@ from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.unit.steps.examples import COMMAND, UNIT, captured_by, example
 
-STEPS = (*sorted(Step.known), "haproxy, narrowed", "haproxy, alone")
+STEPS = (*sorted(Step.known), "let-go, by another file", "haproxy, narrowed", "haproxy, alone")
 # What is not there any more after a restart of the machine, and is done again then. A mount that is there is left.
 REPEATED = [name for name, step in sorted(Step.known.items()) if not (step.outlives_restart or issubclass(step, Mount))]
 
