@@ -66,6 +66,19 @@ def test_a_mounted_folder_is_the_hosts_and_is_gone_after_unmount(machine: Machin
     machine.unmount("/run/dsct/mount")
 
 
+def test_a_file_mounted_on_another_hides_it_until_it_is_unmounted(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("host")
+    machine.make_folder("/run/dsct")
+    machine.write_text("/run/dsct/file", "machine")
+    machine.mount(tmp_path / "file", "/run/dsct/file", readonly=True)
+    assert machine.mounted("/run/dsct/file") == ["/run/dsct/file"]
+    assert machine.read_text("/run/dsct/file") == "host"
+    machine.unmount("/run/dsct/file")
+    assert machine.mounted("/run/dsct") == []
+    assert machine.read_text("/run/dsct/file") == "machine"
+    machine.remove("/run/dsct/file")
+
+
 def test_what_is_mounted_one_on_the_other_is_unmounted_as_a_whole(machine: Machine, tmp_path: Path) -> None:
     """After a restart of the machine a swap's mounts are made again, the new ones among them."""
     for _ in range(2):
