@@ -2,6 +2,9 @@
 
 Projects give up their own servers (heat did in 2026): production of an earlier release is a script, and a checkout of a
 later one has but the application. It is served as one that Apache runs in production: see serve.py.
+
+They give up the scripts that uWSGI loads, too (nova and keystone did in 2025). Production's own uWSGI goes on then, and
+loads the module's file instead.
 """
 
 from __future__ import annotations
@@ -20,13 +23,18 @@ _ANY = "0.0.0.0"  # noqa: S104 - where the servers of these projects listen by t
 def address(deployment: Deployment, scripts: Collection[str], checkout: Path) -> str:
     """HOST:PORT where the application of `checkout` is to be served; empty where it brings its script, or nothing.
 
-    Empty, too, where the catalogue does not know where its own server would have listened. `scripts` are those of the
-    overlay. Raises DevswapError for an application that is served with TLS.
+    Where uWSGI serves it, that is uWSGI's. Empty, too, where the catalogue does not know where its own server would
+    have listened. `scripts` are those of the overlay. Raises DevswapError for one that a server of its own serves with
+    TLS.
     """
     service, web = deployment.service, deployment.service.web
-    if deployment.hosted or deployment.uwsgi or web is None or not plan.missing_scripts(deployment, scripts, None):
+    if deployment.hosted or web is None or not plan.missing_scripts(deployment, scripts, None):
         return ""
-    if not (web.group and web.port and web.module) or not (checkout / plan.module_file(service)).is_file():
+    if not web.module or not (checkout / plan.module_file(service)).is_file():
+        return ""
+    if deployment.uwsgi:
+        return next(iter(deployment.addresses), "").partition("://")[2]
+    if not (web.group and web.port):
         return ""
     if any(url.startswith("https:") for url in deployment.addresses):
         raise DevswapError(
@@ -43,6 +51,8 @@ def address(deployment: Deployment, scripts: Collection[str], checkout: Path) ->
 def told(deployment: Deployment, where: str) -> str:
     web = deployment.service.web
     assert web is not None  # noqa: S101 - it is served
+    if deployment.uwsgi:
+        return f"the checkout has no script for uWSGI any more: {web.module} is loaded in its place"
     return (
         f"the checkout has no script for {deployment.service.name} any more: {web.module} is served on {where} by "
         "devswap's own server, one request at a time whatever --workers says"

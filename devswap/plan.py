@@ -35,7 +35,7 @@ def slot(service: str, number: int) -> Slot:
 def command(deployment: Deployment, place: Slot, made: Made = NOTHING, *, served_at: str = "") -> Command:
     """Production's own command with the overlay's interpreter and script, and settings that suit a terminal.
 
-    With `served_at` the application is served there, as one that Apache runs is: see own_server.py.
+    With `served_at` the application is served there from its module, as one that Apache runs is: see own_server.py.
     """
     path = deployment.environment.get("PATH", _PATH)
     environment = {
@@ -50,7 +50,7 @@ def command(deployment: Deployment, place: Slot, made: Made = NOTHING, *, served
         served += [f"{url}={folder}" for url, folder in made.aliases.items()]
         environment |= {"PYTHONPATH": made.python} if made.python else {}
         argv = [f"{place.overlay}/bin/python", "-m", "_devswap_serve", *served]
-    elif served_at:
+    elif served_at and told is None:
         program = f"{served_at}={place.checkout}/{module_file(deployment.service)}"
         arguments = deployment.command[2:] if deployment.command[0] == MODULE else deployment.command[1:]
         argv = [*_as_its_user(deployment), f"{place.overlay}/bin/python", "-m", "_devswap_serve", program, "--"]
@@ -60,6 +60,7 @@ def command(deployment: Deployment, place: Slot, made: Made = NOTHING, *, served
         on_terminal = deployment.service.on_terminal
     else:
         script = f"{place.overlay}/bin/{_name(told.script)}" if told.script else None
+        script = f"{place.checkout}/{module_file(deployment.service)}" if served_at else script
         argv = uwsgi.development(told, place.overlay, environment, script=script)
     return Command(tuple(argv), environment, simple=deployment.forks, on_terminal=on_terminal)
 

@@ -1,4 +1,4 @@
-"""A checkout that has given up the script with which production serves its application."""
+"""A checkout that has given up the script with which production, or production's uWSGI, serves its application."""
 
 from __future__ import annotations
 
@@ -72,3 +72,34 @@ def test_nothing_is_served_where_it_is_not_known_where(deployment: Deployment, t
     file.parent.mkdir(parents=True)
     file.write_text("application = None\n")
     assert own_server.address(one, [], tmp_path / "c") == ""
+
+
+def under_uwsgi(tmp_path: Path, said: str) -> Deployment:
+    """heat-api, of which uWSGI's own file says `said`."""
+    machine = SimulatedCloud(tmp_path).machine(images.HEAT)
+    path = "/etc/uwsgi/heat-api.ini"
+    machine.write_text(path, (machine.read_text(path) or "").replace("wsgi = heat.wsgi.api:application", said))
+    (found,) = units.find([load_catalogue().get("heat-api")], [machine])
+    return units.examine(found)
+
+
+def test_uwsgi_loads_the_module_of_a_checkout_without_the_script_that_it_loads(tmp_path: Path) -> None:
+    deployment = under_uwsgi(tmp_path / "cloud", f"wsgi-file = {images.VENV}/bin/heat-wsgi-api")
+    checkout, place = tmp_path / "checkout", plan.slot("heat-api", 1)
+    assert own_server.address(deployment, [], checkout) == ""
+    (checkout / "heat/wsgi").mkdir(parents=True)
+    (checkout / "heat/wsgi/api.py").write_text("application = None\n")
+    assert own_server.address(deployment, ["heat-wsgi-api"], checkout) == ""
+    where = own_server.address(deployment, [], checkout)
+    assert where == "172.29.236.130:8004"
+    argv = plan.command(deployment, place, served_at=where).argv
+    assert argv[0] == images.UWSGI
+    assert argv[argv.index("--wsgi-file") + 1] == f"{place.checkout}/heat/wsgi/api.py"
+    assert "heat.wsgi.api is loaded in its place" in own_server.told(deployment, where)
+
+
+def test_uwsgi_that_loads_a_module_loads_it_still(tmp_path: Path) -> None:
+    deployment = under_uwsgi(tmp_path / "cloud", "module = heat.wsgi.api")
+    (tmp_path / "heat/wsgi").mkdir(parents=True)
+    (tmp_path / "heat/wsgi/api.py").write_text("application = None\n")
+    assert own_server.address(deployment, [], tmp_path) == ""
