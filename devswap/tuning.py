@@ -161,7 +161,7 @@ def settings(words: Collection[str]) -> tuple[dict[str, str], dict[str, tuple[st
 
 def require_lines(lists: Mapping[str, Sequence[str]]) -> None:
     """Raises UsageError for a value that a line of a configuration file cannot hold."""
-    if broken := [name for name, values in lists.items() if any("\n" in value for value in values)]:
+    if broken := [name for name, values in lists.items() if any(set("\r\n") & set(value) for value in values)]:
         raise UsageError(f"a value of {broken[0]} has several lines", hint="give each value a --set of its own")
 
 

@@ -63,6 +63,7 @@ def test_it_is_shown_in_a_line_each() -> None:
         ([".debug=x"], "GROUP.OPTION"),
         (["a b.c d=x"], "GROUP.OPTION"),
         (["a.b=1", "a.b=2\nc = 3"], "a.b has several lines"),
+        (["a.b=1", "a.b=2\rc = 3"], "a.b has several lines"),
         (["a.password=1", "a.password=2"], "secret"),
         (["keystone_authtoken.password=x"], "secret"),
         (["database.connection=mysql://heat:x@db/heat"], "secret"),
