@@ -122,9 +122,9 @@ def _at_rest(path: str) -> Iterator[sqlite3.Connection | None]:
         connection = sqlite3.connect(
             f"file:{quote(path)}?mode=rw", uri=True, timeout=_LOCK_SECONDS, isolation_level=None
         )
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         os.stat(path)
-        raise
+        raise OSError(f"{path}: {error}") from error
     with closing(connection):
         yield connection if _is_held(path, connection) else None
 
@@ -134,9 +134,9 @@ def _is_held(path: str, connection: sqlite3.Connection) -> bool:
         if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.execute("BEGIN IMMEDIATE")
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         os.stat(path)
-        raise
+        raise OSError(f"{path}: {error}") from error
     except sqlite3.DatabaseError:
         return False
     if os.path.exists(path + "-wal") and os.path.getsize(path + "-wal"):
@@ -216,14 +216,18 @@ def _put(path: str, member: tarfile.TarInfo, content: Any, pending: tuple[tarfil
     """The database comes last: as long as it is not there, all of this is done again."""
     if not os.path.isdir(os.path.dirname(path)):
         return
-    with open(path + _TEMPORARY, "wb") as file:
-        left = member.size
-        while left:
-            piece = content.read(min(left, 1 << 18))
-            if not piece:
-                raise OSError(f"the archive ends in the midst of {member.name}")
-            left -= file.write(piece)
-        _finish(file, member.mode, member.gid)
+    try:
+        with open(path + _TEMPORARY, "wb") as file:
+            left = member.size
+            while left:
+                piece = content.read(min(left, 1 << 18))
+                if not piece:
+                    raise OSError(f"the archive ends in the midst of {member.name}")
+                left -= file.write(piece)
+            _finish(file, member.mode, member.gid)
+    except BaseException:  # a full disk: what has no room takes none
+        _remove(path + _TEMPORARY)
+        raise
     if pending is None:
         _remove(path + PENDING)
     else:

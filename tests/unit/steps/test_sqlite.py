@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
+import sqlite3
+import tarfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from devswap import sqlite_by_hand, sqlite_files
+from devswap import sqlite_by_hand, sqlite_files, sqlite_inside
 from devswap.errors import DevswapError
 from devswap.steps.sqlite import KeepSqlite
 from devswap.steps.step import Cloud
@@ -276,3 +280,24 @@ def test_by_hand_the_same_program_reads_the_same_line(cloud: Cloud, step: KeepSq
     assert any(shlex.quote(str(asked)) in line and "put-back" in line for line in lines)
     assert asked.read_text() == STORED.asked(captured["files"])
     assert (cloud.vault / sqlite_by_hand.SCRIPT).read_text() == sqlite_files.script()
+
+
+def test_one_that_somebody_keeps_locked_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.executescript(f"{sqlite.SCHEMA}; BEGIN EXCLUSIVE")
+        monkeypatch.setattr(sqlite_inside, "_LOCK_SECONDS", 0)
+        with pytest.raises(OSError, match=f"{path}: database is locked"):
+            sqlite_inside.look({"folder": str(tmp_path), "patterns": ["*.db"]})
+        other.rollback()
+    assert set(sqlite_inside.look({"folder": str(tmp_path), "patterns": ["*.db"]})) == {"a.db"}
+
+
+def test_what_cannot_be_written_whole_leaves_the_database_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    path.write_bytes(b"altered")
+    member = tarfile.TarInfo("a.db")
+    member.size = 100
+    with pytest.raises(OSError, match="in the midst of"):
+        sqlite_inside._put(str(path), member, io.BytesIO(b"half"), None)
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {"a.db": b"altered"}
