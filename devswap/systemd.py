@@ -100,6 +100,11 @@ def reload(machine: Machine) -> None:
     machine.run(["systemctl", "daemon-reload"])
 
 
+def reads(machine: Machine, unit: str, drop_in: str) -> bool:
+    """Whether systemd goes by the file `drop_in` of `unit`, also where that is not there any more."""
+    return drop_in in show(machine, unit, "DropInPaths")["DropInPaths"].split()
+
+
 def start(
     machine: Machine,
     unit: str,

@@ -51,7 +51,8 @@ class LengthenWait(Step):
                 return
             machine.rename(self._path, self._leaving)
         if machine.exists(self._leaving):
-            systemd.reload(machine)
+            if systemd.reads(machine, self.unit, self._path):
+                systemd.reload(machine)
             if captured["active"]:
                 self._restart(machine)
                 followers.start_again(cloud, self.on, captured.get("followers", ()))

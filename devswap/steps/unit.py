@@ -144,12 +144,8 @@ class HoldUnit(Step):
         machine.remove(development.half_written(path))
         if machine.is_folder(folder) and not machine.names(folder):
             machine.remove(folder)
-        if self._is_read(machine):
+        if systemd.reads(machine, self.unit, path):
             systemd.reload(machine)
-
-    def _is_read(self, machine: Machine) -> bool:
-        """Whether systemd goes by the drop-in, also where its file is not there any more."""
-        return development.path(self.unit) in systemd.show(machine, self.unit, "DropInPaths")["DropInPaths"].split()
 
     def _is_theirs(self, machine: Machine, cloud: Cloud) -> bool:
         """Whether the drop-in stays as somebody else has made it; Unrecognised where nobody has said so.
@@ -174,7 +170,7 @@ class HoldUnit(Step):
         machine = cloud.machine(self.on)
         if not machine.is_running():
             return
-        if not self._is_theirs(machine, cloud) and not self._is_read(machine):
+        if not self._is_theirs(machine, cloud) and not systemd.reads(machine, self.unit, self.files[0]):
             return
         try:
             systemd.reload(machine)

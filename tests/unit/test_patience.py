@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from devswap import development, meant, patience, swap
+from devswap import development, meant, patience, swap, systemd
 from devswap.database import Database
 from devswap.debugger import caller
-from devswap.errors import NotWhole
+from devswap.errors import CommandFailed, NotWhole
+from devswap.machine import Machine
+from devswap.process import Result
 from devswap.steps.patience import LengthenWait
 from devswap.wish import Wish
 from tests.simulated import images
@@ -117,6 +119,24 @@ def test_a_checkout_that_fails_gives_them_their_own_patience_back(cloud: Simulat
     whole = cloud.take()
     with pytest.raises(Exception, match="does not serve"):
         swap.checkout(cloud.host(), patient("dies"), cloud.makers)
+    assert differences(cloud, whole) == []
+
+
+def test_a_caller_whose_systemd_reads_no_files_is_as_it_was_after_a_checkout_that_fails_for_that(
+    cloud: SimulatedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its /run is full; of the drop-in it has never heard."""
+    whole = cloud.take()
+
+    def full(machine: Machine) -> None:
+        refused = Result(("systemctl", "daemon-reload"), 1, "", "not enough space available on /run/systemd\n")
+        raise CommandFailed("cannot run systemctl", result=refused)
+
+    with monkeypatch.context() as now:
+        now.setattr(systemd, "reload", full)
+        with pytest.raises(CommandFailed, match="cannot run systemctl"):
+            swap.checkout(cloud.host(), patient(), cloud.makers)
+    assert cloud.host().journals.all() == []
     assert differences(cloud, whole) == []
 
 
