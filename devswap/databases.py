@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from devswap import database_source, unit_environment
+from devswap import broker, database_source, unit_environment
 from devswap.configuration import Configuration
 from devswap.database_source import Listed, Source
 from devswap.database_url import Url
@@ -16,8 +16,6 @@ from devswap.host import Host
 from devswap.machine import Machine, while_running
 from devswap.service import Database, Index
 from devswap.sqlite_files import SqliteFiles
-
-_BROKER = ("DEFAULT", "transport_url")
 
 
 def sources_of(host: Host, deployment: Deployment) -> tuple[Source, ...]:
@@ -67,13 +65,13 @@ def records_of(host: Host, deployment: Deployment) -> tuple[Source, ...]:
     service, wanted = deployment.service, deployment.service.records
     assert wanted is not None  # noqa: S101 - only asked of such
     here = deployment.machine
-    ours = _options(here, deployment.unit, deployment.config_files).get(*_BROKER)
+    ours = broker.of(_options(here, deployment.unit, deployment.config_files))
     for machine, unit in units.with_units(wanted.units, host.running()) if ours else ():
 
         def named(where: Machine, unit: str = unit) -> Source | None:
             files = units.config_files(where, unit, service.config, unit.removesuffix(".service"))
             options = _options(where, unit, files)
-            if options.get(*_BROKER) != ours or not options.get(wanted.group, wanted.option):
+            if broker.of(options) != ours or not options.get(wanted.group, wanted.option):
                 return None
             return source(where.address, unit, files, wanted)
 

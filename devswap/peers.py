@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from devswap import development, transaction, unit_environment
+from devswap import broker, development, transaction, unit_environment
 from devswap.configuration import Configuration
 from devswap.deployment import Deployment
 from devswap.discovery import units
@@ -17,9 +17,6 @@ from devswap.steps.peer import HoldPeer
 
 Peer = tuple[str, str]
 """The address of a machine, and the unit there."""
-
-# Its URL with everything in it: two clouds on one host have other passwords at least.
-_BROKER = ("DEFAULT", "transport_url")
 
 
 def of(host: Host, deployment: Deployment) -> list[Peer]:
@@ -39,14 +36,14 @@ def elsewhere(host: Host, deployment: Deployment) -> list[Found]:
 def with_its_broker(host: Host, deployment: Deployment, places: Iterable[Found]) -> list[Found]:
     """Those of `places` that run with the deployment's broker; of whom that cannot be told, it is said."""
     here, unit = deployment.machine, deployment.unit
-    ours = Configuration.of(here, deployment.config_files, unit_environment.of(here, unit)).get(*_BROKER)
+    ours = broker.of(Configuration.of(here, deployment.config_files, unit_environment.of(here, unit)))
     found = []
     for each in (each for each in places if each.active):
         name = each.service.name
         asked = while_running(each.machine, partial(_of_found, each))
         if asked is None:  # it was stopped meanwhile, and consumes nothing
             continue
-        theirs = asked.get(*_BROKER)
+        theirs = broker.of(asked)
         if ours is None or theirs is None:
             whose = f"{name} in {each.machine.name}" if ours else f"{deployment.service.name}"
             host.say(

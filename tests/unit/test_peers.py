@@ -100,6 +100,22 @@ def test_another_clouds_engine_is_nobodys_peer(cloud: SimulatedCloud, peer: Simu
     assert not any("queue" in line for line in cloud.said)
 
 
+def test_a_peer_may_name_the_brokers_servers_in_another_order(cloud: SimulatedCloud, peer: SimulatedMachine) -> None:
+    """OpenStack-Ansible of 2015 had three of them, and an order for each container."""
+    conf, one = f"{images.VENV}/etc/heat/heat.conf", "heat:broker@172.29.236.111:5671"
+    for name, servers in (
+        (images.HEAT, f"{one},heat:broker@172.29.236.112:5671"),
+        (images.HEAT_PEER, f"heat:broker@172.29.236.112:5671,{one}"),
+    ):
+        machine = cloud.machine(name)
+        machine.write_text(conf, (machine.read_text(conf) or "").replace(one, servers))
+    before = cloud.take()
+    checkout(cloud)
+    assert not peer.init.is_active(UNIT)
+    restore(cloud)
+    assert differences(cloud, before) == []
+
+
 def configure(peer: SimulatedMachine, how: str) -> None:
     """Let the peer have its broker from elsewhere than heat.conf."""
     conf, unit = f"{images.VENV}/etc/heat/heat.conf", f"/etc/systemd/system/{UNIT}"
