@@ -15,6 +15,7 @@ from devswap.errors import DevswapError, Interrupted, NotWhole, UsageError
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.machine import shown
+from devswap.masking import mask
 from devswap.proof import Restored
 from devswap.steps.database import SyncDatabase
 from devswap.steps.sqlite import KeepSqlite
@@ -209,9 +210,9 @@ def _show(result: Restored) -> None:
     for name in result.held:
         print(f"  the {name} stays changed: other swaps hold it")
     for line in result.left:
-        print(f"  left as it is: {line}")
+        print(f"  left as it is: {mask(line)}")
     for line in result.changed_by_others:
-        print(f"  changed, and not by devswap: {line}")
+        print(f"  changed, and not by devswap: {mask(line)}")  # a command line may hold a password
     _show_moot(result)
 
 

@@ -82,12 +82,14 @@ def test_production_that_was_on_its_way_at_the_checkout_may_have_become_what_it_
     """It had not named its process yet, and never runs without its name again."""
     take_over(cloud, "plain")
     (journal,) = cloud.host().journals.all()
-    was = {**journal.swap.fingerprint, "unit command": f"{images.VENV}/bin/python heat-engine"}
+    was = {**journal.swap.fingerprint, "unit command": f"{images.VENV}/bin/python heat-engine --password=geheim"}
     journal.describe(fingerprint=was)
     assert "unit command: was " in person.is_told("restore").message
     journal.describe(fingerprint={**was, "serving": "no"})
     person.types("devswap restore heat-engine")
-    assert "unit command: was " in "".join(capsys.readouterr())
+    said = "".join(capsys.readouterr())
+    assert "unit command: was " in said
+    assert "geheim" not in said
     assert cloud.host().journals.all() == []
 
 
