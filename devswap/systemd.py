@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 
-from devswap import remembered
+from devswap import own_network, remembered
 from devswap.errors import CommandFailed, CommandTimeout, DevswapError
 from devswap.machine import Machine
 from devswap.process import Result
@@ -260,9 +260,25 @@ def run_in_unit(
     )
     try:
         return machine.run(line, timeout=timeout, input=input)
-    except BaseException:
+    except BaseException as error:
         stop(machine, unit)
-        raise
+        said = error.result if isinstance(error, CommandFailed) else None
+        other = own_network.otherwise(properties or {}, said.code, said.stderr) if said else None
+        if other is None:
+            raise
+    return run_in_unit(
+        machine,
+        unit,
+        argv,
+        user=user,
+        group=group,
+        env=env,
+        cwd=cwd,
+        properties=other,
+        environment_files=environment_files,
+        timeout=timeout,
+        input=input,
+    )
 
 
 def stop_within(machine: Machine, unit: str, *, seconds: float) -> None:

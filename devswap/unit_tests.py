@@ -15,7 +15,18 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from devswap import development, locate, meant, overlay, overlay_of_swap, plan, systemd, testing, transaction
+from devswap import (
+    development,
+    locate,
+    meant,
+    overlay,
+    overlay_of_swap,
+    own_network,
+    plan,
+    systemd,
+    testing,
+    transaction,
+)
 from devswap.deployment import Deployment
 from devswap.errors import UsageError
 from devswap.host import Host
@@ -146,20 +157,25 @@ def _program(runner: str) -> list[str]:
 def _tests(deployment: Deployment, place: Slot, argv: Sequence[str]) -> int:
     own = f"{place.bytecode}/tests"
     environment = {"PATH": f"{place.overlay}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": own, "LANG": "C.UTF-8"}
-    line = systemd.unit_argv(
-        _unit(deployment),
-        development.overriding([place.python, "-B", "-c", _RUN, place.checkout, own, *argv], environment),
-        user=deployment.user,
-        group=deployment.group,
-        properties={
-            "PrivateTmp": "yes",
-            "PrivateNetwork": "yes",
-            "ProtectSystem": "strict",
-            "ReadWritePaths": place.bytecode,
-            "SendSIGHUP": "yes",
-            "TimeoutStopSec": "5s",
-        },
-    )
-    shown = ["--pty" if word == "--pipe" and sys.stdin.isatty() else word for word in line]
-    with deployment.machine.popen(shown, new_session=False) as process:
-        return process.wait()
+    properties: dict[str, str] | None = {
+        "PrivateTmp": "yes",
+        own_network.PRIVATE: "yes",
+        "ProtectSystem": "strict",
+        "ReadWritePaths": place.bytecode,
+        "SendSIGHUP": "yes",
+        "TimeoutStopSec": "5s",
+    }
+    code = 0
+    while properties is not None:
+        line = systemd.unit_argv(
+            _unit(deployment),
+            development.overriding([place.python, "-B", "-c", _RUN, place.checkout, own, *argv], environment),
+            user=deployment.user,
+            group=deployment.group,
+            properties=properties,
+        )
+        shown = ["--pty" if word == "--pipe" and sys.stdin.isatty() else word for word in line]
+        with deployment.machine.popen(shown, new_session=False) as process:
+            code = process.wait()
+        properties = own_network.otherwise(properties, code)
+    return code

@@ -162,6 +162,8 @@ def _systemd_run(machine: SimulatedMachine, arguments: list[str], call: Invocati
     unit = given["--unit"]
     if machine.init.load(unit) is not None and machine.init.unit(unit).active != "inactive":
         return Outcome(1, stderr=f"Failed to start transient service unit: Unit {unit} was already loaded.\n")
+    if ("--property", "PrivateNetwork=yes") in named and not machine.state.gives_networks:
+        return Outcome(225)  # systemd.exec(5): EXIT_NETWORK
     inner = Invocation(
         argv=tuple(argv),
         env={

@@ -41,6 +41,8 @@ class MachineState:
     haproxy: Haproxy | None = None
     more_addresses: tuple[str, ...] = ()
     """Those of other networks that it is in."""
+    gives_networks: bool = True
+    """Whether a unit can have a network of its own."""
 
     def __post_init__(self) -> None:
         self.init = Init(self.files)
