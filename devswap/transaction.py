@@ -173,7 +173,7 @@ def withdraw(journal: Journal, cloud: Cloud, chosen: Callable[[Step], bool]) -> 
 def _say_unnoted(journal: Journal, error: OSError) -> NoReturn:
     raise NotWhole(
         f"cannot note in {journal.folder.parent.parent} what is undone of {journal.swap.service}: {error}",
-        hint=f"make room there, then devswap restore {journal.called} goes on",
+        hint=f"{_mend(error)}, then devswap restore {journal.called} goes on",
     ) from error
 
 
@@ -299,11 +299,15 @@ def _guarded(journal: Journal, step: Step, moot: list[str] | None = None) -> Ite
             f"cannot {step.describe()[1]} in {step.on}: {error}", hint=", then ".join(filter(None, (error.hint, again)))
         ) from error
     except OSError as error:
-        room = "make room there" if error.errno == errno.ENOSPC else "mend that"
-        raise NotWhole(f"cannot {step.describe()[1]} in {step.on}: {error}", hint=f"{room}, then {again}") from error
+        hint = f"{_mend(error)}, then {again}"
+        raise NotWhole(f"cannot {step.describe()[1]} in {step.on}: {error}", hint=hint) from error
     except Exception as error:  # a fault of ours may be there the next time, too
         hint = f"{again}; {_by_hand(journal)}"
         raise NotWhole(f"cannot {step.describe()[1]} in {step.on}: {error!r}", hint=hint) from error
+
+
+def _mend(error: OSError) -> str:
+    return "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "mend that"
 
 
 def _by_hand(journal: Journal) -> str:

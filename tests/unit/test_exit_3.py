@@ -51,7 +51,7 @@ TABLE = {
     ("coming_back", "{type(error).__name__}"): "test_a_run_that_meets_a_broken_disk",
     ("transaction", "{journal.swap.service} is back, but not all"): "test_a_neighbour_that_does_not_start",
     ("transaction", "the swap of {service} is not complete"): "test_a_swap_that_is_half_made",
-    ("transaction", "cannot note in"): "test_a_full_disk",
+    ("transaction", "cannot note in"): "test_a_full_disk; test_a_disk_that_can_only_be_read_any_more",
     (
         "transaction",
         "cannot give {journal.swap.service} back to the end",
@@ -246,6 +246,26 @@ def test_a_disk_that_can_only_be_read(
         now.setattr(os, "open", disk.read_only(cloud.state))
         told = person.is_told("restore")
     assert "Read-only file system" in told.message
+    (again,) = commands(told.hint)
+    person.types(again)
+    assert differences(cloud, whole) == []
+
+
+def test_a_disk_that_can_only_be_read_any_more(
+    cloud: SimulatedCloud, whole: Snapshot, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has turned so while production came back, which it does all the same."""
+    take_over(cloud, "plain")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as now:
+        now.setattr(os, "replace", refuse)
+        told = person.is_told("restore")
+    assert "Read-only file system" in told.message
+    assert "make room" not in (told.hint or "")
+    assert cloud.machine(images.HEAT).init.unit(UNIT).argv[0].startswith(images.VENV)
     (again,) = commands(told.hint)
     person.types(again)
     assert differences(cloud, whole) == []
