@@ -124,8 +124,9 @@ class Source:
 
     def _is_in(self, address: str) -> bool:
         """Whether the database itself was in the machine at `address`, and went with it."""
-        # a host's name cannot have the _ that a container's had in 2015
-        return self.is_loopback or self.server == address.partition(":")[2].replace("_", "-")
+        # a host's name may lack the _ that a container's had in 2015
+        name = address.partition(":")[2]
+        return self.is_loopback or self.server in (name, name.replace("_", "-"))
 
 
 def from_json(read: Mapping[str, Any]) -> Source:

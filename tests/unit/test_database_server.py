@@ -40,6 +40,7 @@ def test_a_database_of_the_same_name_on_another_server_is_left_alone(tmp_path: P
     [
         ("galera", f"{images.DATABASE_HOST}:3306", False),
         ("gone-with-all", f"{images.DATABASE_HOST}:3306", True),
+        ("gone_with_all", f"{images.DATABASE_HOST}:3306", True),
         ("galera", "127.0.0.1:3306", True),
         ("galera", "", True),
     ],
