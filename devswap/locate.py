@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from devswap.deployment import Deployment
 from devswap.discovery import machines, units
@@ -10,7 +11,7 @@ from devswap.discovery.units import Found
 from devswap.errors import DevswapError, UsageError
 from devswap.host import Host
 from devswap.journal import Journal
-from devswap.machine import name_of
+from devswap.machine import name_of, while_running
 from devswap.service import Service
 
 
@@ -104,6 +105,13 @@ def _nowhere(host: Host, service: Service) -> DevswapError:
             f"cannot find {service.name}: no running machine has it, and {', '.join(asleep)} is stopped",
             hint=f"lxc-start -n {asleep[0]}, then try again",
         )
+    for machine in host.running():
+        if file := while_running(machine, partial(units.file_of_other_init, service=service)):
+            by = "upstart" if file.startswith("/etc/init/") else "an init script"
+            return DevswapError(
+                f"cannot take {service.name} in {machine.name} over: it is started by {by} ({file}), and only services"
+                " of systemd can be"
+            )
     return DevswapError(
         f"cannot find {service.name} on this cloud: no running machine has the unit {service.units[0]}.service",
         hint="devswap list shows what can be swapped here",

@@ -97,6 +97,14 @@ def is_its_own(machine: Machine, service: Service) -> bool:
     return not service.known_by or any(machine.exists(path) for path in service.known_by)
 
 
+def file_of_other_init(machine: Machine, service: Service) -> str | None:
+    """The file by which upstart or the init of System V starts the service; None where that is systemd's, or absent."""
+    if machine.is_folder("/run/systemd/system"):  # sd_booted(3)
+        return None
+    files = (path for name in service.units for path in (f"/etc/init/{name}.conf", f"/etc/init.d/{name}"))
+    return next((path for path in files if machine.exists(path)), None)
+
+
 def with_units(names: Iterable[str], machines: Iterable[Machine]) -> list[tuple[Machine, str]]:
     """(machine, unit) of every installed unit of these names."""
     wanted = list(names)

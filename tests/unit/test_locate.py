@@ -29,6 +29,23 @@ def test_the_only_place_is_taken(tmp_path: Path) -> None:
     assert locate.one(host, host.catalogue().get("heat-engine"), None).machine.name == images.HEAT
 
 
+@pytest.mark.parametrize(
+    ("file", "by"), [("/etc/init/heat-engine.conf", "upstart"), ("/etc/init.d/heat-engine", "an init script")]
+)
+def test_what_another_init_starts_is_refused_by_name(tmp_path: Path, file: str, by: str) -> None:
+    """As every service of OpenStack-Ansible was until Newton."""
+    cloud = SimulatedCloud(tmp_path)
+    machine, service = cloud.machine(images.HEAT), cloud.host().catalogue().get("heat-engine")
+    machine.files.remove("/etc/systemd/system/heat-engine.service")
+    images.put(machine.files, file, "")
+    with pytest.raises(DevswapError, match=r"no running machine has the unit heat-engine\.service"):
+        locate.one(cloud.host(), service, None)
+    machine.files.clear("/run/systemd")
+    machine.files.remove("/run/systemd/system")
+    with pytest.raises(DevswapError, match=rf"{images.HEAT} over: it is started by {by} \({file}\), and only services"):
+        locate.one(cloud.host(), service, None)
+
+
 def test_the_stopped_container_of_another_cloud_may_be_meant(cloud: SimulatedCloud) -> None:
     host = cloud.host()
     with pytest.raises(UsageError, match=f"{OTHER} of another cloud is stopped") as raised:
