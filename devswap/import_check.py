@@ -12,9 +12,13 @@ from types import MappingProxyType
 from typing import Any
 
 from devswap import development, systemd
-from devswap.errors import CommandFailed, DevswapError
+from devswap.errors import CommandFailed, CommandTimeout, DevswapError
 from devswap.machine import Machine
 from devswap.slot import Slot
+
+_SECONDS = 600.0
+"""A module may wait for what never comes when it is imported."""
+_MEND = "mend the checkout and try again; production has not been touched"
 
 # The arguments are taken out of sys.argv first: some modules parse it when they are imported (heat.wsgi.api).
 _PREAMBLE = """
@@ -163,6 +167,7 @@ def check_import(
     # What a module prints while it is imported is not the answer: the answer is the last line
     code = code.replace("sys.stdout.write(", "sys.stdout.write('\\n' + ")
     wanted = [*modules, *([f"={application}"] if application else [])]
+    named = ", ".join(each.lstrip("=") for each in wanted)
     settings = {**(environment or {}), "OS_DATABASE__CONNECTION": "sqlite://", **_HOME}
     try:
         result = systemd.run_in_unit(
@@ -175,9 +180,13 @@ def check_import(
             group=group,
             cwd="/",
             properties={**_APART, "PrivateNetwork": "yes"},
+            timeout=_SECONDS,
         )
+    except CommandTimeout as error:
+        raise DevswapError(
+            f"cannot import {named}: that had not ended after {_SECONDS / 60:.0f} minutes", hint=_MEND
+        ) from error
     except CommandFailed as error:
-        named = ", ".join(each.lstrip("=") for each in wanted)
         raise _import_failed(named, error.result.stderr, error.result.tail) from error
     found = json.loads(result.stdout.splitlines()[-1])
     _assert_readable(found["count"], found["unreadable"], slot, user)
@@ -228,7 +237,7 @@ def _import_failed(module: str, stderr: str, tail: str) -> DevswapError:
     lines = [line for line in stderr.strip().splitlines() if line.strip()]
     last = lines[-1] if lines else tail
     trace = "\n".join(lines[-_TAIL_LINES:])
-    hint = "mend the checkout and try again; production has not been touched"
+    hint = _MEND
     if last.startswith(("ModuleNotFoundError", "ImportError")):
         hint = "is a file of the change missing, or a requirement in requirements.txt? production has not been touched"
     return DevswapError(f"cannot import {module}: {last}\n{trace}", hint=hint)

@@ -12,6 +12,7 @@ from devswap import development, systemd
 from devswap.errors import CommandFailed, UsageError
 from devswap.machine import Machine
 
+_SECONDS = 300.0
 # What it prints last is the answer: modules may print what they like when they are imported.
 _LIST = """
 import importlib.metadata, json, sys
@@ -64,6 +65,7 @@ def listed(machine: Machine, service: str, python: str, deployment: Mapping[str,
             group=deployment["group"],
             cwd="/",
             properties={"PrivateTmp": "yes", "PrivateNetwork": "yes"},
+            timeout=_SECONDS,
         )
         found = json.loads(result.stdout.splitlines()[-1])
     except (CommandFailed, ValueError, IndexError):
