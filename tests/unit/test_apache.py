@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from devswap import apache, plan, swap
+from devswap.configuration import Configuration
 from devswap.discovery import sites, units
 from devswap.errors import DevswapError
 from devswap.service import load_catalogue
@@ -145,6 +146,16 @@ def test_on_a_terminal_a_server_of_its_own_answers_on_the_very_ports(machine: Si
     )
     steps = plan.takeover(deployment, "", PLACE, between=[])
     assert [type(step) for step in steps] == [OwnUnit, HoldUnit, LetGo, RunDevelopment]
+
+
+def test_on_a_terminal_it_has_no_log_file_whatever_productions_is_called(machine: SimulatedMachine) -> None:
+    """Of a name and no folder oslo.log makes a file in /, which a service's account may not."""
+    conf, told = "/etc/keystone/keystone.conf", "[DEFAULT]\nlog_file = keystone.log\nlog_dir = /var/log/keystone\n"
+    images.put(machine.files, conf, told)
+    settings = plan.command(units.examine(found(machine)), PLACE).environment
+    options = Configuration.of(machine, [conf], settings)
+    assert (options.get("DEFAULT", "log_dir"), options.get("DEFAULT", "log_file")) == ("", "")
+    assert Configuration.of(machine, [conf], {}).get("DEFAULT", "log_file") == "keystone.log"
 
 
 def test_under_apache_no_unit_is_touched(machine: SimulatedMachine) -> None:
