@@ -11,7 +11,7 @@ def of(options: Configuration) -> frozenset[str] | None:
     Without an order: OpenStack-Ansible gave each container another in its first years, to share the load out.
     """
     url = options.get("DEFAULT", "transport_url")
-    if url is None:
+    if not url:
         return None
     scheme, _, rest = url.partition("://")
     servers, slash, host = rest.partition("/")

@@ -141,8 +141,9 @@ def test_a_peer_is_known_wherever_its_broker_is_configured(
     assert differences(cloud, before) == []
 
 
-def test_a_peer_whose_broker_cannot_be_told_is_named(cloud: SimulatedCloud, peer: SimulatedMachine) -> None:
-    peer.write_text(f"{images.VENV}/etc/heat/heat.conf", "[DEFAULT]\n")
+@pytest.mark.parametrize("said", ["", "transport_url =\n"])
+def test_a_peer_whose_broker_cannot_be_told_is_named(cloud: SimulatedCloud, peer: SimulatedMachine, said: str) -> None:
+    peer.write_text(f"{images.VENV}/etc/heat/heat.conf", f"[DEFAULT]\n{said}")
     checkout(cloud)
     assert peer.init.is_active(UNIT)
     assert (
