@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from devswap import frames, process
-from devswap.errors import DevswapError
+from devswap.errors import DevswapError, NotWhole
 from devswap.foreground import CHUNK, INTERRUPT, raw_terminal, signals, write_all
 from devswap.frames import Reader
 from devswap.journal import Owner, make_private
@@ -151,7 +151,7 @@ def _carry(connection: socket.socket, wanted: set[str]) -> Left:
                 if kind == frames.OUTPUT:
                     write_all(sys.stdout.fileno(), content)
                 elif kind == frames.ENDED:
-                    return Left(json.loads(content))
+                    return Left(_code(json.loads(content)))
                 elif kind == frames.TOLD and wanted and wanted <= set(json.loads(content)["serving"]):
                     return Left(None)
         if len(sources) > 1 and sources[1] in ready:
@@ -160,6 +160,16 @@ def _carry(connection: socket.socket, wanted: set[str]) -> Left:
                 return Left(None)
             frames.send(connection, frames.KEYS, keys)
     raise DevswapError("the terminal that was kept has gone", hint="devswap status")
+
+
+def _code(ended: int) -> int:
+    """Raises NotWhole for a devswap that was killed, and has brought nothing back."""
+    if ended < 0:
+        raise NotWhole(
+            f"the devswap on that terminal was killed (signal {-ended})",
+            hint="devswap status shows what it has left; devswap restore gives production back",
+        )
+    return ended
 
 
 def _connected(path: Path) -> socket.socket:

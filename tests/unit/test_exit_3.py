@@ -42,6 +42,7 @@ TABLE = {
     ("journal", "cannot read {path}: it is of version"): "test_a_journal_that_cannot_be_read",
     ("journal", "cannot read {path}: {error}"): "test_a_journal_that_cannot_be_read",
     ("journal", "{self.swap.service} has"): "tests/unit/test_journal.py: a fault of ours, which nobody sees",
+    ("kept_terminal", "the devswap on that terminal was killed"): "tests/unit/test_kept_terminal.py",
     ("outcome", "{service} ended by itself"): "test_a_foreground_run_that_ends_by_itself",
     ("outcome", "{', '.join(died)} ended without Ctrl-C"): "test_foreground_runs_that_end_by_themselves",
     ("proof", "{swap.service} is back, but not as it was"): "test_production_that_does_not_run_any_more",

@@ -159,6 +159,16 @@ def test_the_socket_of_a_keeper_that_was_killed_is_forgotten(tmp_path: Path) -> 
     assert list(folder.iterdir()) == []
 
 
+def test_a_command_that_is_killed_has_brought_nothing_back(kept: Kept) -> None:
+    ada = kept.attach("ada")
+    ada.expect(PROMPT)
+    found = kept_terminal.look(kept.path)
+    assert found is not None
+    os.kill(found.pid, signal.SIGKILL)
+    ada.expect(r"NotWhole: the devswap on that terminal was killed \(signal 9\)")
+    ada.expect(pexpect.EOF)
+
+
 def test_on_an_ordinary_terminal_nobody_is_told() -> None:
     kept_terminal.tell_serving("heat-engine", {})
     assert not kept_terminal.is_inside({})
