@@ -168,3 +168,91 @@ def test_wheels_are_asked_for_where_the_repository_container_serves_them(machine
     for listening, wanted in ((own, links[1:]), ("0.0.0.0", links), ("127.0.0.1", [])):
         repo.init.unit("apache2.service").ports = [(listening, 8181), (on_bridge, 80)]
         assert served() == wanted
+
+
+# The role for Apache writes its sites as they are: an empty header keeps its indentation, and logs go to a program
+SITE = """# Ansible managed
+
+Listen 172.29.236.130:{port}
+
+<VirtualHost 172.29.236.130:{port}>
+
+    ServerName aio1-web
+    LogLevel info
+    ErrorLog  syslog:daemon
+    CustomLog "|/usr/bin/env logger -p daemon.info -t apache2:{name}" "%h %l %u \\"%r\\" %>s \\"%{{User-agent}}i\\""
+
+    Header set X-XSS-Protection "1; mode=block"
+    Header set Content-Security-Policy "default-src 'self' https: wss:;"
+    \n{more}
+    <Directory /var/www/{name}>
+        <Files wsgi.py >
+          Require all granted
+        </Files>
+    </Directory>
+
+</VirtualHost>
+"""
+
+
+def with_apache(machine: SimulatedMachine, name: str, user: str, site: str) -> None:
+    images.put(machine.files, "/etc/passwd", images.PASSWD + f"{user}:x:111:113::/var/lib/{user}:/bin/false\n")
+    images.put(machine.files, "/lib/systemd/system/apache2.service", images.APACHE_UNIT)
+    images.put(machine.files, f"/etc/apache2/sites-enabled/{name}.conf", site)
+
+
+@pytest.mark.parametrize(
+    ("socket", "addresses"),
+    [
+        ("", ("uwsgi://127.0.0.1:35358",)),
+        ("http-socket = 172.29.236.130:37358", ("http://172.29.236.130:37358", "uwsgi://127.0.0.1:35358")),
+    ],
+)
+def test_apache_before_keystone_is_known_by_the_socket_that_uwsgi_has_for_it(
+    machine: SimulatedMachine, socket: str, addresses: tuple[str, ...]
+) -> None:
+    """Until 2025.1 uWSGI listened for others besides."""
+    more = "    Options +FollowSymLinks\n    ProxyPass / uwsgi://127.0.0.1:35358/"
+    site = SITE.format(name="openstack_keystone", port=5000, more=more)
+    with_apache(machine, "openstack_keystone", "keystone", site)
+    venv, name = "/openstack/venvs/keystone-33.0.1", "keystone-wsgi-public"
+    images.put(machine.files, f"{venv}/bin/python", "\x7fELF")
+    images.put(machine.files, "/etc/keystone/keystone.conf", "[DEFAULT]\n")
+    text = UWSGI_INI.format(
+        name=name,
+        user="keystone",
+        venv=venv,
+        module="keystone.wsgi.api",
+        socket=socket,
+        more="socket = 127.0.0.1:35358",
+    )
+    images.put(machine.files, f"/etc/uwsgi/{name}.ini", text)
+    command = f"{images.UWSGI} --autoload --ini /etc/uwsgi/{name}.ini"
+    unit = UNIT.format(name=name, user="keystone", command=command)
+    machine.write_text(f"/etc/systemd/system/{name}.service", unit)
+    (found,) = units.find([load_catalogue().get("keystone")], [machine])
+    deployment = units.examine(found)
+    assert (deployment.unit, deployment.addresses) == (f"{name}.service", addresses)
+    assert deployment.front is not None
+    assert (deployment.front.unit, deployment.front.addresses) == ("apache2.service", ("http://172.29.236.130:5000",))
+
+
+def test_apache_runs_horizon_as_its_site_says(machine: SimulatedMachine) -> None:
+    venv = "/openstack/venvs/horizon-33.0.1"
+    packages = f"{venv}/lib/python3.12/site-packages"
+    more = f"""    WSGIScriptAlias / {packages}/openstack_dashboard/wsgi.py
+    WSGIDaemonProcess horizon user=horizon group=horizon processes=1 threads=1 python-path={packages}
+    WSGIProcessGroup horizon
+    WSGIApplicationGroup %{{GLOBAL}}
+    Alias //static {packages}/static/
+"""
+    with_apache(machine, "openstack_dashboard", "horizon", SITE.format(name="openstack_dashboard", port=80, more=more))
+    images.put(machine.files, f"{venv}/bin/python", "\x7fELF")
+    images.put(machine.files, f"{packages}/horizon-25.5.0.dist-info/METADATA", "")
+    (found,) = units.find([load_catalogue().get("horizon")], [machine])
+    assert units.version(found) == "25.5.0"
+    deployment = units.examine(found)
+    assert (deployment.unit, deployment.user, deployment.group) == ("apache2.service", "horizon", "horizon")
+    assert deployment.command == (f"{packages}/openstack_dashboard/wsgi.py",)
+    assert deployment.interpreter.virtualenv == venv
+    assert deployment.addresses == ("http://172.29.236.130:80",)
