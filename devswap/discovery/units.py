@@ -166,8 +166,9 @@ def started(found: Found) -> list[str]:
 
 def _installed_version(machine: Machine, prefix: str, distribution: str) -> str | None:
     wanted = re.sub(r"[-_.]+", "_", distribution).lower()
-    libraries = [f"{prefix}/lib/{name}" for name in machine.names(f"{prefix}/lib") if "python" in name]
-    # Debian's own Python has what pip installs in the second: /usr/local/lib/python3.11/dist-packages
+    # Debian's own Python has what pip installs in /usr/local/lib/python3.11/dist-packages, before its own
+    places = [f"{each}/lib" for each in (["/usr/local", prefix] if prefix == "/usr" else [prefix])]
+    libraries = [f"{place}/{name}" for place in places for name in machine.names(place) if "python" in name]
     folders = [f"{library}/{kind}" for library in libraries for kind in ("site-packages", "dist-packages")]
     for folder in [*folders, "/usr/lib/python3/dist-packages"]:
         for name in machine.names(folder):

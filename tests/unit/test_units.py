@@ -42,9 +42,10 @@ def test_a_service_is_where_its_unit_is(machine: SimulatedMachine) -> None:
     assert units.version(place) == "33.0.1"
 
 
-def test_what_pip_installed_for_the_systems_own_python_has_a_version(machine: SimulatedMachine) -> None:
+@pytest.mark.parametrize("started", ["/usr/local/bin/heat-engine", "/usr/bin/python3 /usr/local/bin/heat-engine"])
+def test_what_pip_installed_for_the_systems_own_python_has_a_version(machine: SimulatedMachine, started: str) -> None:
     """As OpenStack-Ansible did before it had virtualenvs."""
-    rewrite(machine, "[Service]\nUser=heat\nExecStart=/usr/local/bin/heat-engine --log-file=/var/log/heat/engine.log\n")
+    rewrite(machine, f"[Service]\nUser=heat\nExecStart={started} --log-file=/var/log/heat/engine.log\n")
     packages = "/usr/local/lib/python3.11/dist-packages"
     images.put(machine.files, f"{packages}/openstack_heat-24.0.1.dist-info/METADATA", "Name: openstack-heat\n")
     assert units.version(found(machine)) == "24.0.1"
