@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from devswap import database_users, development, owed, plan, systemd, unit_environment, unit_file
+from devswap import database_users, development, owed, plan, ports, systemd, unit_environment, unit_file
 from devswap.backends.local import Local
 from devswap.configuration import Configuration
 from devswap.deployment import Deployment
@@ -97,8 +97,8 @@ def require_ports(deployment: Deployment, wish: Wish) -> None:
     """Raise where a server of ours would not get the ports on which Apache runs the application."""
     if deployment.hosted is None or wish.apache:
         return
-    kept = plan.not_let_go(deployment) & apache.listening(deployment.machine)
-    if kept:
+    unknown = filter(str.isdigit, plan.not_let_go(deployment))
+    if kept := [port for port in unknown if ports.addresses(deployment.machine, int(port))]:
         service, where = deployment.service.name, deployment.machine.name
         raise DevswapError(
             f"cannot run {service} of {where} on a terminal: {deployment.unit} listens on port"

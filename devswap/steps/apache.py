@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from devswap import links, probe, systemd
+from devswap import apache, links, ports, probe, systemd
 from devswap.errors import CommandFailed, DevswapError
+from devswap.haproxy import is_address
 from devswap.journal import write_durably
 from devswap.machine import Machine
 from devswap.probe_web import WebProbe
@@ -23,7 +24,7 @@ from devswap.steps.step import Cloud, Step, shell
 
 _FREE_SECONDS = 20.0
 _ANSWER_SECONDS = 60.0
-_LISTENING = "0A"
+_ANY = ("0.0.0.0", "[::]")  # noqa: S104 - told by the kernel
 
 
 @dataclass(frozen=True)
@@ -94,13 +95,22 @@ class LetGo(Step):
 
     def _await_free(self, machine: Machine) -> None:
         until = time.monotonic() + _FREE_SECONDS
-        while taken := [port for port in self.ports if port in listening(machine)]:
+        while taken := [port for port in self.ports if self._is_taken(machine, port)]:
             if time.monotonic() > until:
                 raise DevswapError(
                     f"{self.unit} in {machine.name} still listens on port {', '.join(taken)}",
                     hint=f"another of its files says so: {shell(self.on, 'grep', '-rn', 'Listen', '/etc')}",
                 )
             time.sleep(0.05)
+
+    def _is_taken(self, machine: Machine, port: str) -> bool:
+        """Where the application has it: on this host itself HAProxy has the same ports, on addresses of its own."""
+        said = [address.rpartition(":") for host in apache.read(self.text).hosts for address in host.addresses]
+        own = {host for host, _, number in said if number == port}
+        there = ports.addresses(machine, int(port))
+        if own and all(is_address(host.strip("[]")) for host in own):
+            there &= {*own, *_ANY}
+        return bool(there)
 
     def by_hand(self, captured: Any, vault: Path) -> list[str]:  # noqa: ARG002
         places = [_folder(self.path), *(path for path, _ in self._elsewhere())]
@@ -261,14 +271,3 @@ def _files(cloud: Cloud) -> Path:
 def _remove(folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
-
-
-def listening(machine: Machine) -> set[str]:
-    """The TCP ports that somebody in the machine listens on: proc(5), /proc/net/tcp."""
-    found = set()
-    for path in ("/proc/1/net/tcp", "/proc/1/net/tcp6"):
-        for line in (machine.read_text(path) or "").splitlines()[1:]:
-            columns = line.split()
-            if len(columns) > 3 and columns[3] == _LISTENING:
-                found.add(str(int(columns[1].rpartition(":")[2], 16)))
-    return found

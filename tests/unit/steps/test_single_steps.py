@@ -12,6 +12,7 @@ import pytest
 from devswap import database_users, owed, systemd
 from devswap.errors import DevswapError
 from devswap.outage import Outage
+from devswap.steps import apache
 from devswap.steps.database import SyncDatabase
 from devswap.steps.step import Cloud, from_json
 from devswap.steps.values import PutBackValues
@@ -19,6 +20,7 @@ from tests.simulated import disk, images, nova, web
 from tests.simulated.calls import Fault, Kind
 from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
+from tests.simulated.init import Running
 from tests.simulated.mariadb import Table
 from tests.simulated.snapshot import Snapshot
 from tests.unit.steps.examples import APACHE, LET_GO, ON, RECORDS, SITE, UNIT, captured_by, example
@@ -64,6 +66,22 @@ def test_a_folder_among_the_sites_is_shown_with_them(simulated: SimulatedCloud, 
     assert (cloud.vault / "sites/backup/link.conf").readlink() == Path("../other.conf")
     let_go.undo(cloud, captured)
     assert differences(simulated, before) == []
+
+
+@pytest.mark.parametrize(("address", "free"), [("10.0.0.9", True), ("10.0.0.1", False), ("0.0.0.0", False)])
+def test_a_port_is_free_where_the_application_has_it(
+    simulated: SimulatedCloud, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, address: str, *, free: bool
+) -> None:
+    """On the host itself HAProxy listens on the same port, at another address."""
+    monkeypatch.setattr(apache, "_FREE_SECONDS", 0.1)
+    init, let_go = simulated.machine(APACHE.partition(":")[2]).init, example("let-go", simulated)
+    init.pid("haproxy.service")
+    init.units["haproxy.service"] = Running("active", "running", ["haproxy"], ports=[(address, 5000)])
+    if free:
+        let_go.do(cloud)
+        return
+    with pytest.raises(DevswapError, match="still listens on port 5000"):
+        let_go.do(cloud)
 
 
 def test_the_sites_of_another_swap_are_not_covered(simulated: SimulatedCloud, cloud: Cloud) -> None:
