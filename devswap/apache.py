@@ -168,7 +168,9 @@ def pointed(site: Site, hosts: Sequence[Host], home: str, scripts: dict[str, str
                 _put(lines, alias, ["WSGIScriptAlias", alias.words[0], target, *alias.words[2:]])
                 lines[host.first] += _readable(target.rpartition("/")[0])
         for url, folder in made.aliases.items():
-            for each in [alias for alias in host.all("Alias") if alias.words and alias.words[0].rstrip("/") == url]:
+            # OpenStack-Ansible writes //static below a root of /, and Apache takes several slashes for one
+            own = [each for each in host.all("Alias") if each.words and f"/{each.words[0].strip('/')}" == url]
+            for each in own:
                 _put(lines, each, ["#", *each.words])
             lines[host.first] += f"    Alias {url} {folder}\n{_readable(folder)}"
     return "".join(lines)
