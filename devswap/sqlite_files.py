@@ -23,12 +23,16 @@ from devswap import frozen, process, systemd
 from devswap.errors import CommandFailed, DevswapError
 from devswap.journal import flush_folder, naming
 from devswap.machine import Machine
-from devswap.sqlite_inside import END, NOTED, PENDING
+from devswap.sqlite_inside import END, IN_USE, NOTED, PENDING
 
 _SECONDS = 1800.0
 _DIFFERS = 3  # see sqlite_inside.py
 _CHUNK = 1 << 18
 _ANY_PYTHON = "/usr/bin/python3"
+
+
+class InUse(DevswapError):
+    """Somebody has one of them locked, and does not let go."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,10 @@ class SqliteFiles:
         return self._ask(machine, "look", {})
 
     def differing(self, machine: Machine, captured: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """Those that are not as captured, with the number of rows in each table and whether they are new."""
+        """Those that are not as captured, with the number of rows in each table and whether they are new.
+
+        Raises InUse where one is locked for too long.
+        """
         return self._ask(machine, "differing", captured)
 
     def copy(self, machine: Machine, target: Path, *, only: Sequence[str] | None = None) -> dict[str, Any]:
@@ -118,7 +125,8 @@ class SqliteFiles:
             argv = self.argv(machine, what)
             return machine.run(argv, ok=(0, _DIFFERS), input=asked, user=self.user, timeout=_SECONDS, **streams)
         except CommandFailed as error:
-            raise DevswapError(f"cannot read the {self.name}: {error.result.tail}", hint=error.hint) from error
+            kind = InUse if error.result.code == IN_USE else DevswapError
+            raise kind(f"cannot read the {self.name}: {error.result.tail}", hint=error.hint) from error
 
 
 def from_json(read: Mapping[str, Any]) -> SqliteFiles:

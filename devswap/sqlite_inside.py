@@ -34,7 +34,11 @@ _TEMPORARY = ".devswap"
 _BESIDE = ("-journal", "-wal", "-shm")
 _LOCK_SECONDS = 60
 _UNREADABLE = "unreadable"
-_DIFFERS = 3
+_DIFFERS, IN_USE = 3, 4
+
+
+class InUse(OSError):
+    """Somebody has one locked for longer than it is waited for."""
 
 
 def look(asked: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -136,11 +140,11 @@ def _is_held(path: str, connection: sqlite3.Connection) -> bool:
         connection.execute("BEGIN IMMEDIATE")
     except sqlite3.OperationalError as error:
         os.stat(path)
-        raise OSError(f"{path}: {error}") from error
+        raise (InUse if "locked" in str(error) else OSError)(f"{path}: {error}") from error
     except sqlite3.DatabaseError:
         return False
     if os.path.exists(path + "-wal") and os.path.getsize(path + "-wal"):
-        raise OSError(f"{path}: somebody writes to it")
+        raise InUse(f"{path}: somebody writes to it")
     return True
 
 
@@ -295,5 +299,8 @@ def main(what: str, source: BinaryIO, target: BinaryIO) -> int:
 if __name__ == "__main__":
     try:
         raise SystemExit(main(sys.argv[1], sys.stdin.buffer, sys.stdout.buffer))
+    except InUse as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(IN_USE) from None
     except (OSError, EOFError, sqlite3.Error, tarfile.TarError) as error:
         raise SystemExit(str(error) or repr(error))  # noqa: B904 - a line, and no traceback

@@ -13,7 +13,7 @@ from devswap import database_users, sqlite_by_hand, sqlite_files, systemd
 from devswap.errors import DevswapError
 from devswap.journal import flush_folder, make_private, write_durably
 from devswap.machine import Machine
-from devswap.sqlite_files import SqliteFiles
+from devswap.sqlite_files import InUse, SqliteFiles
 from devswap.steps.step import Cloud, Step, shell
 
 _ARCHIVE = "sqlite.tar.gz"
@@ -80,7 +80,8 @@ class KeepSqlite(Step):
                 f"cannot reach the {self.stored.name}: it is not running", hint=f"start it: lxc-start -n {machine.name}"
             )
         keep = "free some space there, or leave them as they are: devswap restore --keep-database"
-        _require_space(cloud.saves.parent, self.stored.differing(machine, captured["files"]), hint=keep)
+        with suppress(InUse):  # by development, at a breakpoint say, which is stopped before they are put back
+            _require_space(cloud.saves.parent, self.stored.differing(machine, captured["files"]), hint=keep)
 
     def leave(self, cloud: Cloud) -> None:
         systemd.stop(cloud.machine(self.on), self._unit)
@@ -88,10 +89,17 @@ class KeepSqlite(Step):
     def undo(self, cloud: Cloud, captured: Any) -> None:
         machine, before = cloud.machine(self.on), captured["files"]
         systemd.stop(machine, self._unit)
-        if self.stored.differing(machine, before):
+        if self._may_differ(machine, before):
             database_users.stop(cloud, self.users)
             self._put_back(cloud, machine, captured, self.stored.differing(machine, before))
         database_users.start(cloud)
+
+    def _may_differ(self, machine: Machine, before: Mapping[str, Any]) -> bool:
+        """Whoever keeps one locked is stopped before it is looked at again."""
+        try:
+            return bool(self.stored.differing(machine, before))
+        except InUse:
+            return True
 
     def _put_back(self, cloud: Cloud, machine: Machine, captured: Any, now: Mapping[str, Any]) -> None:
         """Nobody writes to them. What is there is saved each time: after a kill somebody may have written to it."""

@@ -95,7 +95,7 @@ def _run(what: str, line: bytes, rest: bytes, before: Tree) -> tuple[Outcome, Tr
         try:
             code, complaint = sqlite_inside.main(what, io.BytesIO(given), said), ""
         except (OSError, EOFError, sqlite3.Error, tarfile.TarError) as error:
-            code, complaint = 1, str(error)
+            code, complaint = sqlite_inside.IN_USE if isinstance(error, sqlite_inside.InUse) else 1, str(error)
         outcome = Outcome(code, said.getvalue().decode(errors="surrogateescape"), complaint)
         return outcome, _read(folder)
 

@@ -6,6 +6,7 @@ import io
 import json
 import shlex
 import sqlite3
+import sys
 import tarfile
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from devswap import sqlite_by_hand, sqlite_files, sqlite_inside
+from devswap import process, sqlite_by_hand, sqlite_files, sqlite_inside
 from devswap.errors import DevswapError
 from devswap.steps.sqlite import KeepSqlite
 from devswap.steps.step import Cloud
@@ -282,15 +283,48 @@ def test_by_hand_the_same_program_reads_the_same_line(cloud: Cloud, step: KeepSq
     assert (cloud.vault / sqlite_by_hand.SCRIPT).read_text() == sqlite_files.script()
 
 
+def test_one_that_development_has_locked_comes_back_once_that_is_stopped(
+    cloud: Cloud, step: KeepSqlite, files: Files, machine: SimulatedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands at a breakpoint within a transaction."""
+    captured, before = captured_by(step, cloud), files.read(f"{sqlite.FOLDER}/{FIRST}")
+    sqlite.execute(files, FIRST, ALTER)
+    monkeypatch.setattr(sqlite, "_run", sqlite._run.__wrapped__)  # what is locked now is not so later
+    real = sqlite_inside._is_held
+
+    def locked(path: str, connection: sqlite3.Connection) -> bool:
+        if machine.init.is_active(API):
+            raise sqlite_inside.InUse(f"{path}: database is locked")
+        return real(path, connection)
+
+    monkeypatch.setattr(sqlite_inside, "_is_held", locked)
+    with pytest.raises(sqlite_files.InUse, match=r"cannot read the SQLite databases .*: database is locked"):
+        STORED.differing(machine, captured["files"])
+    step.foresee(cloud, captured)
+    step.undo(cloud, captured)
+    assert files.read(f"{sqlite.FOLDER}/{FIRST}") == before
+    assert machine.init.is_active(API)
+
+
 def test_one_that_somebody_keeps_locked_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.db"
     with closing(sqlite3.connect(path)) as other:
         other.executescript(f"{sqlite.SCHEMA}; BEGIN EXCLUSIVE")
         monkeypatch.setattr(sqlite_inside, "_LOCK_SECONDS", 0)
-        with pytest.raises(OSError, match=f"{path}: database is locked"):
+        with pytest.raises(sqlite_inside.InUse, match=f"{path}: database is locked"):
             sqlite_inside.look({"folder": str(tmp_path), "patterns": ["*.db"]})
         other.rollback()
     assert set(sqlite_inside.look({"folder": str(tmp_path), "patterns": ["*.db"]})) == {"a.db"}
+
+
+def test_the_program_itself_tells_one_that_is_locked_by_its_exit_code(tmp_path: Path) -> None:
+    program = sqlite_files.script().replace("_LOCK_SECONDS = 60", "_LOCK_SECONDS = 0")
+    asked = json.dumps({"folder": str(tmp_path), "patterns": ["*.db"], "captured": {}}) + "\n"
+    with closing(sqlite3.connect(tmp_path / "a.db")) as other:
+        other.executescript(f"{sqlite.SCHEMA}; BEGIN EXCLUSIVE")
+        argv = [sys.executable, "-I", "-S", "-c", program, "differing"]
+        told = process.run(argv, input=asked, ok=(sqlite_inside.IN_USE,))
+    assert told.stderr == f"{tmp_path}/a.db: database is locked\n"
 
 
 def test_what_cannot_be_written_whole_leaves_the_database_and_nothing_else(tmp_path: Path) -> None:
