@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from devswap import apache, systemd, unit_file, uwsgi
+from devswap import apache, links, systemd, unit_file, uwsgi
 from devswap.configuration import Configuration
 from devswap.deployment import MODULE, Interpreter
 from devswap.errors import DevswapError
@@ -76,15 +76,18 @@ def of_site(machine: Machine, path: str, service: Service) -> tuple[str, dict[st
     hosts = site.running(service.project)
     options = site.process(hosts[0]) if hosts else {}
     home = options.get("python-home") or options.get("python-path", "").partition("/lib/python")[0]
-    script = hosts[0].script if hosts else None
-    home = home or _activated(machine.read_text(script) or "" if script else "")
+    home = home or (_activated(machine, hosts[0].script) if hosts and hosts[0].script else "")
     return (f"{home}/bin/python" if home else "/usr/bin/python3"), options
 
 
-def _activated(script: str) -> str:
-    """The virtualenv that an application file enters by itself, as OpenStack-Ansible's did in 2015."""
-    found = re.search(r"""["'](/[^"'\s]+)/bin/activate_this\.py["']""", script)
-    return found[1] if found else ""
+def _activated(machine: Machine, script: str) -> str:
+    """The virtualenv that an application file enters by itself, as OpenStack-Ansible's did in 2015; empty for none.
+
+    By its path without links, which is what activate_this.py goes by: packages that are on Python's path already stay
+    where they are there, behind the checkout's.
+    """
+    found = re.search(r"""["'](/[^"'\s]+)/bin/activate_this\.py["']""", machine.read_text(script) or "")
+    return links.followed(machine, found[1]) if found else ""
 
 
 def addresses(program: Program, service: Service, options: Configuration) -> tuple[str, ...]:

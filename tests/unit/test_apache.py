@@ -253,12 +253,13 @@ def test_the_virtualenv_that_an_application_enters_by_itself_is_productions(mach
     site = re.sub(f" \\\\\\n *python-home={images.KEYSTONE_VENV}", "", images.keystone_site())
     assert "python-home" not in site
     images.put(machine.files, f"{web.SITES}/keystone-httpd.conf", site)
-    script = f"""import os
-activate_this = os.path.expanduser("{images.KEYSTONE_VENV}/bin/activate_this.py")
+    script = """import os
+activate_this = os.path.expanduser("/openstack/venvs/keystone/bin/activate_this.py")
 exec(open(activate_this).read(), dict(__file__=activate_this))
 from keystone.server import wsgi as wsgi_server
 """
     images.put(machine.files, "/var/www/cgi-bin/keystone/main", script)
+    machine.files.link("/openstack/venvs/keystone", images.KEYSTONE_VENV.rpartition("/")[2])
     assert units.version(found(machine)) == "27.1.0"
     deployment = units.examine(found(machine))
     assert deployment.interpreter.virtualenv == images.KEYSTONE_VENV
