@@ -93,6 +93,7 @@ processes = 4
 KEYSTONE = "aio1-keystone-container"
 KEYSTONE_VENV = "/openstack/venvs/keystone-12.0.0"
 KEYSTONE_PORTS = ("5000", "35357")
+PORTS_CONF = "# Ansible managed\n\nListen 5000\nListen 35357\n"
 KEYSTONE_CONF = """[database]
 connection = mysql+pymysql://keystone:s%40cr%25t@172.29.236.101/keystone?charset=utf8
 """
@@ -162,6 +163,13 @@ Listen 10.0.0.1:{port}
     WSGIScriptAlias / /var/www/cgi-bin/keystone/main
 </VirtualHost>
 """
+
+
+def put_ports_elsewhere(files: Files) -> None:
+    """As OpenStack-Ansible had it until Newton: Apache listens by a file of its own, at all addresses."""
+    site = re.sub("^Listen .*\n", "", keystone_site(), flags=re.MULTILINE).replace("10.0.0.1:", "*:")
+    put(files, "/etc/apache2/sites-enabled/keystone-httpd.conf", site)
+    put(files, "/etc/apache2/ports.conf", PORTS_CONF)
 
 
 def move_behind_link(files: Files, path: str, target: str) -> None:

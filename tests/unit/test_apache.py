@@ -170,15 +170,11 @@ def test_under_apache_no_unit_is_touched(machine: SimulatedMachine) -> None:
 
 # --- as OpenStack-Ansible wrote it until Newton: all that Apache listens on in one file -------------------------------
 
-PORTS_CONF = "# Ansible managed\n\nListen 5000\nListen 35357\n"
-
 
 def in_ports_conf(cloud: SimulatedCloud) -> SimulatedMachine:
     cloud.with_keystone()
     machine = cloud.machine(images.KEYSTONE)
-    site = re.sub("^Listen .*\n", "", images.keystone_site(), flags=re.MULTILINE).replace("10.0.0.1:", "*:")
-    images.put(machine.files, f"{web.SITES}/keystone-httpd.conf", site)
-    images.put(machine.files, web.PORTS, PORTS_CONF)
+    images.put_ports_elsewhere(machine.files)
     machine.run(["systemctl", "reload", "--", web.UNIT])
     return machine
 
@@ -205,7 +201,7 @@ def test_ports_that_apache_listens_on_by_another_file_are_let_go_of_and_taken_ba
     swap.run(cloud.host(), "keystone", None, detach=True)
     swap.restore(cloud.host(), cloud.host().journals.all()[0])
     assert differences(cloud, before) == []
-    assert machine.read_text(web.PORTS) == PORTS_CONF
+    assert machine.read_text(web.PORTS) == images.PORTS_CONF
 
 
 def test_under_apache_it_goes_on_listening_by_its_other_files(cloud: SimulatedCloud) -> None:
@@ -221,7 +217,7 @@ def test_a_file_beside_the_site_is_shown_without_the_ports_as_well(cloud: Simula
     """As ports.conf lies in httpd's folder."""
     machine = in_ports_conf(cloud)
     images.put(machine.files, web.PORTS, "")
-    images.put(machine.files, "/srv/ports", PORTS_CONF)
+    images.put(machine.files, "/srv/ports", images.PORTS_CONF)
     machine.files.link(f"{web.SITES}/ports.conf", "/srv/ports")
     before = cloud.take()
     swap.checkout(cloud.host(), Wish("keystone", "plain", None, None, detach=True), cloud.makers)
@@ -229,7 +225,7 @@ def test_a_file_beside_the_site_is_shown_without_the_ports_as_well(cloud: Simula
     assert machine.files.mounted("/srv") == []
     swap.restore(cloud.host(), cloud.host().journals.all()[0])
     assert differences(cloud, before) == []
-    assert machine.read_text("/srv/ports") == PORTS_CONF
+    assert machine.read_text("/srv/ports") == images.PORTS_CONF
 
 
 @pytest.mark.parametrize("file", [f"{web.SITES}/other.conf", "/etc/apache2/apache2.conf"])
