@@ -49,6 +49,10 @@ def cloud(request: pytest.FixtureRequest) -> Iterator[Cloud]:
         if CI:
             raise
         pytest.skip(f"there is no sandbox of {era}: {error.message.splitlines()[0][:200]}")
+    except KeyboardInterrupt:
+        if CI and not there:
+            sandbox.down(era=era, say=lambda line: print(line, file=sys.stderr))
+        raise
     found = clouds.find(era)
     assert found is not None
     _sweep(found)
