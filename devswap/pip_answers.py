@@ -19,8 +19,8 @@ _NOT_FOUND = re.compile(
 )
 _NO_MATCH = re.compile(r"No matching distribution found for (?P<requirement>[^\n]+?)(?: \(from [^\n]*)?$", re.MULTILINE)
 # Of pip -vv alone: where it looked in vain. A server that says 4.. answers (some say 403 of what they have not), but
-# for one that wants to know who asks, or says that it has no time: 408 and 429.
-_UNHEARD = re.compile(r"Could not fetch URL (?P<url>\S+): (?!4(?!0[178]|29)\d\d )(?P<why>[^\n]*) - skipping")
+# for one that does not understand (400: it expects TLS), wants to know who asks, or has no time: 408 and 429.
+_UNHEARD = re.compile(r"Could not fetch URL (?P<url>\S+): (?!4(?!0[0178]|29)\d\d )(?P<why>[^\n]*) - skipping")
 _CAUSE = re.compile(
     r"^\s+(?:\S+ \S+ depends on|The user requested(?: \(constraint\))?) (?P<requirement>.+)$", re.MULTILINE
 )

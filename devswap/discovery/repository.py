@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from devswap import ports
+from devswap import apache, ports
 from devswap.discovery.units import cloud_of
 from devswap.machine import Machine, while_running
 
@@ -15,6 +17,8 @@ _RELEASES = f"{_ROOT}/os-releases"
 _CONSTRAINTS = f"{_ROOT}/constraints/upper_constraints_cached.txt"
 _PORT = 8181
 _ANY = ("0.0.0.0", "[::]")  # noqa: S104 - told by the kernel
+_SITES = ("/etc/apache2/sites-enabled", "/etc/httpd/conf.d", "/etc/nginx/sites-enabled", "/etc/nginx/conf.d")
+_NGINX_WITH_TLS = re.compile(rf"^\s*listen\s+(\S+:)?{_PORT}\s[^;]*\bssl\b", re.MULTILINE)
 # In its first years one lay in the folder of each release, from Newton on in that of each system below it
 _OLD_CONSTRAINTS = "requirements_constraints.txt"
 
@@ -55,8 +59,10 @@ def _own(of: Machine, machines: Iterable[Machine]) -> list[Machine]:
 
 def _wheels(machine: Machine) -> list[str]:
     folders = [each for each in _folders(machine) if any(name.endswith(".whl") for name in machine.names(each))]
-    found, places = [folder.removeprefix(_ROOT) for folder in folders], _places(machine) if folders else []
-    return [f"http://{address}:{_PORT}{folder}/" for folder in found for address in places]
+    if not folders:
+        return []
+    found, places, scheme = [folder.removeprefix(_ROOT) for folder in folders], _places(machine), _scheme(machine)
+    return [f"{scheme}://{address}:{_PORT}{folder}/" for folder in found for address in places]
 
 
 def _folders(machine: Machine) -> Iterator[str]:
@@ -76,6 +82,15 @@ def _places(machine: Machine) -> list[str]:
     """
     served = ports.addresses(machine, _PORT)
     return [each for each in machine.addresses() if not served or served & {each, *_ANY}]
+
+
+def _scheme(machine: Machine) -> str:
+    """https where its web server has TLS behind HAProxy, too (repo_backend_ssl), with the cloud's own authority."""
+    names = [posixpath.join(folder, name) for folder in _SITES for name in machine.names(folder)]
+    texts = [text for path in names if not machine.is_folder(path) and (text := machine.read_text(path))]
+    urls = [url for text in texts for host in apache.read(text).hosts for url in host.urls]
+    in_tls = any(url.startswith("https:") and url.endswith(f":{_PORT}") for url in urls)
+    return "https" if in_tls or any(_NGINX_WITH_TLS.search(text) for text in texts) else "http"
 
 
 def _constraints(machine: Machine) -> Published | None:

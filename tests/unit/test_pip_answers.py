@@ -126,6 +126,10 @@ def test_what_is_no_build_is_none() -> None:
         ),
         ("Could not fetch URL http://repo/simple/demo/: 404 Client Error: Not Found - skipping", None),
         ("Could not fetch URL http://repo/simple/demo/: 403 Client Error: Forbidden - skipping", None),
+        (
+            "Could not fetch URL http://repo/w/: 400 Client Error: Bad Request for url: http://repo/w/ - skipping",
+            ("http://repo/w/", "400 Client Error: Bad Request for url: http://repo/w/"),
+        ),
     ],
 )
 def test_a_page_that_did_not_answer_is_told_from_one_that_has_nothing(line: str, found: tuple[str, str] | None) -> None:

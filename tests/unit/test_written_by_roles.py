@@ -170,6 +170,39 @@ def test_wheels_are_asked_for_where_the_repository_container_serves_them(machine
         assert served() == wanted
 
 
+TLS_OF_APACHE = """
+Listen 172.29.236.130:8181
+
+<VirtualHost 172.29.236.130:8181>
+    ServerName aio1-repo
+    DocumentRoot /var/www/repo
+
+    SSLEngine on
+    SSLCertificateFile /etc/ssl/certs/httpd_repo.pem
+</VirtualHost>
+"""
+TLS_OF_NGINX = "server {\n    listen 172.29.236.130:8181 ssl;\n    root /var/www/repo;\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "scheme"),
+    [
+        ("/etc/apache2/sites-enabled/repo.conf", TLS_OF_APACHE, "https"),
+        ("/etc/apache2/sites-enabled/repo.conf", TLS_OF_APACHE.replace("SSLEngine on", ""), "http"),
+        ("/etc/apache2/sites-enabled/other.conf", TLS_OF_APACHE.replace("8181", "8182"), "http"),
+        ("/etc/nginx/sites-enabled/repo.vhost", TLS_OF_NGINX, "https"),
+        ("/etc/nginx/sites-enabled/repo.vhost", TLS_OF_NGINX.replace(" ssl", ""), "http"),
+        ("/etc/nginx/sites-enabled/repo.vhost", TLS_OF_NGINX.replace("8181", "8182"), "http"),
+    ],
+)
+def test_wheels_behind_tls_are_asked_for_in_tls(machine: SimulatedMachine, path: str, text: str, scheme: str) -> None:
+    repo = machine.cloud.machine(images.GALERA)
+    images.put(repo.files, f"/var/www/repo/{WHEELS}/heat-26.0.0-py3-none-any.whl", "")
+    images.put(repo.files, path, text)
+    (link,) = repository.private_links(machine, [machine, repo])
+    assert link == f"{scheme}://{images.ADDRESSES[images.GALERA]}:8181/{WHEELS}/"
+
+
 # The role for Apache writes its sites as they are: an empty header keeps its indentation, and logs go to a program
 SITE = """# Ansible managed
 
