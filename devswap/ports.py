@@ -100,12 +100,12 @@ def _address(text: str) -> str:
 
 
 def _handed_out(machine: Machine) -> Collection[int]:
-    """The ports that a program gets which asks for any."""
-    limits = _read(machine, _RANGE).split()
+    """The ports that a program gets which asks for any. What cannot be read is no answer: the facts would differ."""
+    limits = (machine.read_text(_RANGE) or "").split()
     if len(limits) != 2:
         return ()
     taken_out: set[int] = set()
-    for part in filter(None, _read(machine, _RESERVED).strip().split(",")):
+    for part in filter(None, (machine.read_text(_RESERVED) or "").strip().split(",")):
         first, _, last = part.partition("-")
         taken_out.update(range(int(first), int(last or first) + 1))
     return {port for port in range(int(limits[0]), int(limits[1]) + 1) if port not in taken_out}
