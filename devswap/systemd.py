@@ -248,37 +248,27 @@ def run_in_unit(
     One of that name that still runs is ended first: it is what an interrupted devswap left.
     """
     stop(machine, unit)
-    line = unit_argv(
-        unit,
-        argv,
-        user=user,
-        group=group,
-        env=env,
-        cwd=cwd,
-        properties=properties,
-        environment_files=environment_files,
-    )
-    try:
-        return machine.run(line, timeout=timeout, input=input)
-    except BaseException as error:
-        stop(machine, unit)
-        said = error.result if isinstance(error, CommandFailed) else None
-        other = own_network.otherwise(properties or {}, said.code, said.stderr) if said else None
-        if other is None:
-            raise
-    return run_in_unit(
-        machine,
-        unit,
-        argv,
-        user=user,
-        group=group,
-        env=env,
-        cwd=cwd,
-        properties=other,
-        environment_files=environment_files,
-        timeout=timeout,
-        input=input,
-    )
+    wanted = properties or {}
+    while True:
+        line = unit_argv(
+            unit,
+            argv,
+            user=user,
+            group=group,
+            env=env,
+            cwd=cwd,
+            properties=wanted,
+            environment_files=environment_files,
+        )
+        try:
+            return machine.run(line, timeout=timeout, input=input)
+        except BaseException as error:
+            stop(machine, unit)
+            said = error.result if isinstance(error, CommandFailed) else None
+            other = own_network.otherwise(wanted, said.code, said.stderr) if said else None
+            if other is None:
+                raise
+            wanted = other
 
 
 def stop_within(machine: Machine, unit: str, *, seconds: float) -> None:
