@@ -93,6 +93,45 @@ def test_production_that_was_on_its_way_at_the_checkout_may_have_become_what_it_
     assert cloud.host().journals.all() == []
 
 
+def test_production_that_had_failed_is_back_when_it_does_not_run(cloud: SimulatedCloud, person: Person) -> None:
+    """That it had failed is forgotten with development's start, and nothing but another failure would bring it back."""
+    machine, unit = cloud.machine(images.HEAT), f"{SERVICE}.service"
+    machine.end(unit, "failed", 1)
+    take_over(cloud, "migrates")
+    person.types("devswap restore heat-engine")
+    assert machine.init.unit(unit).active == "inactive"
+    assert cloud.host().journals.all() == []
+
+
+@pytest.mark.parametrize("was", ["failed", "inactive"])
+def test_production_that_did_not_run_may_have_been_started_by_the_restart_of_its_machine(
+    cloud: SimulatedCloud, person: Person, capsys: pytest.CaptureFixture[str], was: str
+) -> None:
+    machine, unit = cloud.machine(images.HEAT), f"{SERVICE}.service"
+    machine.end(unit, was, 0)
+    take_over(cloud, "migrates")
+    machine.halt()
+    machine.boot()
+    person.types("devswap restore heat-engine")
+    assert f"changed, and not by devswap: unit state: was {was}, is active\n" in capsys.readouterr().out
+    assert machine.init.is_active(unit)
+    assert cloud.host().journals.all() == []
+
+
+def test_a_checkout_that_runs_on_where_production_did_not_run_is_nobody_elses_doing(
+    cloud: SimulatedCloud, person: Person
+) -> None:
+    machine, unit = cloud.machine(images.HEAT), f"{SERVICE}.service"
+    machine.end(unit, "inactive", 0)
+    take_over(cloud, "plain")
+    argv = machine.init.unit(unit).argv
+    machine.halt()
+    machine.boot()
+    machine.init.unit(unit).argv = argv
+    assert "unit command: was none, is /run/devswap/" in person.is_told("restore").message
+    assert len(cloud.host().journals.all()) == 1
+
+
 def test_what_runs_a_checkout_is_nobody_elses_doing() -> None:
     for line in ("unit command: was a, is a /run/devswap/a/bin/a", "unit executable: was a, is /run/devswap/a/bin/a"):
         assert proof._sorted([line], proof._OTHERS, NOTHING_KEPT) == ([line], [])
