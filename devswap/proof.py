@@ -171,7 +171,9 @@ def _excused(journal: Journal, kept: Kept) -> tuple[str, ...]:
     untouched = () if changed else SyncDatabase.facts
     # Production that was on its way at the checkout had not named its process: it never looks like that again.
     early = (_COMMAND,) if journal.swap.fingerprint.get("serving") == "no" else ()
-    return (*_OTHERS, *untouched, *early, *_of_who_did_not_run(journal), *_left(journal, kept))
+    # A web server before it that was refused just then asks it again by now.
+    through = f"serving through {journal.swap.watched.get('front')}: was no"
+    return (*_OTHERS, *untouched, *early, through, *_of_who_did_not_run(journal), *_left(journal, kept))
 
 
 def _of_who_did_not_run(journal: Journal) -> Iterator[str]:

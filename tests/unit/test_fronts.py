@@ -66,6 +66,17 @@ def test_without_a_migration_nobody_is_stopped_and_nothing_reloaded(cloud: Simul
     assert restore(cloud) == []
 
 
+def test_one_that_had_been_refused_at_the_checkout_may_ask_again(cloud: SimulatedCloud) -> None:
+    """It does not for a minute, and then does."""
+    (cloud.folder / "overlays/plain/bin/heat-api-cfn").write_text("")
+    host, fact = cloud.host(), f"serving through {web.UNIT}"
+    swap.checkout(host, Wish("heat-api-cfn", "plain", None, None, detach=True), cloud.makers)
+    (journal,) = host.journals.all()
+    assert journal.swap.fingerprint[fact] == "yes"
+    journal.describe(fingerprint={**journal.swap.fingerprint, fact: "no"})
+    assert swap.restore(host, journal).changed_by_others == [f"{fact}: was no, is yes"]
+
+
 def test_it_goes_with_the_migration_that_it_was_there_for(cloud: SimulatedCloud) -> None:
     before = cloud.take()
     checkout(cloud, "plain")
