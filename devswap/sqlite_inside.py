@@ -229,15 +229,17 @@ def _put(path: str, member: tarfile.TarInfo, content: Any, pending: tuple[tarfil
                     raise OSError(f"the archive ends in the midst of {member.name}")
                 left -= file.write(piece)
             _finish(file, member.mode, member.gid)
+        if pending is not None:
+            with open(path + PENDING + _TEMPORARY, "wb") as file:
+                file.write(pending[1])
+                _finish(file, pending[0].mode, pending[0].gid)
     except BaseException:  # a full disk: what has no room takes none
         _remove(path + _TEMPORARY)
+        _remove(path + PENDING + _TEMPORARY)
         raise
     if pending is None:
         _remove(path + PENDING)
     else:
-        with open(path + PENDING + _TEMPORARY, "wb") as file:
-            file.write(pending[1])
-            _finish(file, pending[0].mode, pending[0].gid)
         os.rename(path + PENDING + _TEMPORARY, path + PENDING)
     for name in _BESIDE:
         _remove(path + name)

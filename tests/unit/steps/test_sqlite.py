@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shlex
 import sqlite3
 import sys
@@ -334,4 +335,14 @@ def test_what_cannot_be_written_whole_leaves_the_database_and_nothing_else(tmp_p
     member.size = 100
     with pytest.raises(OSError, match="in the midst of"):
         sqlite_inside._put(str(path), member, io.BytesIO(b"half"), None)
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {"a.db": b"altered"}
+
+
+def test_rows_beside_a_database_that_cannot_be_written_leave_it_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    path.write_bytes(b"altered")
+    member, rows = tarfile.TarInfo("a.db"), tarfile.TarInfo("a.db.pending")
+    member.size, member.gid, rows.gid = 5, os.getgid(), -2  # no group: it fails when the rows are written
+    with pytest.raises(OverflowError):
+        sqlite_inside._put(str(path), member, io.BytesIO(b"whole"), (rows, b"rows"))
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {"a.db": b"altered"}
