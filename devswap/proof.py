@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ _OTHERS = (
     "serving: was no",
     _NEW_PORTS,
 )
+_NEW_SERVER = re.compile(rf"{HAPROXY}\S+/\S+: was absent, ")  # no step adds one to a backend
 # Of these there are as many as there are files; one of another name that a journal lacks is newer than the journal.
 _MANY = (HAPROXY, "file ", "unit file ", "packages in ", "database ")
 
@@ -94,7 +96,8 @@ def prove(host: Host, journal: Journal, cloud: Cloud) -> Restored:
     if ours:
         raise NotWhole(
             f"{swap.service} is back, but not as it was:\n  " + "\n  ".join(ours),
-            hint=f"{_mend(journal, after)}, then devswap restore {journal.called} compares again",
+            hint=f"{_mend(journal, after)}, then devswap restore {journal.called} compares again"
+            + _or_leave(journal, ours),
         )
     journal.remove()
     identical = sum(before[name] == after.get(name) for name in before)
@@ -110,6 +113,16 @@ def _mend(journal: Journal, after: dict[str, str]) -> str:
     if swap.fingerprint.get("unit state") == "active" != after.get("unit state"):
         return f"find out why it does not run, and start it: {shell(swap.machine, 'systemctl', 'start', swap.unit)}"
     return "mend it"
+
+
+def _or_leave(journal: Journal, ours: Sequence[str]) -> str:
+    """What to type where all of it may stay as it is, by the user's word."""
+    told = {kind: Step.known[kind].facts for kind in journal.swap.touched if kind in Step.known}
+    meant = [kind for kind, facts in told.items() if facts and any(line.startswith(facts) for line in ours)]
+    if not all(line.startswith(tuple(start for kind in meant for start in told[kind])) for line in ours):
+        return ""
+    skip = " ".join(f"--skip {kind}" for kind in meant)
+    return f"; or leave this as it is: devswap restore {journal.called} {skip}"
 
 
 def _settled(host: Host, journal: Journal, cloud: Cloud) -> dict[str, str]:
@@ -193,6 +206,7 @@ def _sorted(lines: Sequence[str], excused: tuple[str, ...], kept: Kept) -> tuple
     """(what devswap is answerable for, what somebody else changed, or the user chose to keep)."""
     others = [line for line in lines if line.startswith(excused) and not _is_of_ours(line, kept)]
     others += [line for line in lines if line.startswith(PEER) and line.endswith(ASLEEP)]
+    others += [line for line in lines if _NEW_SERVER.match(line)]
     if any(line.startswith("unit file") for line in others):  # whoever changed the unit has changed what it runs
         others += [line for line in lines if line.startswith(_COMMAND)]
     return [line for line in lines if line not in others], others

@@ -14,7 +14,7 @@ from tests.simulated.cloud import SimulatedCloud
 from tests.simulated.comparison import differences
 from tests.simulated.machine import SimulatedMachine
 from tests.simulated.person import Person, commands
-from tests.unit.balanced import CFG, SERVICE, checkout, cloud, machine, narrow, restore, serving
+from tests.unit.balanced import CFG, FRAGMENT, SERVICE, checkout, cloud, machine, narrow, restore, serving
 from tests.unit.midst import in_the_midst_of
 
 __all__ = ["cloud", "machine"]
@@ -209,3 +209,30 @@ def test_a_line_that_somebody_changes_while_its_requests_end_gets_no_word_of_our
     person.types(leaves)
     assert sorted(serving(cloud)) == sorted([images.OURS, images.THEIRS])
     assert "weight 7" in (machine.read_text(CFG) or "")
+
+
+def test_a_server_that_somebody_adds_meanwhile_is_nobodys_fault(
+    cloud: SimulatedCloud, machine: SimulatedMachine
+) -> None:
+    checkout(cloud)
+    for path in (CFG, FRAGMENT):
+        text = machine.read_text(path) or ""
+        machine.write_text(path, text.replace("    # both", "    server new 10.0.9.9:8004 check\n    # both"))
+    cloud.haproxy.load(machine.read_text)
+    host = cloud.host()
+    (restored,) = [swap.restore(host, journal) for journal in host.journals.all()]
+    new = f"haproxy {images.BACKEND}/new: was absent, is active; loaded as active; ready; weight 1"
+    assert new in restored.changed_by_others
+    assert sorted(serving(cloud)) == sorted([images.OURS, images.THEIRS, f"{images.BACKEND}/new"])
+
+
+def test_what_somebody_has_ordered_at_run_time_meanwhile_stays_by_the_line_that_is_printed(
+    cloud: SimulatedCloud, person: Person
+) -> None:
+    checkout(cloud)
+    cloud.haproxy.servers[images.THEIRS].weight = 50
+    again, leave = commands(person.is_told("restore").hint)
+    assert person.is_told(*again.split()[1:]).hint
+    person.types(leave)
+    assert cloud.haproxy.servers[images.THEIRS].weight == 50
+    assert cloud.host().journals.all() == []
