@@ -38,7 +38,8 @@ _OTHERS = (
     "serving: was no",
     _NEW_PORTS,
 )
-_NEW_SERVER = re.compile(rf"{HAPROXY}\S+/\S+: was absent, ")  # no step adds one to a backend
+# No step adds a server to a backend, or leaves one in maintenance by an order at run time.
+_OTHERS_SERVER = re.compile(rf"{HAPROXY}\S+/\S+: was (absent, |(.*; )ready(; weight \d+), is \2maint\3$)")
 # Of these there are as many as there are files; one of another name that a journal lacks is newer than the journal.
 _MANY = (HAPROXY, "file ", "unit file ", "packages in ", "database ")
 
@@ -206,7 +207,7 @@ def _sorted(lines: Sequence[str], excused: tuple[str, ...], kept: Kept) -> tuple
     """(what devswap is answerable for, what somebody else changed, or the user chose to keep)."""
     others = [line for line in lines if line.startswith(excused) and not _is_of_ours(line, kept)]
     others += [line for line in lines if line.startswith(PEER) and line.endswith(ASLEEP)]
-    others += [line for line in lines if _NEW_SERVER.match(line)]
+    others += [line for line in lines if _OTHERS_SERVER.match(line)]
     if any(line.startswith("unit file") for line in others):  # whoever changed the unit has changed what it runs
         others += [line for line in lines if line.startswith(_COMMAND)]
     return [line for line in lines if line not in others], others

@@ -205,6 +205,8 @@ class MoveTraffic(Step):
             server = configuration.server(key)
             if server is None or server.disabled or key not in states or states[key].admin == admin:
                 continue
+            if states[key].admin == "maint" and key not in self.own:
+                continue  # somebody has ordered it meanwhile: no step does so with a peer
             if admin == "ready":
                 rotation.put_in(balancer, [server])
             else:

@@ -226,6 +226,22 @@ def test_a_server_that_somebody_adds_meanwhile_is_nobodys_fault(
     assert sorted(serving(cloud)) == sorted([images.OURS, images.THEIRS, f"{images.BACKEND}/new"])
 
 
+@pytest.mark.parametrize("narrow", [True, False])
+def test_a_peer_that_somebody_has_put_into_maintenance_meanwhile_stays_there(
+    cloud: SimulatedCloud,
+    narrow: bool,  # noqa: FBT001
+) -> None:
+    checkout(cloud, narrow=narrow)
+    cloud.haproxy.servers[images.THEIRS].admin = 1
+    host = cloud.host()
+    (restored,) = [swap.restore(host, journal) for journal in host.journals.all()]
+    was = "active; loaded as active; {}; weight 1"
+    assert restored.changed_by_others == [
+        f"haproxy {images.THEIRS}: was {was.format('ready')}, is {was.format('maint')}"
+    ]
+    assert serving(cloud) == [images.OURS]
+
+
 def test_what_somebody_has_ordered_at_run_time_meanwhile_stays_by_the_line_that_is_printed(
     cloud: SimulatedCloud, person: Person
 ) -> None:
