@@ -68,10 +68,14 @@ class Site:
     others: tuple[Directive, ...]
     """Outside of all hosts."""
 
-    def running(self, project: str) -> tuple[Host, ...]:
-        """The hosts that run an application of `project`: the path of its file names it."""
+    def running(self, project: str, service: str = "") -> tuple[Host, ...]:
+        """The hosts that run an application of `project`: the path of its file names it.
+
+        Of `service`, where that is named: a project may have several APIs.
+        """
         word = re.compile(rf"\b{re.escape(project)}\b")
-        return tuple(host for host in self.hosts if host.script and word.search(host.script))
+        found = [host for host in self.hosts if host.script and word.search(host.script)]
+        return tuple(host for host in found if not (service and _is_of_another(host.script or "", project, service)))
 
     def in_front_of(self, addresses: Collection[str]) -> tuple[Host, ...]:
         """The hosts that hand requests on to an application that listens on one of `addresses`."""
@@ -133,6 +137,13 @@ def _of_listening(site: Site, free: Collection[str]) -> set[int]:
     """The lines by which Apache listens on these ports."""
     said = [each for each in site.others if each.name == "listen" and each.words and _port(each.words[0]) in free]
     return {line for each in said for line in range(each.first, each.last + 1)}
+
+
+def _is_of_another(script: str, project: str, service: str) -> bool:
+    """heat-wsgi-api and heat_api are heat-api's, and not heat-api-cfn's; of what has no such name nobody can tell."""
+    words = [word for word in re.split(r"[-_.]", script.rpartition("/")[2]) if word not in ("wsgi", "py")]
+    called, family = "-".join(words), f"{project}-api"
+    return service.startswith(family) and called != service and f"{called}-".startswith(f"{family}-")
 
 
 def _aside(site: Site, gone: Collection[int]) -> str:

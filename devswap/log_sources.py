@@ -129,7 +129,7 @@ def _of_streams(found: Found) -> list[str]:
 
 def _of_apache(machine: Machine, service: Service, site: str) -> list[str]:
     """The error logs of its hosts, and its own files, which are named after the scripts."""
-    hosts = apache.read(site).running(service.project)
+    hosts = apache.read(site).running(service.project, service.name)
     said = [host.one("ErrorLog") for host in hosts]
     errors = [_APACHE.sub("/var/log/apache2", path) for path in said if path]
     errors += [] if all(said) else _APACHES_OWN

@@ -89,7 +89,8 @@ def _served(deployment: Deployment, place: Slot) -> Iterator[tuple[str, str]]:
 
 def _hosts(deployment: Deployment) -> tuple[Host, ...]:
     assert deployment.hosted is not None  # noqa: S101 - only asked of what Apache runs
-    return apache.read(deployment.hosted.text).running(deployment.service.project)
+    service = deployment.service
+    return apache.read(deployment.hosted.text).running(service.project, service.name)
 
 
 def _overlay_scripts(deployment: Deployment, place: Slot) -> dict[str, str]:

@@ -73,7 +73,7 @@ def folder_of(properties: Mapping[str, str]) -> str:
 def of_site(machine: Machine, path: str, service: Service) -> tuple[str, dict[str, str]]:
     """(the interpreter, the options of the processes) by which the site `path` of Apache runs the service."""
     site = apache.read(machine.read_text(path) or "")
-    hosts = site.running(service.project)
+    hosts = site.running(service.project, service.name)
     options = site.process(hosts[0]) if hosts else {}
     home = options.get("python-home") or options.get("python-path", "").partition("/lib/python")[0]
     home = home or (_activated(machine, hosts[0].script) if hosts and hosts[0].script else "")

@@ -35,9 +35,9 @@ def read(machine: Machine, units: Collection[str]) -> list[Served]:
     return list(_sites(machine, units))
 
 
-def running(sites: Iterable[Served], project: str) -> Served | None:
-    """The one that runs an application of `project`."""
-    return next((each for each in sites if each.site.running(project)), None)
+def running(sites: Iterable[Served], project: str, service: str) -> Served | None:
+    """The one that runs an application of `project`, and of no other service of it."""
+    return next((each for each in sites if each.site.running(project, service)), None)
 
 
 def in_front_of(machine: Machine, units: Collection[str], addresses: Collection[str]) -> tuple[str, tuple[Host, ...]]:

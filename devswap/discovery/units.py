@@ -65,7 +65,7 @@ def _installed(machine: Machine, wanted: Sequence[Service]) -> Iterator[Found]:
         else:
             if service.web and served_there is None:  # read once: a catalogue has many services
                 served_there = sites.read(machine, files)
-            served = sites.running(served_there or (), service.project) if service.web else None
+            served = sites.running(served_there or (), service.project, service.name) if service.web else None
             if served is not None:
                 yield Found(service, machine, served.unit, files[served.unit], served.unit in active, served.path)
 
@@ -246,7 +246,7 @@ def _examine_hosted(found: Found) -> Deployment:
     machine, service = found.machine, found.service
     text = machine.read_text(found.site) or ""
     python, options = program.of_site(machine, found.site, service)
-    hosts = apache.read(text).running(service.project)
+    hosts = apache.read(text).running(service.project, service.name)
     user = options.get("user", "www-data")
     return Deployment(
         service=service,

@@ -60,6 +60,38 @@ def test_the_host_that_runs_an_application_is_known_by_its_file() -> None:
     assert [each.urls for each in site.running("horizon")] == [("http://127.0.0.1:80",)]
 
 
+def two_apis(cfn: str, api: str) -> str:
+    hosts = (("8000", cfn), ("8004", api))
+    return "".join(
+        f"<VirtualHost *:{port}>\n    WSGIScriptAlias / {script}\n</VirtualHost>\n" for port, script in hosts
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        two_apis("/usr/bin/heat-wsgi-api-cfn", "/usr/bin/heat-wsgi-api"),
+        two_apis("/var/www/cgi-bin/heat/heat_api_cfn", "/var/www/cgi-bin/heat/heat_api"),
+    ],
+)
+def test_of_the_apis_of_a_project_that_one_is_meant_which_the_file_names(text: str) -> None:
+    site = apache.read(text)
+    assert [host.addresses for host in site.running("heat", "heat-api")] == [("*:8004",)]
+    assert [host.addresses for host in site.running("heat", "heat-api-cfn")] == [("*:8000",)]
+
+
+def test_a_file_that_is_not_called_as_an_api_is_anybodys_of_its_project() -> None:
+    assert len(apache.read(TWO.replace("keystone-wsgi-public", "keystone-api.py")).running("keystone", "keystone")) == 1
+    assert len(apache.read(two_apis("/srv/heat/cfn.wsgi", "/srv/heat/app.wsgi")).running("heat", "heat-api")) == 2
+
+
+def test_an_api_that_apache_does_not_run_is_not_taken_for_another_of_its_project(machine: SimulatedMachine) -> None:
+    site = two_apis("/usr/bin/heat-wsgi-api-cfn", "/usr/bin/nothing")
+    machine.write_text(f"{web.SITES}/heat.conf", site)
+    places = [each for each in units.find(load_catalogue(), [machine]) if each.service.project == "heat"]
+    assert [(each.service.name, each.site) for each in places] == [("heat-api-cfn", f"{web.SITES}/heat.conf")]
+
+
 def test_without_a_host_the_others_and_their_ports_stay_word_for_word() -> None:
     site = apache.read(TWO)
     text = apache.without(site, site.running("keystone"))
