@@ -53,6 +53,13 @@ class Host:
         return found[-1] if found else None
 
     @property
+    def processes(self) -> str | None:
+        """The name of those that run the application, as far as it is said here; mod_wsgi knows two ways to say so."""
+        options = [word for each in self.all("WSGIScriptAlias") if each.words[:1] == ("/",) for word in each.words[2:]]
+        said = [word.partition("=")[2] for word in options if word.startswith("process-group=")]
+        return said[-1] if said else self.one("WSGIProcessGroup")
+
+    @property
     def urls(self) -> tuple[str, ...]:
         """Where it answers, as it is asked inside its machine."""
         scheme = "https" if (self.one("SSLEngine") or "off").lower() == "on" else "http"
@@ -86,12 +93,18 @@ class Site:
         found = self.daemon(host)
         return dict(word.split("=", 1) for word in found.words[1:] if "=" in word) if found else {}
 
+    def processes(self, host: Host) -> str | None:
+        """What runs the application of `host`; None where Apache's own processes do."""
+        outside = [each.words[0] for each in self.others if each.name == "wsgiprocessgroup" and each.words]
+        name = host.processes or (outside[-1] if outside else None)
+        return None if name is None or name.startswith("%{") else name
+
     def daemon(self, host: Host) -> Directive | None:
-        """The WSGIDaemonProcess that its WSGIProcessGroup names, wherever it stands in the file."""
-        name = host.one("WSGIProcessGroup")
+        """The WSGIDaemonProcess of these processes, wherever it stands in the file."""
+        name = self.processes(host)
         everywhere = [*self.others, *(each for one in self.hosts for each in one.directives)]
         for each in everywhere:
-            if each.name == "wsgidaemonprocess" and each.words and each.words[0] == name:
+            if name and each.name == "wsgidaemonprocess" and each.words and each.words[0] == name:
                 return each
         return None
 
@@ -113,6 +126,12 @@ def read(text: str) -> Site:
         else:
             (others if inside is None else inside).append(each)
     return Site(text, tuple(hosts), tuple(others))
+
+
+def untold(host: Host) -> str | None:
+    """A word of it that only Apache itself knows the meaning of: with a variable, a macro's parameter, or no port."""
+    words = [each for each in host.addresses if not _port(each).isdigit()]
+    return next(iter([*words, *([host.script] if host.script and "$" in host.script else [])]), None)
 
 
 def without(site: Site, hosts: Sequence[Host]) -> str:

@@ -68,11 +68,22 @@ def require_possible(deployment: Deployment, wish: Wish, existing: Journal | Non
         if wish.apache and not (deployment.uwsgi or deployment.front):
             raise UsageError(f"no web server runs {service} in {where}", hint="leave --apache out")
         return
+    _require_possible_of_hosted(deployment, wish, existing)
+
+
+def _require_possible_of_hosted(deployment: Deployment, wish: Wish, existing: Journal | None) -> None:
+    """The same for what Apache runs."""
+    service, where = deployment.service.name, deployment.machine.name
     if scripts := plan.of_productions_package(deployment):
         raise DevswapError(
             f"cannot take {service} of {where} over: Apache names {', '.join(scripts)}, which is among production's own"
             " packages and would run them, not the checkout",
             hint="have its WSGIScriptAlias name a file elsewhere that imports the application",
+        )
+    if wish.apache and (wrong := plan.not_alone_in_apache(deployment)):
+        raise DevswapError(
+            f"cannot run {service} of {where} under its web server with another Python: {wrong}",
+            hint=f"on a terminal, or in the background: devswap checkout {service} {wish.ref} --detach",
         )
     if wish.install and plan.is_run_in_place(deployment):
         raise UsageError(f"Apache runs a file of {service}'s checkout itself, in place", hint="leave --install out")

@@ -84,7 +84,7 @@ def _served(deployment: Deployment, place: Slot) -> Iterator[tuple[str, str]]:
     for host in _hosts(deployment):
         assert host.script is not None  # noqa: S101 - that is how they were found
         for address in host.addresses:
-            yield address, scripts.get(host.script, host.script)
+            yield address.replace("_default_", "*"), scripts.get(host.script, host.script)
 
 
 def _hosts(deployment: Deployment) -> tuple[Host, ...]:
@@ -115,6 +115,17 @@ def of_productions_package(deployment: Deployment) -> list[str]:
     scripts = [host.script for host in _hosts(deployment) if host.script] if deployment.hosted else []
     known = _modules(deployment)
     return [script for script in scripts if _PACKAGES.search(script) and script not in known]
+
+
+def not_alone_in_apache(deployment: Deployment) -> str:
+    """Why what Apache runs cannot be given another Python by itself; empty where it can."""
+    assert deployment.hosted is not None  # noqa: S101 - only asked of what Apache runs
+    site, hosts = apache.read(deployment.hosted.text), _hosts(deployment)
+    own = {site.processes(host) for host in hosts}
+    if None in own:
+        return "Apache's own processes run it"
+    others = [host.script for host in site.hosts if host not in hosts and host.script and site.processes(host) in own]
+    return f"{others[0]} runs in the same processes" if others else ""
 
 
 def is_run_in_place(deployment: Deployment) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from devswap import apache, links
 from devswap.apache import Host, Site
+from devswap.errors import DevswapError
 from devswap.machine import Machine
 
 _FOLDERS = {
@@ -60,6 +61,22 @@ def listening(machine: Machine, unit: str, path: str, hosts: Sequence[Host]) -> 
         return ()
     said = [(each, site.text) for each, site in there if wanted & apache.listens(site)]
     return tuple((_where_mounted(machine, each, path), text) for each, text in said)
+
+
+def require_told(machine: Machine, path: str, service: str, hosts: Sequence[Host]) -> None:
+    """Raise where the site `path` does not say itself where `hosts` answer, what they run, and in which processes."""
+    site = apache.read(machine.read_text(path) or "")
+    for host in hosts:
+        if word := apache.untold(host):
+            raise DevswapError(
+                f"cannot take {service} in {machine.name} over: {path} has {word}, which only Apache can read",
+                hint="write the port, and the path, in its place",
+            )
+        if (name := site.processes(host)) and site.daemon(host) is None:
+            raise DevswapError(
+                f"cannot take {service} in {machine.name} over: its WSGIDaemonProcess {name} is not in {path}",
+                hint="move that line there from the file that has it",
+            )
 
 
 def in_real_folder(machine: Machine, path: str) -> str:

@@ -247,6 +247,7 @@ def _examine_hosted(found: Found) -> Deployment:
     text = machine.read_text(found.site) or ""
     python, options = program.of_site(machine, found.site, service)
     hosts = apache.read(text).running(service.project, service.name)
+    sites.require_told(machine, found.site, service.name, hosts)
     user = options.get("user", "www-data")
     return Deployment(
         service=service,

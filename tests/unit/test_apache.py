@@ -277,6 +277,90 @@ def test_ports_that_another_site_needs_are_not_let_go_of(cloud: SimulatedCloud, 
     assert differences(cloud, before) == []
 
 
+def keystone_is(cloud: SimulatedCloud, text: str) -> SimulatedMachine:
+    """Apache runs keystone by a site of this text."""
+    cloud.with_keystone()
+    machine = cloud.machine(images.KEYSTONE)
+    images.put(machine.files, f"{web.SITES}/keystone-httpd.conf", text)
+    return machine
+
+
+HOST = f"""Listen 10.0.0.1:5000
+<VirtualHost 10.0.0.1:5000>
+    WSGIDaemonProcess keystone user=keystone group=keystone python-home={images.KEYSTONE_VENV}
+    WSGIProcessGroup keystone
+    WSGIScriptAlias / /var/www/cgi-bin/keystone/main
+</VirtualHost>
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Define PORT 5000\n" + HOST.replace("5000", "${PORT}"), r"has 10\.0\.0\.1:\${PORT}, which only Apache"),
+        (HOST.replace(":5000>", ">"), r"has 10\.0\.0\.1, which only Apache"),
+        (f"<Macro Keystone $port>\n{HOST.replace('5000', '$port')}</Macro>\nUse Keystone 5000\n", r"has .*:\$port, wh"),
+        (HOST.replace("/var/www/", "${ROOT}/"), r"has \${ROOT}/cgi-bin/keystone/main, which only Apache"),
+        (HOST.replace("WSGIDaemonProcess", "#"), r"its WSGIDaemonProcess keystone is not in /etc/apache2"),
+    ],
+)
+def test_a_site_that_only_apache_can_read_is_refused_before_anything_is_touched(
+    cloud: SimulatedCloud, text: str, told: str
+) -> None:
+    keystone_is(cloud, text)
+    before = cloud.take()
+    for in_apache in (False, True):
+        wish = Wish("keystone", "plain", None, None, detach=True, apache=in_apache)
+        with pytest.raises(DevswapError, match=told):
+            swap.checkout(cloud.host(), wish, cloud.makers)
+        assert differences(cloud, before) == []
+
+
+def test_the_processes_of_an_application_are_found_however_they_are_named() -> None:
+    alias, group = "WSGIScriptAlias / /var/www/cgi-bin/keystone/main", "    WSGIProcessGroup keystone\n"
+    ungrouped = HOST.replace(group, "")
+    for text in (
+        HOST,
+        ungrouped.replace(alias, f"{alias} process-group=keystone application-group=%{{GLOBAL}}"),
+        f"WSGIProcessGroup keystone\n{ungrouped}",
+    ):
+        site = apache.read(text)
+        (host,) = site.running("keystone")
+        assert site.process(host)["python-home"] == images.KEYSTONE_VENV
+        assert "python-home=/o" in apache.pointed(site, [host], "/o", {})
+    for text in (ungrouped, HOST.replace("WSGIProcessGroup keystone", "WSGIProcessGroup %{GLOBAL}")):
+        site = apache.read(text)
+        assert site.process(site.hosts[0]) == {}
+
+
+ANOTHER = "<VirtualHost *:80>\n    WSGIProcessGroup keystone\n    WSGIScriptAlias / /srv/x.py\n</VirtualHost>\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (HOST.replace("Group keystone", "Group %{GLOBAL}"), "Apache's own processes run it"),
+        (HOST + ANOTHER, "/srv/x.py runs in the same processes"),
+    ],
+)
+def test_what_has_no_processes_of_its_own_keeps_its_python(cloud: SimulatedCloud, text: str, told: str) -> None:
+    """Under Apache production's code would run on, or the other one's with it."""
+    machine = keystone_is(cloud, text)
+    accounts = machine.read_text("/etc/passwd") or ""
+    images.put(machine.files, "/etc/passwd", f"{accounts}www-data:x:33:33::/var/www:/bin/false\n")
+    images.put(machine.files, "/usr/bin/python3", "\x7fELF")
+    before = cloud.take()
+    with pytest.raises(DevswapError, match=f"under its web server with another Python: {told}"):
+        swap.checkout(cloud.host(), Wish("keystone", "plain", None, None, detach=True, apache=True), cloud.makers)
+    assert differences(cloud, before) == []
+
+
+def test_a_host_of_all_addresses_is_answered_at_all_of_them(cloud: SimulatedCloud) -> None:
+    machine = keystone_is(cloud, HOST.replace("10.0.0.1:5000>", "_default_:5000>"))
+    argv = plan.command(units.examine(found(machine)), PLACE).argv
+    assert argv[-1] == "*:5000=/var/www/cgi-bin/keystone/main"
+
+
 def test_the_virtualenv_that_an_application_enters_by_itself_is_productions(machine: SimulatedMachine) -> None:
     site = re.sub(f" \\\\\\n *python-home={images.KEYSTONE_VENV}", "", images.keystone_site())
     assert "python-home" not in site
