@@ -231,9 +231,9 @@ class BackedMachine:
         if user is None or user == "root":
             return []
         for line in (self.read_text("/etc/passwd") or "").splitlines():
-            name, _, _, gid, *_ = line.split(":")
-            if name == user:
-                return ["setpriv", f"--reuid={user}", f"--regid={gid}", "--init-groups", "--"]
+            name, *rest = line.split(":")
+            if name == user and len(rest) > 2:
+                return ["setpriv", f"--reuid={user}", f"--regid={rest[2]}", "--init-groups", "--"]
         raise DevswapError(f"cannot run as {user} in {self.name}: there is no such user")
 
     def _pid(self) -> int:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -99,6 +100,21 @@ class Disconnected(Ending):
 def test_a_program_that_loses_a_connection_of_its_own_is_told_in_its_own_words() -> None:
     with pytest.raises(CommandFailed, match="Errno 107"):
         BackedMachine(Disconnected(os.getpid())).run(["systemd-run", "--pipe", "--", "heat-manage", "db_sync"])
+
+
+def test_an_account_is_found_whatever_else_its_list_has(tmp_path: Path) -> None:
+    (tmp_path / "passwd").write_text("+\n\n# ours\nheat\nheat:x:1:2::/:/bin/false\n")
+
+    class Listing(BackedMachine):
+        def read_text(self, path: str) -> str | None:
+            return (tmp_path / "passwd").read_text() if path == "/etc/passwd" else super().read_text(path)
+
+    class Shown(Ending):
+        def enter(self, argv: Sequence[str]) -> list[str]:
+            return ["echo", *argv]
+
+    said = Listing(Shown(os.getpid())).run(["true"], user="heat").stdout
+    assert said.split()[-5:] == ["--reuid=heat", "--regid=2", "--init-groups", "--", "true"]
 
 
 def test_a_command_that_fails_in_a_machine_that_runs_on_is_told_as_ever() -> None:
