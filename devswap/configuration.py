@@ -46,7 +46,8 @@ class Configuration:
             found = self._options.get(inner, self._options.get(("DEFAULT", option)))
             return match[0] if found is None or depth == 0 else self._filled(group, found, depth - 1)
 
-        return _REFERENCE.sub(fill, value.replace("$$", "\0")).replace("\0", "$")
+        escaped = value.replace(r"\$", "$$")  # oslo.config takes both for a dollar sign
+        return _REFERENCE.sub(fill, escaped.replace("$$", "\0")).replace("\0", "$")
 
 
 def _parse(text: str) -> dict[tuple[str, str], str]:
@@ -85,11 +86,12 @@ def files_of(
 ) -> tuple[str, ...]:
     """The files a service reads: those its command line names, or oslo.config's own search below /etc/PROJECT.
 
-    An application in a web server has no command line of its own: OS_PROJECT_CONFIG_FILES names them in most projects.
+    An application in a web server has no command line of its own: in most projects OS_PROJECT_CONFIG_FILES names them,
+    or OS_PROJECT_CONFIG_DIR the folder of the main one.
 
     `default` holds the project's main file; beside it PROG.conf and the .conf.d folders of both are read if they exist.
     """
-    named = _named(command, machine) or _named_in(environment, default)
+    named = _named(command, machine) or named_in(environment, default)
     if named:
         return tuple(named)
     found = []
@@ -123,12 +125,15 @@ def _named(command: Sequence[str], machine: Machine) -> list[str]:
     return found
 
 
-def _named_in(environment: Mapping[str, str], default: Sequence[str]) -> list[str]:
+def named_in(environment: Mapping[str, str], default: Sequence[str]) -> list[str]:
+    """The files that the environment names; the project's tools do not go by it, and must be told of them."""
     for path in default:
         project = path.split("/")[2].upper()
-        folder = environment.get(f"OS_{project}_CONFIG_DIR", f"/etc/{project.lower()}").strip()
-        if files := environment.get(f"OS_{project}_CONFIG_FILES"):
-            return [f"{folder}/{name.strip()}".replace(f"{folder}//", "/") for name in files.split(";") if name.strip()]
+        own = environment.get(f"OS_{project}_CONFIG_DIR", "").strip()
+        folder = own or f"/etc/{project.lower()}"
+        files = environment.get(f"OS_{project}_CONFIG_FILES") or (path.rpartition("/")[2] if own else "")
+        if found := [name.strip() for name in files.split(";") if name.strip()]:
+            return [f"{folder}/{name}".replace(f"{folder}//", "/") for name in found]
     return []
 
 

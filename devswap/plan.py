@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from devswap import apache, development, uwsgi
+from devswap import apache, configuration, development, uwsgi
 from devswap.apache import Host
 from devswap.database_parts import Part
 from devswap.database_source import Source
@@ -316,5 +316,7 @@ def keep_sqlite(deployment: Deployment, files: SqliteFiles, services: Iterable[S
 
 def _named_files(deployment: Deployment) -> tuple[str, ...]:
     """Where production names its files, the migration must read the same; else the tool finds the usual ones itself."""
-    named = any(word.startswith(("--config-file", "--config-dir")) for word in deployment.command)
-    return deployment.config_files if named else ()
+    if any(word.startswith(("--config-file", "--config-dir")) for word in deployment.command):
+        return deployment.config_files
+    named = configuration.named_in(deployment.environment, deployment.service.config)
+    return tuple(path for path in named if "paste" not in _name(path))  # nova names its api-paste.ini as well

@@ -59,6 +59,12 @@ def test_references_to_other_options_are_filled_in() -> None:
     assert read("[a]\nx = $$5 $missing").get("a", "x") == "$5 $missing"
 
 
+@pytest.mark.parametrize("written", [r"s\$word$$x", "s$$word$$x", r"s\$word\$x"])
+def test_a_dollar_sign_is_escaped_in_two_ways(written: str) -> None:
+    text = f"[DEFAULT]\nword = no\n[database]\nconnection = mysql://heat:{written}@db/heat\n"
+    assert read(text).get("database", "connection") == "mysql://heat:s$word$x@db/heat"
+
+
 def test_a_reference_to_itself_ends() -> None:
     assert read("[a]\nx = <$x>").get("a", "x") is not None
 
@@ -79,3 +85,21 @@ def test_without_any_named_the_usual_ones_are_found(tmp_path: Path) -> None:
     put(machine.files, "/etc/heat/heat.conf.d/10.conf", "")
     found = files_of(["heat-engine"], machine, ["/etc/heat/heat.conf"], "heat-engine")
     assert found == ("/etc/heat/heat.conf", "/etc/heat/heat-engine.conf", "/etc/heat/heat.conf.d/10.conf")
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"),
+    [
+        ({"OS_KEYSTONE_CONFIG_DIR": "/srv/k"}, ("/srv/k/keystone.conf",)),
+        ({"OS_KEYSTONE_CONFIG_FILES": "a.conf; /b/b.conf;"}, ("/etc/keystone/a.conf", "/b/b.conf")),
+        ({"OS_KEYSTONE_CONFIG_DIR": "/srv/k", "OS_KEYSTONE_CONFIG_FILES": "a.conf"}, ("/srv/k/a.conf",)),
+        ({"OS_KEYSTONE_CONFIG_DIR": " ", "OS_KEYSTONE_CONFIG_FILES": " ; "}, ("/etc/keystone/keystone.conf",)),
+        ({"OS_HEAT_CONFIG_DIR": "/srv/h"}, ("/etc/keystone/keystone.conf",)),
+    ],
+)
+def test_the_environment_names_the_files_of_an_application_in_a_web_server(
+    tmp_path: Path, environment: dict[str, str], found: tuple[str, ...]
+) -> None:
+    machine = SimulatedCloud(tmp_path).machine(images.HEAT)
+    put(machine.files, "/etc/keystone/keystone.conf", "")
+    assert files_of((), machine, ["/etc/keystone/keystone.conf"], "keystone", environment) == found

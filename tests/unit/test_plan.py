@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from devswap import plan
+from devswap.database_source import Source
 from devswap.deployment import Deployment
 from devswap.discovery import units
 from devswap.service import load_catalogue
@@ -40,6 +41,24 @@ def test_a_module_is_run_as_one(deployment: Deployment) -> None:
     run = replace(deployment, command=("-m", "heat.cmd.engine", "--debug"))
     assert plan.command(run, PLACE).argv == (f"{PLACE.overlay}/bin/python", "-m", "heat.cmd.engine", "--debug")
     assert plan.missing_scripts(run, [], None) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "environment", "told"),
+    [
+        ((), {}, ()),
+        (("--config-file=/etc/heat/heat.conf",), {}, ("--config-file", "/etc/heat/heat.conf")),
+        ((), {"OS_HEAT_CONFIG_DIR": "/srv/heat"}, ("--config-file", "/srv/heat/heat.conf")),
+        ((), {"OS_HEAT_CONFIG_FILES": "api-paste.ini;more.conf"}, ("--config-file", "/etc/heat/more.conf")),
+    ],
+)
+def test_a_migration_reads_what_production_reads(
+    deployment: Deployment, command: tuple[str, ...], environment: dict[str, str], told: tuple[str, ...]
+) -> None:
+    runs = replace(deployment, command=("heat-engine", *command), environment=environment)
+    source = Source("lxc:x", "heat-engine.service", (), "database", "connection", "lxc:x", "heat", "10.0.0.1:3306")
+    (argv,) = plan.sync_database(runs, PLACE, source, (), "").commands
+    assert argv[1:] == (f"{PLACE.overlay}/bin/heat-manage", *told, "db_sync")
 
 
 def test_a_script_that_the_change_renamed_is_missing(deployment: Deployment) -> None:
