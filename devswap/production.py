@@ -34,7 +34,7 @@ def look(host: Host, deployment: Deployment, wish: Wish, beside: Beside = meanwh
     `beside` says how two things are looked at side by side.
     """
     service, machine, unit = deployment.service, deployment.machine, deployment.unit
-    served = traffic.of_deployment(host, service, machine.address)
+    served = traffic.of_deployment(host, deployment)
     traffic.require_sound(each.balancer for each in served)
     watched = baseline.watch(host, deployment)
     # A restore of another swap may stop this service for an instant, or its peers: that is not how production was.

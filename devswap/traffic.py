@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from devswap import balancer as balancers
 from devswap import haproxy_edits, peers, transaction
 from devswap.balancer import Balancer
+from devswap.deployment import Deployment
 from devswap.discovery import units
 from devswap.errors import DevswapError, UsageError
 from devswap.fingerprint import HAPROXY, Balanced, Watched, watched_from_json
@@ -16,7 +17,6 @@ from devswap.haproxy import Server
 from devswap.host import Host
 from devswap.journal import Journal
 from devswap.machine import Machine, name_of
-from devswap.service import Service
 from devswap.steps.haproxy import ACTIVE, BACKUP, IN, OUT, MoveTraffic, edits_made
 from devswap.steps.step import from_json
 
@@ -218,14 +218,21 @@ def _moved(journal: Journal) -> list[tuple[str, Sequence[str]]]:
 # --- of a swap ------------------------------------------------------------------------------------------------------
 
 
-def of_deployment(host: Host, service: Service, machine: str) -> list[Served]:
-    """Where HAProxy serves a service on this machine; none for one that takes no requests."""
-    if not service.ports:
+def of_deployment(host: Host, deployment: Deployment) -> list[Served]:
+    """Where HAProxy serves a service on its machine; none for one that takes no requests."""
+    if not deployment.service.ports:
         return []
-    places = _places([host.machine(machine)])
-    return [
-        each for balancer in balancers.find(host.running()) for each in _by_address(balancer, places, service.ports)
-    ]
+    places, ports = _places([host.machine(deployment.machine.address)]), _ports(deployment)
+    return [each for balancer in balancers.find(host.running()) for each in _by_address(balancer, places, ports)]
+
+
+def _ports(deployment: Deployment) -> set[int]:
+    """The usual ones, and those that it has here; what a web server listens on may be for others as well."""
+    usual = set(deployment.service.ports)
+    if deployment.hosted or deployment.front:
+        return usual
+    own = [address.rpartition(":")[2] for address in deployment.addresses if address.startswith("http")]
+    return usual | {int(port) for port in own if port.isdigit()}
 
 
 def leaving(found: Sequence[Served], machine: str) -> list[MoveTraffic]:

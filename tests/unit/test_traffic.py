@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import pytest
 from devswap import balancer as balancers
 from devswap import haproxy_edits, rotation
 from devswap import traffic as traffic_of
+from devswap.deployment import Front
+from devswap.discovery import units
 from devswap.errors import DevswapError, Postponed
 from devswap.haproxy_edits import Edit
+from devswap.service import load_catalogue
 from devswap.steps.haproxy import ACTIVE, BACKUP, IN, OUT, MoveTraffic
 from devswap.steps.step import Cloud
 from tests.simulated import images
@@ -364,3 +368,21 @@ def test_a_server_is_found_and_asked_however_its_address_is_written(
     edit = Edit(CFG, ours.section, ours.line, haproxy_edits.flagged(ours, backup=False, disabled=True))
     change = rotation.plan(found, [edit])
     assert [server.host for server in change.leaving] == [address]
+
+
+# --- on a port of its own ---------------------------------------------------------------------------------------------
+
+
+def test_a_service_on_another_port_than_the_usual_one_is_taken_out_as_well(
+    simulated: SimulatedCloud, machine: SimulatedMachine
+) -> None:
+    """As with heat_service_port, or where HAProxy has the usual one on the same host."""
+    heat, ini = simulated.machine(images.HEAT), "/etc/uwsgi/heat-api.ini"
+    heat.write_text(ini, (heat.read_text(ini) or "").replace(":8004", ":18004"))
+    machine.write_text(CFG, (machine.read_text(CFG) or "").replace(":8004", ":18004"))
+    (place,) = [each for each in units.find([load_catalogue().get("heat-api")], [heat]) if each.machine == heat]
+    deployment = units.examine(place)
+    (served,) = traffic_of.of_deployment(simulated.host(), deployment)
+    assert [server.key for server in served.of(heat.address)] == [images.OURS]
+    before = replace(deployment, front=Front("apache2.service", ("http://127.0.0.1:18004",)))
+    assert traffic_of.of_deployment(simulated.host(), before) == []
