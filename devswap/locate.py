@@ -65,8 +65,8 @@ def require_trusted(deployment: Deployment) -> Deployment:
 
 def _require_only_cloud(host: Host, place: Found) -> None:
     """With two clouds on the host the one that runs need not be the one that is meant."""
-    ours, project = units.cloud_of(place.machine.name), place.service.project
-    asleep = [name for name in host.stopped() if project in name and units.cloud_of(name) != ours]
+    ours, project = place.machine.name, place.service.project
+    asleep = [name for name in host.stopped() if project in name and not units.are_of_one_cloud(name, ours)]
     if not asleep:
         return
     options = [place.machine.name, f"none: {asleep[0]} is meant, and must be started first"]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from devswap import apache, ports
-from devswap.discovery.units import cloud_of
+from devswap.discovery.units import are_of_one_cloud
 from devswap.machine import Machine, while_running
 
 _ROOT = "/var/www/repo"
@@ -49,12 +49,11 @@ def constraints(of: Machine, machines: Iterable[Machine]) -> Published | None:
 
 
 def _own(of: Machine, machines: Iterable[Machine]) -> list[Machine]:
-    """The containers of one cloud share the first word of their names and its separator (aio1-…, aio1_…).
+    """The containers of one cloud share the first word of their names (aio1-…, aio1_…).
 
     This host has no such word: all the containers on it may be its own.
     """
-    cloud = cloud_of(of.name)
-    return [machine for machine in machines if of.address == "local:" or cloud_of(machine.name) == cloud]
+    return [each for each in machines if of.address == "local:" or are_of_one_cloud(each.name, of.name)]
 
 
 def _wheels(machine: Machine) -> list[str]:

@@ -321,6 +321,11 @@ def _uwsgi_again(found: Found, argv: list[str], environment: dict[str, str]) -> 
 
 
 def cloud_of(name: str) -> str:
-    """The first word of a container's name with its separator, which the containers of one cloud share."""
+    """The first word of a container's name with its separator: how the others of its cloud begin."""
     found = re.match("[^-_]*[-_]?", name)
     return found[0] if found else ""
+
+
+def are_of_one_cloud(first: str, second: str) -> bool:
+    """Whether containers of these names are: one that is older than OpenStack-Ansible 29 has the other separator."""
+    return cloud_of(first).rstrip("-_") == cloud_of(second).rstrip("-_")

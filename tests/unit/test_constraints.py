@@ -163,6 +163,20 @@ def test_a_cloud_serves_its_wheels_where_its_era_did(tmp_path: Path, folder: str
     assert repository.private_links(heat, [heat, repo]) == links
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("aio1_repo_container-36e270c9", OF_CLOUD), ("aio10-repo-container-36e270c9", None)]
+)
+def test_a_repository_container_that_is_older_than_the_rest_is_of_the_same_cloud(
+    tmp_path: Path, name: str, text: str | None
+) -> None:
+    """From when names had underscores: an upgrade keeps them."""
+    cloud = SimulatedCloud(tmp_path)
+    cloud.world.machines[name] = cloud.world.machines.pop(images.GALERA)
+    heat, repo = cloud.machine(images.HEAT), cloud.machine(name)
+    images.put(repo.files, CACHED, OF_CLOUD)
+    assert repository.constraints(heat, [heat, repo]) == (text and Published(text, f"{CACHED} of {name}"))
+
+
 def test_the_two_options_exclude_each_other() -> None:
     assert options.constraints(None, none=False) is None
     assert options.constraints(None, none=True) == "off"

@@ -68,7 +68,9 @@ def test_with_a_machine_named_there_is_no_question(cloud: SimulatedCloud) -> Non
     assert locate.one(host, host.catalogue().get("heat-engine"), images.HEAT).machine.name == images.HEAT
 
 
-def test_a_stopped_container_of_the_same_cloud_is_no_question(cloud: SimulatedCloud) -> None:
-    cloud.world.machines["aio1-heat-container-2"] = cloud.world.machines.pop(OTHER)
+@pytest.mark.parametrize("name", ["aio1-heat-container-2", "aio1_heat_engine_container-36e270c9"])
+def test_a_stopped_container_of_the_same_cloud_is_no_question(cloud: SimulatedCloud, name: str) -> None:
+    """Also one that is older than the rest, from when their names had underscores."""
+    cloud.world.machines[name] = cloud.world.machines.pop(OTHER)
     host = cloud.host()
     assert locate.one(host, host.catalogue().get("heat-engine"), None).machine.name == images.HEAT
