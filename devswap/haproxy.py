@@ -123,7 +123,7 @@ def read(files: Iterable[tuple[str, str]]) -> Configuration:
     sockets: list[Socket] = []
     globally: set[str] = set()
     variables: set[str] = set()
-    defaults = _Inherited()
+    defaults, by_name = _Inherited(), dict[str, _Inherited]()
     here = _Inherited()
     for path, text in files:
         section = ""
@@ -134,7 +134,9 @@ def read(files: Iterable[tuple[str, str]]) -> Configuration:
             variables |= set(re.findall(r"\$\{?(\w+)", line))
             if found[0] in SECTIONS:
                 section = " ".join(found[:2])
-                here = _Inherited() if found[0] == "defaults" else defaults
+                # since 2.4: "backend NAME from DEFAULTS", and those may be made from others as well
+                named = by_name.get(found[3]) if found[2:3] == ["from"] and len(found) > 3 else None
+                here = named or (_Inherited() if found[0] == "defaults" else defaults)
                 continue
             kind = section.partition(" ")[0]
             if kind == "global":
@@ -144,7 +146,8 @@ def read(files: Iterable[tuple[str, str]]) -> Configuration:
                 servers.append(_server(path, section, found, line, here))
             else:
                 here = here.with_line(found)
-                defaults = here if kind == "defaults" else defaults
+                if kind == "defaults":
+                    defaults = by_name[section.partition(" ")[2]] = here
     return Configuration(tuple(servers), tuple(sockets), frozenset(globally), frozenset(variables))
 
 

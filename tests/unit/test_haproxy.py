@@ -281,3 +281,26 @@ def test_a_line_that_somebody_else_has_changed_stays_and_is_named() -> None:
 def test_a_section_that_is_gone_is_named() -> None:
     edits = narrowed(TEXT, {"keystone-back/two": (True, False)})
     assert haproxy_edits.edited("global\n", [edit.back for edit in edits])[1] != []
+
+
+def test_a_section_inherits_from_the_defaults_that_it_names() -> None:
+    text = """
+defaults web
+    mode http
+    default-server check
+defaults tls from web
+    mode tcp
+backend one from web
+    server a 10.0.0.1:8004
+backend two from tls
+    server b 10.0.0.1:5000
+backend three
+    server c 10.0.0.1:8000
+defaults
+    mode http
+backend four from tls
+    server d 10.0.0.1:5000
+"""
+    servers = haproxy.read([("x", text)]).servers
+    assert [(each.name, each.http) for each in servers] == [("a", True), ("b", False), ("c", False), ("d", False)]
+    assert all("check" in each.inherited for each in servers)
