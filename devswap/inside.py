@@ -25,7 +25,6 @@ _SCRIPT = """# -*- coding: utf-8 -*-
 import sys
 from {module} import {first}
 if __name__ == "__main__":
-    sys.argv[0] = sys.argv[0].removesuffix(".exe")
     sys.exit({call}())
 """
 # pbr's wsgi_scripts: a web server imports the file and finds `application` in it
