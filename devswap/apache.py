@@ -129,9 +129,10 @@ def read(text: str) -> Site:
 
 
 def untold(host: Host) -> str | None:
-    """A word of it that only Apache itself knows the meaning of: with a variable, a macro's parameter, or no port."""
+    """A word of it that only Apache itself knows the meaning of: a variable, a macro's parameter, no port, a folder."""
     words = [each for each in host.addresses if not _port(each).isdigit()]
-    return next(iter([*words, *([host.script] if host.script and "$" in host.script else [])]), None)
+    words += [host.script] if host.script and ("$" in host.script or host.script.endswith("/")) else []
+    return next(iter(words), None)
 
 
 def without(site: Site, hosts: Sequence[Host]) -> str:

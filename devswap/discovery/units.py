@@ -137,7 +137,7 @@ def version(found: Found) -> str | None:
     """The version of production's package, read from the name of its metadata; None if it is not where we look."""
     try:
         return _version(found)
-    except DevswapError:  # a unit that cannot be read is no reason to show none of the others
+    except (DevswapError, OSError):  # a unit that cannot be read is no reason to show none of the others
         return None
 
 

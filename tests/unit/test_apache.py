@@ -145,6 +145,16 @@ def test_a_service_in_apache_is_found_and_examined(machine: SimulatedMachine) ->
     assert units.from_json(place, units.as_json(deployment)) == deployment
 
 
+def test_a_folder_in_the_place_of_an_application_keeps_no_other_service_from_being_shown(
+    machine: SimulatedMachine,
+) -> None:
+    """mod_wsgi looks for a file in it by the address that is asked for."""
+    site = re.sub(f" \\\\\n *python-home={images.KEYSTONE_VENV}", "", images.keystone_site())
+    images.put(machine.files, f"{web.SITES}/keystone-httpd.conf", site.replace("/main", "/"))
+    images.put(machine.files, "/var/www/cgi-bin/keystone/main", "")
+    assert units.version(found(machine)) is None
+
+
 def test_a_folder_among_the_sites_is_no_site(machine: SimulatedMachine) -> None:
     before = units.examine(found(machine))
     images.put(machine.files, f"{web.SITES}/backup/old.conf", images.keystone_site())
@@ -301,6 +311,7 @@ HOST = f"""Listen 10.0.0.1:5000
         (HOST.replace(":5000>", ">"), r"has 10\.0\.0\.1, which only Apache"),
         (f"<Macro Keystone $port>\n{HOST.replace('5000', '$port')}</Macro>\nUse Keystone 5000\n", r"has .*:\$port, wh"),
         (HOST.replace("/var/www/", "${ROOT}/"), r"has \${ROOT}/cgi-bin/keystone/main, which only Apache"),
+        (HOST.replace("/main", "/"), r"has /var/www/cgi-bin/keystone/, which only Apache"),
         (HOST.replace("WSGIDaemonProcess", "#"), r"its WSGIDaemonProcess keystone is not in /etc/apache2"),
     ],
 )
