@@ -50,6 +50,13 @@ def group_of(machine: Machine, user: str) -> str | None:
     return next((row[3] for row in rows if row[0] == user and len(row) > 3), None)
 
 
+def own_group(machine: Machine, user: str) -> str | None:
+    """The same by its name; None where it has none."""
+    number = group_of(machine, user)
+    found = named(machine, "/etc/group", number)
+    return found if found != number else None
+
+
 def _owner(machine: Machine, pid: int) -> int | None:
     """The effective uid of a process, as its machine numbers it; None where it has just ended."""
     line = re.search(r"^Uid:\s+\d+\s+(\d+)", machine.read_text(f"/proc/{pid}/status") or "", re.MULTILINE)

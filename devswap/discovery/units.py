@@ -196,6 +196,7 @@ def examine(found: Found) -> Deployment:
     wanted = account.named(machine, "/etc/passwd", told.last("uid")) if told else None
     group = account.named(machine, "/etc/group", properties["Group"] or (told.last("gid") if told else None))
     user = account.of_unit(machine, found.unit, properties["User"], pid, otherwise=wanted)
+    group = group or account.own_group(machine, user)  # systemd.exec(5): Group=
     files = _files(machine, service, runs.command, environment)
     settings = environment if service.oslo_config else {}
     answers = program.addresses(runs, service, Configuration.of(machine, files, settings))

@@ -122,6 +122,14 @@ def test_a_unit_without_a_user_is_known_by_whom_its_process_runs_as(machine: Sim
     assert units.from_json(found(machine), read).leaves_root == deployment.leaves_root
 
 
+@pytest.mark.parametrize(("group", "name"), [("openstack:x:112:\nheat:x:990:", "openstack"), ("heat:x:990:", "heat")])
+def test_a_unit_without_a_group_has_its_users_own(machine: SimulatedMachine, group: str, name: str) -> None:
+    """Whatever that is called: systemd goes by the account."""
+    rewrite(machine, f"[Service]\nUser=heat\nExecStart={images.VENV}/bin/heat-engine\n")
+    images.put(machine.files, "/etc/group", f"root:x:0:\n{group}\n")
+    assert units.examine(found(machine)).group == name
+
+
 def test_a_unit_without_a_user_that_does_not_run_is_not_taken_for_roots(machine: SimulatedMachine) -> None:
     rewrite(machine, f"[Service]\nExecStart={images.VENV}/bin/heat-engine\n")
     machine.run(["systemctl", "stop", "--", "heat-engine.service"])
