@@ -138,4 +138,5 @@ def named_in(environment: Mapping[str, str], default: Sequence[str]) -> list[str
 
 
 def _folder(machine: Machine, path: str) -> list[str]:
-    return [f"{path.rstrip('/')}/{name}" for name in machine.names(path) if name.endswith(".conf")]
+    names = [name for name in machine.names(path) if name.endswith(".conf") and not name.startswith(".")]
+    return [f"{path.rstrip('/')}/{name}" for name in names]

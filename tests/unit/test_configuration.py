@@ -74,6 +74,7 @@ def test_the_command_line_names_the_files(tmp_path: Path) -> None:
     put(machine.files, "/etc/x/conf.d/b.conf", "")
     put(machine.files, "/etc/x/conf.d/a.conf", "")
     put(machine.files, "/etc/x/conf.d/a.txt", "")
+    put(machine.files, "/etc/x/conf.d/.#a.conf", "")  # as editors leave one
     command = ["heat-engine", "--config-file=/etc/one", "--config-file", "/etc/two", "--config-dir", "/etc/x/conf.d/"]
     found = files_of(command, machine, ["/etc/heat/heat.conf"], "heat-engine")
     assert found == ("/etc/one", "/etc/two", "/etc/x/conf.d/a.conf", "/etc/x/conf.d/b.conf")
