@@ -18,8 +18,8 @@ def of(machine: Machine, unit: str) -> dict[str, str]:
     for path in (path for pattern in files for path in _matching(machine, pattern.removeprefix("-"))):
         for line in (machine.read_text(path) or "").splitlines():
             if "=" in line and not line.lstrip().startswith(("#", ";")):
-                name, _, value = line.strip().partition("=")
-                settings[name] = _unquoted(value)
+                name, _, value = line.partition("=")
+                settings[name.strip()] = _unquoted(value.strip())
     return settings
 
 
@@ -75,9 +75,10 @@ def settings_lent(machine: Machine, settings: Mapping[str, str], path: str) -> I
 
 
 def _unquoted(value: str) -> str:
+    """As systemd reads an environment file: without quotes a backslash escapes whatever is behind it."""
     if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
         return re.sub(r'\\(["\\`$])', r"\1", value[1:-1]) if value[0] == '"' else value[1:-1]
-    return value
+    return re.sub(r"\\(.)", r"\1", value)
 
 
 def _quoted(value: str) -> str:

@@ -85,6 +85,14 @@ def test_quoted_values_lose_their_quotes_alone(machine: SimulatedMachine) -> Non
     assert "# no" not in found
 
 
+def test_an_environment_file_may_have_spaces_around_its_signs_and_escapes_without_quotes(
+    machine: SimulatedMachine,
+) -> None:
+    images.put(machine.files, "/etc/default/heat", "A = 1\n\tB =\t'x y' \nC=s\\$cret\\\\1\n")
+    found = unit_environment.of(machine, UNIT)
+    assert (found["A"], found["B"], found["C"]) == ("1", "x y", "s$cret\\1")
+
+
 def test_what_is_lent_is_roots_alone_and_is_taken_back(machine: SimulatedMachine) -> None:
     with unit_environment.lent(machine, UNIT, LENT) as files:
         assert files == [LENT, "/etc/default/heat"]
