@@ -43,7 +43,7 @@ class Command:
     argv: tuple[str, ...]
     environment: dict[str, str]
     simple: bool
-    """Production's unit is of a type that expects a fork or a bus name, which the development command has not."""
+    """Production's unit is of a type that expects a fork, a bus name or a word: the development command has none."""
     on_terminal: tuple[str, ...] = ()
     """More words for a run on a terminal."""
 

@@ -62,7 +62,8 @@ def command(deployment: Deployment, place: Slot, made: Made = NOTHING, *, served
         script = f"{place.overlay}/bin/{_name(told.script)}" if told.script else None
         script = f"{place.checkout}/{module_file(deployment.service)}" if served_at else script
         argv = uwsgi.development(told, place.overlay, environment, script=script)
-    return Command(tuple(argv), environment, simple=deployment.forks, on_terminal=on_terminal)
+    simple = deployment.forks or (bool(served_at) and told is None)  # devswap's own server tells systemd nothing
+    return Command(tuple(argv), environment, simple=simple, on_terminal=on_terminal)
 
 
 def _as_its_user(deployment: Deployment) -> list[str]:

@@ -44,6 +44,17 @@ def test_its_application_is_served_where_productions_server_listened(deployment:
     assert argv == (f"{PLACE.overlay}/bin/python", "-m", "_devswap_serve", program, "--", *CONFIG)
 
 
+def test_systemd_waits_for_no_word_of_it(deployment: Deployment) -> None:
+    """A unit of Type=notify does, and production's script gives it: without one the start would be given up."""
+    assert plan.command(deployment, PLACE, served_at="0.0.0.0:8000").simple
+    assert not plan.command(deployment, PLACE).simple
+
+
+def test_under_uwsgi_it_is_as_in_production(tmp_path: Path) -> None:
+    deployment = under_uwsgi(tmp_path, f"wsgi-file = {images.VENV}/bin/heat-wsgi-api")
+    assert not plan.command(deployment, plan.slot("heat-api", 1), served_at="172.29.236.130:8004").simple
+
+
 def test_the_configured_address_and_port_are_its(deployment: Deployment, checkout: Path) -> None:
     machine = deployment.machine
     text = f"{machine.read_text('/etc/heat/heat.conf')}[heat_api_cfn]\nbind_host = fd00::1\nbind_port = 8001\n"
