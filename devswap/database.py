@@ -227,8 +227,10 @@ class Database:
         account = [*where(url), f"--user={url.user}"]
         named = {"ca": url.certificate_authority, "cert": url.certificate, "key": url.key}
         secure = [f"--ssl-{what}={path}" for what, path in named.items() if path and self.machine.exists(path)]
-        if url.encrypted and not secure:  # loose: MySQL's do so by themselves, and have no such option
-            secure = ["--loose-ssl", "--loose-skip-ssl-verify-server-cert"]
+        if not secure:
+            # Believing anybody, as the service does: else MariaDB's clients insist on TLS from 11.4 on, whether the
+            # server has any or not. Loose: MySQL's do so by themselves, and have no such options.
+            secure = [*(["--loose-ssl"] if url.encrypted else []), "--loose-skip-ssl-verify-server-cert"]
         # No option file of the machine's root: its user and password would win over nothing, its host over ours.
         return ["sh", "-c", _READ_PASSWORD, "sh", tool, "--no-defaults", *account, *secure, *arguments]
 

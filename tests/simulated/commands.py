@@ -271,8 +271,8 @@ def _database_tool(machine: SimulatedMachine, argv: list[str], password: str, st
     try:
         where = (given.get("--host", SOCKET), given["--user"], password, arguments[-1])
         server = machine.cloud.world.servers.get(where[0])
-        if server is not None and not server.is_met(given):
-            return Outcome(1, stderr="ERROR 3159 (08004): Connections using insecure transport are prohibited\n")
+        if server is not None and (refusal := server.refusal(given)):
+            return Outcome(1, stderr=f"{refusal}\n")
         schema = machine.cloud.schema(where) if where[0] != SOCKET else machine.cloud.own_schema(machine, *where[1:])
         if tool.endswith("dump"):
             rows = "--no-data" not in given

@@ -202,10 +202,18 @@ class Server:
     accounts: dict[str, str]
     schemas: dict[str, Schema]
     demands: str = ""
-    """TLS (require_secure_transport), or X509, a certificate of whoever comes."""
+    """TLS (require_secure_transport), X509, a certificate of whoever comes, or NONE, which MariaDB's do from 11.4 on:
+    they ask for TLS by themselves, and it has none."""
 
-    def is_met(self, options: Collection[str]) -> bool:
-        """Whether it lets a client in that was given these."""
+    def refusal(self, options: Collection[str]) -> str:
+        """What a client is told that was given these; empty where it is let in."""
+        lacks = "ERROR 2026 (HY000): TLS/SSL error: SSL is required, but the server does not support it"
+        if self.demands == "NONE":
+            return "" if "--loose-skip-ssl-verify-server-cert" in options else lacks
+        prohibited = "ERROR 3159 (08004): Connections using insecure transport are prohibited"
+        return "" if self._is_met(options) else prohibited
+
+    def _is_met(self, options: Collection[str]) -> bool:
         said = [name for name in ("--ssl-cert", "--ssl-ca", "--loose-ssl") if name in options]
         return not self.demands or (bool(said) if self.demands == "TLS" else {"--ssl-cert", "--ssl-key"} <= {*options})
 

@@ -45,6 +45,7 @@ def test_what_a_url_leaves_open_stands_in_the_option_file_that_it_names() -> Non
 @pytest.mark.parametrize(
     ("query", "demands", "lets_in"),
     [
+        ("charset=utf8", "NONE", True),
         ("charset=utf8", "TLS", False),
         ("ssl_verify_cert=false", "TLS", False),
         ("ssl_disabled=true", "TLS", False),
