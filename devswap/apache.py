@@ -53,13 +53,6 @@ class Host:
         return found[-1] if found else None
 
     @property
-    def processes(self) -> str | None:
-        """The name of those that run the application, as far as it is said here; mod_wsgi knows two ways to say so."""
-        options = [word for each in self.all("WSGIScriptAlias") if each.words[:1] == ("/",) for word in each.words[2:]]
-        said = [word.partition("=")[2] for word in options if word.startswith("process-group=")]
-        return said[-1] if said else self.one("WSGIProcessGroup")
-
-    @property
     def urls(self) -> tuple[str, ...]:
         """Where it answers, as it is asked inside its machine."""
         scheme = "https" if (self.one("SSLEngine") or "off").lower() == "on" else "http"
@@ -94,9 +87,14 @@ class Site:
         return dict(word.split("=", 1) for word in found.words[1:] if "=" in word) if found else {}
 
     def processes(self, host: Host) -> str | None:
-        """What runs the application of `host`; None where Apache's own processes do."""
+        """The name of those that run the application of `host`; None where Apache's own do.
+
+        mod_wsgi knows two ways to say so: an option of the alias, and a directive, which may stand outside.
+        """
+        aliases = [each for each in host.all("WSGIScriptAlias") if each.words[:1] == ("/",)]
+        said = [word.partition("=")[2] for each in aliases for word in each.words if word.startswith("process-group=")]
         outside = [each.words[0] for each in self.others if each.name == "wsgiprocessgroup" and each.words]
-        name = host.processes or (outside[-1] if outside else None)
+        name = said[-1] if said else host.one("WSGIProcessGroup") or (outside[-1] if outside else None)
         return None if name is None or name.startswith("%{") else name
 
     def daemon(self, host: Host) -> Directive | None:
@@ -104,7 +102,7 @@ class Site:
         name = self.processes(host)
         everywhere = [*self.others, *(each for one in self.hosts for each in one.directives)]
         for each in everywhere:
-            if name and each.name == "wsgidaemonprocess" and each.words and each.words[0] == name:
+            if each.name == "wsgidaemonprocess" and each.words and each.words[0] == name:
                 return each
         return None
 

@@ -63,9 +63,8 @@ def listening(machine: Machine, unit: str, path: str, hosts: Sequence[Host]) -> 
     return tuple((_where_mounted(machine, each, path), text) for each, text in said)
 
 
-def require_told(machine: Machine, path: str, service: str, hosts: Sequence[Host]) -> None:
-    """Raise where the site `path` does not say itself where `hosts` answer, what they run, and in which processes."""
-    site = apache.read(machine.read_text(path) or "")
+def require_told(machine: Machine, path: str, site: Site, service: str, hosts: Sequence[Host]) -> None:
+    """Raise where `site` does not say itself where `hosts` answer, what they run, and in which processes."""
     for host in hosts:
         if word := apache.untold(host):
             raise DevswapError(

@@ -247,8 +247,9 @@ def _examine_hosted(found: Found) -> Deployment:
     machine, service = found.machine, found.service
     text = machine.read_text(found.site) or ""
     python, options = program.of_site(machine, found.site, service)
-    hosts = apache.read(text).running(service.project, service.name)
-    sites.require_told(machine, found.site, service.name, hosts)
+    site = apache.read(text)
+    hosts = site.running(service.project, service.name)
+    sites.require_told(machine, found.site, site, service.name, hosts)
     user = options.get("user", "www-data")
     return Deployment(
         service=service,
